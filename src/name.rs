@@ -1,0 +1,284 @@
+//! Names as the filter sees them: lower-case labels, the last one first.
+//!
+//! [`Key`] is what lists are indexed by and what every question is turned into once. Walking a key from its start
+//! walks from the top-level domain down, so all parents of a name are prefixes of its key.
+
+use std::fmt;
+
+use hickory_proto::rr::Name;
+use smallvec::SmallVec;
+
+/// The longest key: a DNS name has at most 255 bytes on the wire, its key two fewer.
+const MAX_KEY: usize = 253;
+
+/// A name as lists and rules know it: lower case, labels joined by dots, the last label first (`com.example.www`).
+///
+/// Invariants:
+/// 1. At most 253 bytes and 127 labels; the root has none of either.
+/// 2. ASCII upper case never occurs; U-labels were turned into A-labels (RFC 5891).
+/// 3. A dot within a label (possible on the wire only) stands as a zero byte, so a dot always separates labels.
+#[derive(Clone, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub struct Key {
+    bytes: SmallVec<[u8; 64]>,
+    /// Where each label ends in `bytes`, from the top-level domain down.
+    ends: SmallVec<[u8; 8]>,
+}
+
+impl Key {
+    /// Makes the key of a name from the wire.
+    ///
+    /// Never fails: any name that fits a DNS message has a key.
+    #[must_use]
+    pub fn from_name(name: &Name) -> Self {
+        let mut key = Self::root();
+        for label in name.iter().rev() {
+            key.push(label);
+        }
+        key
+    }
+
+    /// Makes the key of a name that a person or a list wrote.
+    ///
+    /// Takes upper case, a trailing dot and letters beyond ASCII (turned into A-labels, RFC 5891). Underscores and
+    /// hyphens at the edge of a label are kept, since both are asked in practice.
+    ///
+    /// # Errors
+    ///
+    /// Says what is wrong with the name: empty, an empty label, a label over 63 bytes, over 253 bytes in all, or a
+    /// character that no DNS name has.
+    pub fn parse(text: &str) -> Result<Self, NameError> {
+        let trimmed = text.strip_suffix('.').unwrap_or(text);
+        if trimmed.is_empty() {
+            return Err(NameError::Empty);
+        }
+        if trimmed.is_ascii() {
+            Self::from_ascii(trimmed)
+        } else {
+            let ascii = idna::domain_to_ascii(trimmed).map_err(|_| NameError::Idna)?;
+            Self::from_ascii(&ascii)
+        }
+    }
+
+    fn from_ascii(text: &str) -> Result<Self, NameError> {
+        if text.len() > MAX_KEY {
+            return Err(NameError::TooLong);
+        }
+        let mut key = Self::root();
+        for label in text.rsplit('.') {
+            if label.is_empty() {
+                return Err(NameError::EmptyLabel);
+            }
+            if label.len() > 63 {
+                return Err(NameError::LabelTooLong);
+            }
+            if let Some(bad) =
+                label.bytes().find(|b| !(b.is_ascii_alphanumeric() || matches!(b, b'-' | b'_')))
+            {
+                return Err(NameError::Character(char::from(bad)));
+            }
+            key.push(label.as_bytes());
+        }
+        Ok(key)
+    }
+
+    /// The key of the root: no labels.
+    #[must_use]
+    pub fn root() -> Self {
+        Self { bytes: SmallVec::new(), ends: SmallVec::new() }
+    }
+
+    // Callers hand in labels of names that fit in a message, so 255 bytes are never passed.
+    fn push(&mut self, label: &[u8]) {
+        if !self.ends.is_empty() {
+            self.bytes.push(b'.');
+        }
+        for &byte in label {
+            self.bytes.push(match byte {
+                b'.' => 0,
+                other => other.to_ascii_lowercase(),
+            });
+        }
+        self.ends.push(u8::try_from(self.bytes.len()).unwrap_or(u8::MAX));
+    }
+
+    /// The whole key: `com.example.www`.
+    #[must_use]
+    pub fn as_bytes(&self) -> &[u8] {
+        &self.bytes
+    }
+
+    /// How many labels the name has; the root has 0.
+    #[must_use]
+    pub fn depth(&self) -> usize {
+        self.ends.len()
+    }
+
+    /// The key of the parent with `depth` labels; the whole key when the name has no more than that.
+    #[must_use]
+    pub fn prefix(&self, depth: usize) -> &[u8] {
+        match depth.min(self.ends.len()) {
+            0 => &[],
+            d => &self.bytes[..usize::from(self.ends[d - 1])],
+        }
+    }
+
+    /// Each parent's key from the top-level domain down, the name itself last.
+    pub fn prefixes(&self) -> impl DoubleEndedIterator<Item = &[u8]> + ExactSizeIterator {
+        self.ends.iter().map(|&end| &self.bytes[..usize::from(end)])
+    }
+
+    /// Whether this name is `parent` or lies below it.
+    #[must_use]
+    pub fn is_within(&self, parent: &Self) -> bool {
+        parent.depth() <= self.depth() && self.prefix(parent.depth()) == parent.as_bytes()
+    }
+
+    /// The parent with `depth` labels as people write it: `example.com`.
+    #[must_use]
+    pub fn dotted(&self, depth: usize) -> String {
+        let text = dotted(self.prefix(depth));
+        if text.is_empty() { String::from(".") } else { text }
+    }
+
+    /// How many labels the public suffix of this name has (`co.uk` has 2), by the public suffix list's ICANN and
+    /// private sections; 0 when the name has no known suffix.
+    #[must_use]
+    pub fn public_suffix_depth(&self) -> usize {
+        psl::suffix(dotted(&self.bytes).as_bytes())
+            .filter(psl::Suffix::is_known)
+            .map_or(0, |suffix| suffix.as_bytes().split(|&b| b == b'.').count())
+    }
+
+    /// Whether the name itself is a public suffix under which others register names (`com`, `gov.uk`, `github.io`).
+    #[must_use]
+    pub fn is_public_suffix(&self) -> bool {
+        self.depth() > 0 && self.public_suffix_depth() == self.depth()
+    }
+}
+
+impl fmt::Display for Key {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.dotted(self.depth()))
+    }
+}
+
+impl fmt::Debug for Key {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "Key({self})")
+    }
+}
+
+/// Turns a key's bytes back to the usual order: `com.example.www` to `www.example.com`.
+///
+/// Bytes that are not printable come out escaped as in a zone file (`\000`).
+#[must_use]
+pub fn dotted(key: &[u8]) -> String {
+    let mut text = String::with_capacity(key.len());
+    for (i, label) in key.rsplit(|&b| b == b'.').enumerate() {
+        if i > 0 {
+            text.push('.');
+        }
+        for &byte in label {
+            match byte {
+                0 => text.push_str("\\."),
+                0x21..=0x7e => text.push(char::from(byte)),
+                other => text.push_str(&format!("\\{other:03}")),
+            }
+        }
+    }
+    text
+}
+
+/// What is wrong with a name that a person or a list wrote.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+pub enum NameError {
+    /// There is no name.
+    #[error("the name is empty")]
+    Empty,
+    /// Two dots in a row, or a dot at the start.
+    #[error("the name has an empty label (two dots in a row, or a dot at the start)")]
+    EmptyLabel,
+    /// RFC 1035 allows 63 bytes.
+    #[error("a label is longer than 63 bytes")]
+    LabelTooLong,
+    /// RFC 1035 allows 253 visible bytes.
+    #[error("the name is longer than 253 bytes")]
+    TooLong,
+    /// The letters can't be turned into an A-label.
+    #[error("the name is not a valid internationalised name")]
+    Idna,
+    /// A character that no host or service name has.
+    #[error("the name has the character {0:?}; letters, digits, '-', '_' and dots are allowed")]
+    Character(char),
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_key_is_lower_case_and_reversed() {
+        let key = Key::parse("WWW.Example.COM.").unwrap();
+        assert_eq!(key.as_bytes(), b"com.example.www");
+        assert_eq!(key.to_string(), "www.example.com");
+        assert_eq!(key.prefixes().collect::<Vec<_>>(), [&b"com"[..], b"com.example", b"com.example.www"]);
+        assert_eq!(key.prefix(2), b"com.example");
+        assert_eq!(key.dotted(2), "example.com");
+    }
+
+    #[test]
+    fn a_name_from_the_wire_has_the_same_key() {
+        let name = Name::from_ascii("wWw.exAmple.com.").unwrap();
+        assert_eq!(Key::from_name(&name), Key::parse("www.example.com").unwrap());
+        assert_eq!(Key::from_name(&Name::root()), Key::root());
+    }
+
+    #[test]
+    fn a_dot_within_a_label_is_not_a_separator() {
+        let name = Name::from_labels([&b"www.bad"[..], b"com"]).unwrap();
+        let key = Key::from_name(&name);
+        assert_eq!(key.depth(), 2);
+        assert!(!key.is_within(&Key::parse("bad.com").unwrap()));
+    }
+
+    #[test]
+    fn letters_beyond_ascii_become_a_labels() {
+        assert_eq!(Key::parse("Bücher.example").unwrap(), Key::parse("xn--bcher-kva.example").unwrap());
+    }
+
+    #[test]
+    fn bad_names_are_told_apart() {
+        assert_eq!(Key::parse(""), Err(NameError::Empty));
+        assert_eq!(Key::parse("a..b"), Err(NameError::EmptyLabel));
+        assert_eq!(Key::parse(".a"), Err(NameError::EmptyLabel));
+        assert_eq!(Key::parse("a b"), Err(NameError::Character(' ')));
+        assert_eq!(Key::parse(&"a".repeat(64)), Err(NameError::LabelTooLong));
+        assert_eq!(Key::parse(&"a.".repeat(127)).map(|k| k.depth()), Ok(127));
+        assert_eq!(Key::parse(&"a.".repeat(128)), Err(NameError::TooLong));
+    }
+
+    #[test]
+    fn underscores_and_edge_hyphens_are_names() {
+        assert!(Key::parse("___id___.c.mystat-in.net").is_ok());
+        assert!(Key::parse("w-w-i-s-.com").is_ok());
+    }
+
+    #[test]
+    fn below_is_by_label() {
+        let parent = Key::parse("example.com").unwrap();
+        assert!(Key::parse("example.com").unwrap().is_within(&parent));
+        assert!(Key::parse("a.example.com").unwrap().is_within(&parent));
+        assert!(!Key::parse("badexample.com").unwrap().is_within(&parent));
+        assert!(!Key::parse("example.com.uk").unwrap().is_within(&parent));
+        assert!(parent.is_within(&Key::root()));
+    }
+
+    #[test]
+    fn public_suffixes_are_known() {
+        assert!(Key::parse("co.uk").unwrap().is_public_suffix());
+        assert!(Key::parse("gov.uk").unwrap().is_public_suffix());
+        assert!(!Key::parse("bbc.co.uk").unwrap().is_public_suffix());
+        assert_eq!(Key::parse("www.bbc.co.uk").unwrap().public_suffix_depth(), 2);
+        assert_eq!(Key::parse("nothing.invalidtld").unwrap().public_suffix_depth(), 0);
+    }
+}

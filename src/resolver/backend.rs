@@ -1,0 +1,46 @@
+//! The seam between us and whoever finds answers on the internet.
+
+use std::{future::Future, pin::Pin};
+
+use hickory_proto::{
+    op::{Message, Query},
+    rr::Record,
+};
+
+use super::{Ask, Security};
+use crate::ede::Ede;
+
+/// Finds the answer to one question by asking others.
+///
+/// Asks with DO set; hands over the whole chain of aliases as far as it got, even when its end failed.
+pub trait Backend: Send + Sync + std::fmt::Debug {
+    /// Asks. Has its own time limit, so it always ends.
+    fn ask<'a>(
+        &'a self,
+        query: &'a Query,
+        ask: Ask,
+    ) -> Pin<Box<dyn Future<Output = Result<Found, Failure>> + Send + 'a>>;
+}
+
+/// An answer from outside.
+#[derive(Debug, Clone)]
+pub struct Found {
+    /// The whole message: rcode, answers (aliases first), authorities.
+    pub message: Message,
+    /// Whether it is proven.
+    pub security: Security,
+    /// What is to be said about it, for example why it is bogus.
+    pub ede: Vec<Ede>,
+}
+
+/// No usable answer.
+#[derive(Debug, Clone, thiserror::Error)]
+#[error("{reason}")]
+pub struct Failure {
+    /// What went wrong, for the log.
+    pub reason: String,
+    /// What the client is told.
+    pub ede: Vec<Ede>,
+    /// The aliases that were followed before it went wrong, so that they can be reviewed.
+    pub aliases: Vec<Record>,
+}
