@@ -1,3 +1,10 @@
 //! The program: arguments in, exit code out.
 
-fn main() {}
+use std::process::ExitCode;
+
+use clap::Parser;
+use schoolgate::cli::Cli;
+
+fn main() -> ExitCode {
+    Cli::parse().run()
+}

@@ -1,0 +1,204 @@
+//! The whole: what is built from the settings, in which order it starts, and how it stops.
+//!
+//! It binds first, so that a port in use is told before anything else happens, then says where it listens, then
+//! serves. DNS never waits for lists: what is on disk is in force at once, and the rest is compiled behind.
+
+use std::{
+    fmt::Write as _,
+    io,
+    net::SocketAddr,
+    path::{Path, PathBuf},
+    sync::Arc,
+    time::Duration,
+};
+
+use serde_json::json;
+use tokio::runtime::Handle;
+use tokio_util::{sync::CancellationToken, task::TaskTracker};
+use tracing::{info, warn};
+
+use crate::{
+    clock::Clock,
+    config::Config,
+    control::{self, Control, ControlError},
+    dns::{self, Handler, ServeError, Server},
+    resolver::{self, Resolver, ResolverError},
+    store,
+};
+
+/// The file that tells which addresses were really bound.
+const ADDRESSES: &str = "addresses.json";
+
+/// How long stopping may take before it is cut short.
+const STOPPING: Duration = Duration::from_secs(5);
+
+/// A name of the starter lists that every visitor knows, for the greeting.
+const BLOCKED_EXAMPLE: &str = "bet365.com";
+
+/// A running Schoolgate.
+#[derive(Debug)]
+pub struct Appliance {
+    dns: Vec<SocketAddr>,
+    control: Arc<Control>,
+    stop: CancellationToken,
+    tasks: TaskTracker,
+}
+
+impl Appliance {
+    /// Starts everything; questions are answered when this returns.
+    ///
+    /// # Errors
+    ///
+    /// One line that names what is wrong: a setting, an address in use, a folder that can't be written.
+    pub async fn start(config: Config) -> Result<Self, StartError> {
+        config.dns.check()?;
+        let clock = Clock::system();
+        let resolver = resolver(&config, &clock, Handle::current())?;
+        let bound = Server::bind(&config.dns)?;
+        let control = Control::open(&config.data, clock.clone())?.with_resolver(Arc::clone(&resolver));
+        let socket = control::socket::bind(&config.data).await.map_err(StartError::Socket)?;
+        let handler = Arc::new(Handler::new(&config.dns, control.policy(), resolver, clock));
+        let control = Arc::new(control);
+        let dns = bound.addresses().to_vec();
+        let stop = CancellationToken::new();
+        let tasks = TaskTracker::new();
+        tasks.spawn(bound.serve(handler, stop.clone()));
+        tasks.spawn(control::socket::serve(socket, Arc::clone(&control), stop.clone()));
+        write_addresses(&config.data, &dns)?;
+        // After serving began: what is on disk is in force already.
+        let behind = Arc::clone(&control);
+        let stopped = stop.clone();
+        tasks.spawn(async move {
+            tokio::select! {
+                () = stopped.cancelled() => {}
+                () = behind.catch_up() => {}
+            }
+        });
+        tasks.close();
+        info!(?dns, "Answering");
+        Ok(Self { dns, control, stop, tasks })
+    }
+
+    /// The addresses that it answers DNS on, in the order of the settings.
+    #[must_use]
+    pub fn dns_addresses(&self) -> &[SocketAddr] {
+        &self.dns
+    }
+
+    /// What an administrator can do.
+    #[must_use]
+    pub fn control(&self) -> &Control {
+        &self.control
+    }
+
+    /// What is printed once it answers: where it listens, what is in force, and what to try.
+    #[must_use]
+    pub fn greeting(&self) -> String {
+        let (starter, subscribed) = self.control.names();
+        let mut text = format!("Schoolgate {}\n", env!("CARGO_PKG_VERSION"));
+        // Writing to a string does not fail.
+        let _ = writeln!(text, "{starter} names in the starter lists, {subscribed} in lists of the school");
+        if let Some(first) = self.dns.first() {
+            let port = if first.port() == 53 { String::new() } else { format!(" -p {}", first.port()) };
+            let address = if first.ip().is_unspecified() { String::from("127.0.0.1") } else { first.ip().to_string() };
+            let _ = writeln!(text, "try: dig @{address}{port} www.bbc.co.uk");
+            let _ = writeln!(text, "     dig @{address}{port} {BLOCKED_EXAMPLE}   (blocked, and says why)");
+        }
+        let dns = self.dns.iter().map(ToString::to_string).collect::<Vec<_>>().join(",");
+        let _ = write!(text, "listening dns={dns}");
+        text
+    }
+
+    /// Stops answering, waits for what is under way, with a limit.
+    pub async fn stop(self) {
+        self.stop.cancel();
+        if tokio::time::timeout(STOPPING, self.tasks.wait()).await.is_err() {
+            warn!("Not everything ended in time");
+        }
+    }
+}
+
+/// What an administrator can do, on a data folder that no server runs on.
+///
+/// # Errors
+///
+/// When the settings are wrong or the data folder can't be used.
+pub fn control_without_serving(config: &Config) -> Result<Control, StartError> {
+    let clock = Clock::system();
+    let resolver = resolver(config, &clock, Handle::current())?;
+    Ok(Control::open(&config.data, clock)?.with_resolver(resolver))
+}
+
+/// Whether the settings would start; touches neither sockets nor the data folder.
+///
+/// # Errors
+///
+/// The first thing that is wrong.
+pub fn check(config: &Config) -> Result<(), StartError> {
+    config.dns.check()?;
+    resolver::build(&config.resolver)?;
+    Ok(())
+}
+
+fn resolver(config: &Config, clock: &Clock, runtime: Handle) -> Result<Arc<Resolver>, StartError> {
+    let backends = resolver::build(&config.resolver)?;
+    Ok(Arc::new(Resolver::new(backends.into(), (&config.resolver).into(), clock.clone(), runtime)))
+}
+
+fn write_addresses(folder: &Path, dns: &[SocketAddr]) -> Result<(), StartError> {
+    let dns: Vec<String> = dns.iter().map(ToString::to_string).collect();
+    let none: [String; 0] = [];
+    let document =
+        json!({ "dns": dns, "admin": none, "block_page": none, "tls": none, "https": none, "quic": none });
+    let file = folder.join(ADDRESSES);
+    store::replace(&file, format!("{document}\n").as_bytes())
+        .map_err(|source| StartError::Addresses { file, source })
+}
+
+/// Why it did not start.
+#[derive(Debug, thiserror::Error)]
+pub enum StartError {
+    /// The `[dns]` table is wrong.
+    #[error(transparent)]
+    Dns(#[from] dns::ConfigError),
+    /// The `[resolver]` table is wrong, or a file that it names.
+    #[error("{}", with_cause(.0))]
+    Resolver(#[from] ResolverError),
+    /// An address can't be served.
+    #[error(transparent)]
+    Serve(#[from] ServeError),
+    /// The data folder can't be used.
+    #[error(transparent)]
+    Control(#[from] ControlError),
+    /// The socket for commands can't be opened.
+    #[error("{0}")]
+    Socket(io::Error),
+    /// The addresses can't be written down.
+    #[error("{file}: {source}", file = file.display())]
+    Addresses {
+        /// The file.
+        file: PathBuf,
+        /// Why.
+        source: io::Error,
+    },
+}
+
+impl StartError {
+    /// Whether a setting is wrong, rather than the box unable.
+    #[must_use]
+    pub fn is_bad_input(&self) -> bool {
+        match self {
+            Self::Dns(_) => true,
+            Self::Resolver(error) => !matches!(error, ResolverError::Read { .. }),
+            Self::Control(error) => error.is_bad_input(),
+            Self::Serve(_) | Self::Socket(_) | Self::Addresses { .. } => false,
+        }
+    }
+}
+
+fn with_cause(error: &dyn std::error::Error) -> String {
+    match error.source() {
+        Some(cause) => format!("{error}: {cause}"),
+        None => error.to_string(),
+    }
+}

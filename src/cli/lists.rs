@@ -1,0 +1,138 @@
+//! `schoolgate lists`: what is listed, reading it again, making an index, looking into a list.
+
+use std::path::{Path, PathBuf};
+
+use clap::Subcommand;
+use serde_json::json;
+
+use super::{Context, Failure, policy::person};
+use crate::{
+    control::{Answer, LibraryError, Request},
+    lists::{
+        Format,
+        compiler::{self, CompileError, Compiler},
+        format::MatchMode,
+        inspect,
+        source::{Source, SourceError},
+    },
+    policy,
+};
+
+#[derive(Debug, Subcommand)]
+pub(super) enum Command {
+    /// Show the lists in force
+    Status,
+    /// Read lists again and put them in force
+    Update {
+        /// Which [default: all]
+        #[arg(value_name = "ID")]
+        ids: Vec<String>,
+    },
+    /// Make an index file of lists
+    Compile {
+        /// The lists: files, compressed or not, archives, folders
+        #[arg(value_name = "FILE", required = true)]
+        files: Vec<PathBuf>,
+        /// The index
+        #[arg(short, long, value_name = "INDEX")]
+        output: PathBuf,
+        /// How the lists are written [default: found out for each]
+        #[arg(long)]
+        format: Option<Format>,
+        /// A bare name means the name alone
+        #[arg(long)]
+        exact: bool,
+    },
+    /// Say what a list holds, what was skipped, and what looks wrong
+    Inspect {
+        /// The list
+        file: PathBuf,
+        /// How it is written [default: found out]
+        #[arg(long)]
+        format: Option<Format>,
+    },
+}
+
+pub(super) fn run(context: &Context, command: Command) -> Result<bool, Failure> {
+    match command {
+        Command::Status => show(context, Request::ListsStatus),
+        Command::Update { ids } => show(context, Request::ListsUpdate { ids, by: person() }),
+        Command::Compile { files, output, format, exact } => {
+            let mode = if exact { MatchMode::Exact } else { MatchMode::Subdomains };
+            compile(context, &files, &output, format, mode)
+        }
+        Command::Inspect { file, format } => {
+            let source = Source::at(&file);
+            let known = inspect::Known { essential: policy::essential_names(), popular: Vec::new() };
+            let report = inspect::inspect(&source, format, MatchMode::Subdomains, &known)?;
+            context.print(&report, || report.to_string())?;
+            Ok(true)
+        }
+    }
+}
+
+fn show(context: &Context, request: Request) -> Result<bool, Failure> {
+    let Answer::Lists(report) = context.ask(request)? else {
+        return Err(Failure::could_not("the server answered something else; is it of another version?"));
+    };
+    context.print(&report, || report.to_string())?;
+    Ok(true)
+}
+
+fn compile(
+    context: &Context,
+    files: &[PathBuf],
+    output: &Path,
+    format: Option<Format>,
+    mode: MatchMode,
+) -> Result<bool, Failure> {
+    let folder = output.parent().filter(|p| !p.as_os_str().is_empty()).unwrap_or_else(|| Path::new("."));
+    let mut compiler = Compiler::new(folder);
+    for file in files {
+        let id = file.file_name().map_or_else(|| file.display().to_string(), |n| n.to_string_lossy().into_owned());
+        // The index only says which list has a name; a category comes with a policy.
+        let about = compiler::Source { id: id.clone(), title: id, category: String::from("uncategorised") };
+        compiler.add_source(about, &Source::at(file), format, mode, false).map_err(LibraryError::from)?;
+    }
+    let summary = compiler.finish(output).map_err(LibraryError::from)?;
+    let lists: Vec<_> = summary
+        .lists
+        .iter()
+        .map(|l| json!({ "id": l.meta.id, "entries": l.meta.entries, "duplicates": l.duplicates, "skipped": l.skipped }))
+        .collect();
+    let document = json!({
+        "index": output,
+        "names": summary.names,
+        "addresses": summary.addresses,
+        "bytes": summary.bytes,
+        "lists": lists,
+    });
+    context.print(&document, || {
+        let mut text = String::new();
+        for list in &summary.lists {
+            let skipped: u64 = list.skipped.values().sum();
+            text.push_str(&format!("{:>12}  {} ({skipped} lines skipped)\n", list.meta.entries, list.meta.id));
+        }
+        text.push_str(&format!("{}: {} names, {} bytes", output.display(), summary.names, summary.bytes));
+        text
+    })?;
+    Ok(true)
+}
+
+impl From<LibraryError> for Failure {
+    fn from(error: LibraryError) -> Self {
+        if error.is_bad_input() { Self::bad(error.to_string()) } else { Self::could_not(error.to_string()) }
+    }
+}
+
+impl From<SourceError> for Failure {
+    fn from(error: SourceError) -> Self {
+        if error.is_io() { Self::could_not(error.to_string()) } else { Self::bad(error.to_string()) }
+    }
+}
+
+impl From<CompileError> for Failure {
+    fn from(error: CompileError) -> Self {
+        LibraryError::from(error).into()
+    }
+}

@@ -1,0 +1,332 @@
+//! What happens to a name, why, and what would change it: the same engine as the server's, asked on paper.
+
+use std::{fmt, net::IpAddr, str::FromStr};
+
+use hickory_proto::{
+    op::Query,
+    rr::{Name, RData, Record, RecordType},
+};
+use jiff::Timestamp;
+use serde::{Deserialize, Serialize};
+
+use super::{Control, ControlError};
+use crate::{
+    clients::Client,
+    name::Key,
+    policy::{Decision, Listed, Policy, Question, Reason, Verdict},
+    resolver::{Ask, Resolved, Resolver, Security},
+};
+
+/// An address that no school has (RFC 5737), for a client that is not known.
+const NOBODY: IpAddr = IpAddr::V4(std::net::Ipv4Addr::new(192, 0, 2, 1));
+
+/// A question on paper.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct CheckRequest {
+    /// The name.
+    pub name: String,
+    /// The type, as `A` or `HTTPS`.
+    pub r#type: String,
+    /// As whom.
+    pub who: Asker,
+    /// When; now, if not said.
+    pub at: Option<Timestamp>,
+    /// Whether to resolve the name and look at its aliases and addresses.
+    pub resolve: bool,
+}
+
+/// As whom a question on paper is asked.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub enum Asker {
+    /// A client at this address.
+    Address(IpAddr),
+    /// Some client of this profile.
+    Profile(String),
+    /// A client that no subnet knows.
+    Unknown,
+}
+
+/// What happens to a question, and why.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct CheckReport {
+    /// The name, in A-label form.
+    pub name: String,
+    /// The type.
+    pub r#type: String,
+    /// The client's address, where one was given.
+    pub client: Option<IpAddr>,
+    /// The profile's identifier.
+    pub profile: String,
+    /// The profile's title.
+    pub profile_title: String,
+    /// No subnet or device knows the client, so it has the fallback profile.
+    pub unknown_client: bool,
+    /// The time that was decided for.
+    pub at: Timestamp,
+    /// `allow`, `block` or `rewrite`.
+    pub verdict: String,
+    /// How a block looks on the wire, or the name that a rewrite leads to.
+    pub response: Option<String>,
+    /// The reason's word: `locked`, `category`, `block-rule`, `alias`, …
+    pub reason: String,
+    /// The identifier of the category that decided.
+    pub category: Option<String>,
+    /// All categories of the name and its parents.
+    pub categories: Vec<String>,
+    /// Each list that has the name or a parent.
+    pub lists: Vec<ListedOn>,
+    /// The school's rule that decided.
+    pub rule: Option<String>,
+    /// The aliases and addresses that the name led to, in order; empty when it was not resolved.
+    pub path: Vec<Hop>,
+    /// How resolving ended, when it was tried: the rcode and whether it is proven.
+    pub resolution: Option<String>,
+    /// In a profile that only watches: what would have been done.
+    pub would_block: Option<String>,
+    /// In plain English.
+    pub explanation: String,
+    /// What would change it, in plain English.
+    pub advice: Vec<String>,
+}
+
+/// A list that has a name.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ListedOn {
+    /// The list's identifier.
+    pub list: String,
+    /// Its title.
+    pub title: String,
+    /// Its category.
+    pub category: String,
+    /// Which version of it.
+    pub version: String,
+    /// The name as listed: the one asked or a parent.
+    pub entry: String,
+    /// Whether it opens rather than blocks.
+    pub allow: bool,
+    /// The line in the list, from 1, where its text is at hand.
+    pub line: Option<u64>,
+    /// That line.
+    pub text: Option<String>,
+}
+
+/// A step from the name asked to an address.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Hop {
+    /// `CNAME`, `DNAME`, `HTTPS`, `A` …
+    pub r#type: String,
+    /// Where it leads.
+    pub to: String,
+}
+
+impl CheckReport {
+    /// Whether the client does not get what it asked for.
+    #[must_use]
+    pub fn blocked(&self) -> bool {
+        self.verdict == "block"
+    }
+}
+
+impl fmt::Display for CheckReport {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        writeln!(f, "{}", self.explanation)?;
+        writeln!(f)?;
+        let client = match (self.client, self.unknown_client) {
+            (Some(client), true) => format!(" (the fallback: no subnet has {client})"),
+            (None, true) => String::from(" (the fallback, for clients that no subnet has)"),
+            (Some(client), false) => format!(" (client {client})"),
+            (None, false) => String::new(),
+        };
+        writeln!(f, "  profile     {} “{}”{client}", self.profile, self.profile_title)?;
+        writeln!(f, "  asked       {} {} at {}", self.name, self.r#type, self.at)?;
+        match &self.response {
+            Some(response) => writeln!(f, "  verdict     {} ({response})", self.verdict)?,
+            None => writeln!(f, "  verdict     {}", self.verdict)?,
+        }
+        writeln!(f, "  reason      {}", self.reason)?;
+        if let Some(category) = &self.category {
+            writeln!(f, "  category    {category}")?;
+        }
+        if self.categories.len() > 1 || (self.category.is_none() && !self.categories.is_empty()) {
+            writeln!(f, "  categories  {}", self.categories.join(", "))?;
+        }
+        for list in &self.lists {
+            let way = if list.allow { "allowed by" } else { "listed by" };
+            write!(f, "  {way:<10}  {} ({})", list.list, list.title)?;
+            match (&list.line, &list.text) {
+                (Some(line), Some(text)) => writeln!(f, ", line {line}: {}", text.trim())?,
+                _ => writeln!(f, ", as {}", list.entry)?,
+            }
+        }
+        if let Some(rule) = &self.rule {
+            writeln!(f, "  rule        {rule}")?;
+        }
+        for hop in &self.path {
+            writeln!(f, "  leads to    {} {}", hop.r#type, hop.to)?;
+        }
+        if let Some(resolution) = &self.resolution {
+            writeln!(f, "  resolved    {resolution}")?;
+        }
+        if let Some(would) = &self.would_block {
+            writeln!(f, "  would block {would}")?;
+        }
+        if !self.advice.is_empty() {
+            writeln!(f, "\nWhat would change it:")?;
+            for line in &self.advice {
+                writeln!(f, "  - {line}")?;
+            }
+        }
+        Ok(())
+    }
+}
+
+/// Decides a question on paper and, where it is allowed and `resolver` is given, resolves and reviews it.
+pub(super) async fn check(
+    control: &Control,
+    policy: &Policy,
+    resolver: Option<&Resolver>,
+    request: &CheckRequest,
+    now: Timestamp,
+) -> Result<CheckReport, ControlError> {
+    let bad = |message: String| ControlError::Input(message);
+    let key = Key::parse(&request.name).map_err(|e| bad(format!("{:?}: {e}", request.name)))?;
+    let qtype = RecordType::from_str(&request.r#type)
+        .map_err(|_| bad(format!("{:?} is not a type; A, AAAA, HTTPS, TXT and MX are some", request.r#type)))?;
+    let client = match &request.who {
+        Asker::Address(address) => policy.identify(*address, control.neighbour(*address)),
+        Asker::Profile(id) => {
+            let profile = policy.find_profile(id).ok_or_else(|| {
+                bad(format!("there is no profile {id:?}; there are {}", policy.profile_ids().join(", ")))
+            })?;
+            Client { address: NOBODY, mac: None, device: None, profile, unknown: false }
+        }
+        Asker::Unknown => policy.identify(NOBODY, None),
+    };
+    let at = request.at.unwrap_or(now);
+    let question = Question { key, qtype };
+    let mut decision = policy.decide(&question, &client, at);
+    let mut path = Vec::new();
+    let mut resolution = None;
+    if let (Verdict::Allow, Some(resolver)) = (&decision.verdict, resolver) {
+        let name = Name::from_ascii(format!("{}.", question.key))
+            .map_err(|e| bad(format!("{:?}: {e}", request.name)))?;
+        let resolved = resolver.resolve(&Query::query(name, qtype), Ask::default()).await;
+        path = resolved.answers.iter().filter_map(hop).collect();
+        resolution = Some(ending(&resolved));
+        let review =
+            policy.review(&question, &client, &decision, &resolved.answers, resolved.own_zone, at);
+        if let Some(block) = review.block {
+            decision = block;
+        }
+    }
+    let (profile, profile_title) = policy.profile(client.profile);
+    let categories = policy.categories();
+    let (verdict, response) = match &decision.verdict {
+        Verdict::Allow => ("allow", None),
+        Verdict::Block(response) => ("block", Some(response.word().to_owned())),
+        Verdict::Rewrite(target) => ("rewrite", Some(target.name.to_string())),
+    };
+    Ok(CheckReport {
+        name: question.key.to_string(),
+        r#type: qtype.to_string(),
+        client: matches!(request.who, Asker::Address(_)).then_some(client.address),
+        profile: profile.to_owned(),
+        profile_title: profile_title.to_owned(),
+        unknown_client: client.unknown,
+        at,
+        verdict: verdict.to_owned(),
+        response,
+        reason: decision.reason.word().to_owned(),
+        category: listed(&decision.reason).map(|l| categories.get(l.category).id.clone()),
+        categories: categories.ids(decision.categories).into_iter().map(str::to_owned).collect(),
+        lists: listed_on(control, policy, subject(&decision.reason).unwrap_or(&question.key)),
+        rule: rule(policy, &decision),
+        path,
+        resolution,
+        would_block: decision.would_block.as_ref().map(|reason| reason.word().to_owned()),
+        explanation: policy.explain(&decision, &question, &client),
+        advice: policy.advice(&decision, &question, &client),
+    })
+}
+
+/// Every list that has the name or a parent of it, the longest match first.
+fn listed_on(control: &Control, policy: &Policy, key: &Key) -> Vec<ListedOn> {
+    let mut found = Vec::new();
+    for index in policy.indexes() {
+        for hit in index.lookup(key).iter().rev() {
+            let depth = usize::from(hit.depth);
+            for entry in &index.sets()[hit.set as usize] {
+                if entry.exact && depth != key.depth() {
+                    continue;
+                }
+                let list = &index.lists()[usize::from(entry.list)];
+                let name = key.dotted(depth);
+                let place = Key::parse(&name).ok().and_then(|name| control.line_of(&list.id, &name));
+                found.push(ListedOn {
+                    list: list.id.clone(),
+                    title: list.title.clone(),
+                    category: list.category.clone(),
+                    version: list.version.clone(),
+                    entry: name,
+                    allow: entry.allow,
+                    line: place.as_ref().map(|(line, _)| *line),
+                    text: place.map(|(_, text)| text),
+                });
+            }
+        }
+    }
+    found
+}
+
+/// The name that the reason is about, where it is not the one asked.
+fn subject(reason: &Reason) -> Option<&Key> {
+    match reason {
+        Reason::Alias { target, .. } => Some(target),
+        _ => None,
+    }
+}
+
+fn listed(reason: &Reason) -> Option<&Listed> {
+    match reason {
+        Reason::Locked(listed) | Reason::Category(listed) | Reason::Schedule(listed) => Some(listed),
+        Reason::Address { listed, .. } => Some(listed),
+        Reason::Alias { because, .. } => self::listed(because),
+        _ => None,
+    }
+}
+
+fn rule(policy: &Policy, decision: &Decision) -> Option<String> {
+    fn of(reason: &Reason) -> Option<crate::policy::RuleRef> {
+        match reason {
+            Reason::BlockRule(rule) | Reason::AllowRule(rule) | Reason::Exception(rule) => Some(*rule),
+            Reason::Alias { because, .. } => of(because),
+            _ => None,
+        }
+    }
+    of(&decision.reason).map(|rule| policy.describe_rule(rule))
+}
+
+fn hop(record: &Record) -> Option<Hop> {
+    let to = match &record.data {
+        RData::CNAME(target) => target.0.to_string(),
+        RData::A(address) => address.to_string(),
+        RData::AAAA(address) => address.to_string(),
+        data @ (RData::HTTPS(_) | RData::SVCB(_) | RData::ANAME(_)) => data.to_string(),
+        _ => return None,
+    };
+    Some(Hop { r#type: record.record_type().to_string(), to })
+}
+
+fn ending(resolved: &Resolved) -> String {
+    let proof = match resolved.security {
+        Security::Secure => "proven by DNSSEC",
+        Security::Insecure => "its zone is not signed",
+        Security::Bogus => "its signatures are wrong",
+        Security::Indeterminate => "not proven",
+    };
+    let mut text = format!("{}, {proof}", resolved.rcode);
+    for ede in resolved.ede.iter().filter(|e| !e.text.is_empty()) {
+        text.push_str(&format!("; {}", ede.text));
+    }
+    text
+}

@@ -1,0 +1,570 @@
+//! Every action of an administrator, as one method each; commands and, later, pages call the same.
+//!
+//! [`Control`] owns what the school decided: it keeps it in the store, compiles lists, builds the policy and swaps it
+//! in. Answering only ever reads the policy that was swapped in last.
+
+mod check;
+mod library;
+pub mod socket;
+
+use std::{
+    fmt,
+    net::IpAddr,
+    path::{Path, PathBuf},
+    sync::{Arc, Mutex, MutexGuard, PoisonError},
+};
+
+use arc_swap::ArcSwap;
+use jiff::Timestamp;
+use serde::{Deserialize, Serialize};
+use tracing::{error, info, warn};
+
+pub use check::{Asker, CheckReport, CheckRequest, Hop, ListedOn};
+pub use library::{LibraryError, ListReport, ListsReport};
+
+use self::library::Library;
+use crate::{
+    category::Categories,
+    clients::Mac,
+    clock::Clock,
+    lists::{DomainIndex, shipped},
+    name::Key,
+    policy::{Knowledge, Policy, PolicyErrors, PolicyFile, Severity},
+    resolver::Resolver,
+    store::{self, AuditRecord, Store, StoreError},
+};
+
+/// What a command asks of whoever owns the data folder.
+#[derive(Debug, Serialize, Deserialize)]
+pub enum Request {
+    /// What happens to a name.
+    Check(CheckRequest),
+    /// The policy in force, as text.
+    PolicyExport,
+    /// Put a policy in force.
+    PolicyImport {
+        /// The file's name, for messages.
+        name: String,
+        /// The policy.
+        text: String,
+        /// Who does it.
+        by: String,
+        /// Only say what would change.
+        dry_run: bool,
+    },
+    /// What is wrong with a policy.
+    PolicyValidate {
+        /// The file's name, for messages.
+        name: String,
+        /// The policy.
+        text: String,
+    },
+    /// The lists in force.
+    ListsStatus,
+    /// Read lists again.
+    ListsUpdate {
+        /// Which; all, if none is named.
+        ids: Vec<String>,
+        /// Who does it.
+        by: String,
+    },
+}
+
+/// What a command gets.
+#[derive(Debug, Serialize, Deserialize)]
+#[expect(clippy::large_enum_variant, reason = "one a command; it travels in a box where that counts")]
+pub enum Answer {
+    /// To a check.
+    Check(CheckReport),
+    /// To an export.
+    Policy {
+        /// The policy.
+        text: String,
+        /// Its revision; 0 is the shipped one.
+        revision: i64,
+    },
+    /// To an import.
+    Imported(ImportReport),
+    /// To a validation.
+    Validated(ValidationReport),
+    /// To questions about lists.
+    Lists(ListsReport),
+}
+
+/// What an import changed, or would change.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ImportReport {
+    /// Nothing was changed: only looked.
+    pub dry_run: bool,
+    /// The revision that is in force now.
+    pub revision: i64,
+    /// Each change, in plain English.
+    pub changes: Vec<String>,
+    /// What works, but perhaps not as meant.
+    pub warnings: Vec<String>,
+}
+
+impl fmt::Display for ImportReport {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match (self.dry_run, self.changes.is_empty()) {
+            (_, true) => writeln!(f, "Nothing changes: this policy is in force already.")?,
+            (true, false) => writeln!(f, "This would change (nothing was changed):")?,
+            (false, false) => writeln!(f, "In force as revision {}:", self.revision)?,
+        }
+        for change in &self.changes {
+            writeln!(f, "  - {change}")?;
+        }
+        for warning in &self.warnings {
+            writeln!(f, "{warning}")?;
+        }
+        Ok(())
+    }
+}
+
+/// Everything that is wrong with a policy.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ValidationReport {
+    /// The file.
+    pub name: String,
+    /// What keeps it from being used, each with its place.
+    pub problems: Vec<String>,
+    /// What works, but perhaps not as meant.
+    pub warnings: Vec<String>,
+}
+
+impl ValidationReport {
+    /// One line for how it went.
+    #[must_use]
+    pub fn summary(&self) -> String {
+        match self.problems.len() {
+            0 => format!("{}: all right", self.name),
+            1 => format!("{}: 1 problem", self.name),
+            n => format!("{}: {n} problems", self.name),
+        }
+    }
+}
+
+impl fmt::Display for ValidationReport {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        for line in self.problems.iter().chain(&self.warnings) {
+            writeln!(f, "{}: {line}", self.name)?;
+        }
+        if self.problems.is_empty() { writeln!(f, "{}", self.summary()) } else { Ok(()) }
+    }
+}
+
+/// What the school decided, and everything that changes it.
+#[derive(Debug)]
+pub struct Control {
+    folder: PathBuf,
+    clock: Clock,
+    categories: Arc<Categories>,
+    starter: Arc<DomainIndex>,
+    policy: Arc<ArcSwap<Policy>>,
+    resolver: Option<Arc<Resolver>>,
+    library: Arc<Library>,
+    state: Mutex<State>,
+    /// Held by whoever compiles lists, so that two never do at once.
+    compiling: tokio::sync::Mutex<()>,
+}
+
+#[derive(Debug)]
+struct State {
+    /// None when the database can't be read; the reason was logged.
+    store: Option<Store>,
+    file: PolicyFile,
+    revision: i64,
+    subscribed: Option<Arc<DomainIndex>>,
+}
+
+impl Control {
+    /// Opens the data folder and puts the last published policy and the last good index in force.
+    ///
+    /// Never fails for damage: a damaged database, policy or index is logged and what came before it is taken, down
+    /// to the shipped policy and the starter lists.
+    ///
+    /// # Errors
+    ///
+    /// When the data folder can't be made or written.
+    pub fn open(folder: &Path, clock: Clock) -> Result<Self, ControlError> {
+        let categories = Arc::new(Categories::shipped());
+        let starter = Arc::new(shipped::starter(&categories));
+        let store = match Store::open(folder) {
+            Ok(store) => Some(store),
+            Err(error @ StoreError::Folder { .. }) => return Err(error.into()),
+            Err(error) => {
+                probe(folder)?;
+                error!(%error, "The school's settings can't be read; going on with the last published policy");
+                None
+            }
+        };
+        let library = Arc::new(Library::new(folder));
+        let subscribed = library.open().map(Arc::new);
+        let knowledge = knowledge(&categories, &starter, subscribed.as_ref());
+        let (file, policy, revision) = last_policy(folder, store.as_ref(), &knowledge);
+        Ok(Self {
+            folder: folder.to_owned(),
+            clock,
+            policy: Arc::new(ArcSwap::from_pointee(policy)),
+            resolver: None,
+            library,
+            state: Mutex::new(State { store, file, revision, subscribed }),
+            compiling: tokio::sync::Mutex::new(()),
+            categories,
+            starter,
+        })
+    }
+
+    /// Lets checks resolve names.
+    #[must_use]
+    pub fn with_resolver(mut self, resolver: Arc<Resolver>) -> Self {
+        self.resolver = Some(resolver);
+        self
+    }
+
+    /// The policy in force, for those who decide by it.
+    #[must_use]
+    pub fn policy(&self) -> Arc<ArcSwap<Policy>> {
+        Arc::clone(&self.policy)
+    }
+
+    /// Does what a command asks.
+    ///
+    /// # Errors
+    ///
+    /// Says what was wrong with the request, or what could not be done; then nothing has changed.
+    pub async fn handle(&self, request: Request) -> Result<Answer, ControlError> {
+        Ok(match request {
+            Request::Check(request) => Answer::Check(self.check(&request).await?),
+            Request::PolicyExport => {
+                let state = self.state();
+                Answer::Policy { text: state.file.to_toml(), revision: state.revision }
+            }
+            Request::PolicyImport { name, text, by, dry_run } => {
+                Answer::Imported(self.import(&name, &text, &by, dry_run).await?)
+            }
+            Request::PolicyValidate { name, text } => Answer::Validated(self.validate(name, &text)),
+            Request::ListsStatus => Answer::Lists(self.lists()),
+            Request::ListsUpdate { ids, by } => Answer::Lists(self.update_lists(&ids, &by).await?),
+        })
+    }
+
+    /// Says what happens to a name, why, and what would change it.
+    ///
+    /// # Errors
+    ///
+    /// When the name, the type or the profile does not exist.
+    pub async fn check(&self, request: &CheckRequest) -> Result<CheckReport, ControlError> {
+        let policy = self.policy.load_full();
+        let resolver = self.resolver.as_deref().filter(|_| request.resolve);
+        check::check(self, &policy, resolver, request, self.clock.now()).await
+    }
+
+    /// Puts a policy in force: all of it, or nothing when anything in it is wrong.
+    ///
+    /// Lists that it brings or changes are compiled before it is in force, so that no category is open for a moment.
+    ///
+    /// # Errors
+    ///
+    /// Names every problem with its place, or what could not be written; then nothing has changed.
+    pub async fn import(
+        &self,
+        name: &str,
+        text: &str,
+        by: &str,
+        dry_run: bool,
+    ) -> Result<ImportReport, ControlError> {
+        let wrong = |errors: PolicyErrors| ControlError::Policy { name: name.to_owned(), errors };
+        let file = PolicyFile::parse(text).map_err(wrong)?;
+        let now = self.clock.now();
+        let (errors, warnings): (Vec<_>, Vec<_>) =
+            file.validate(&self.categories, now).into_iter().partition(|p| p.severity == Severity::Error);
+        if !errors.is_empty() {
+            self.record(now, by, "policy.refused", &format!("{name}: {}", PolicyErrors(errors.clone())));
+            return Err(wrong(PolicyErrors(errors)));
+        }
+        let warnings = warnings.iter().map(ToString::to_string).collect();
+        let changes = self.state().file.changes(&file);
+        if dry_run || changes.is_empty() {
+            return Ok(ImportReport { dry_run, revision: self.state().revision, changes, warnings });
+        }
+        let _compiling = self.compiling.lock().await;
+        let (subscribed, compiled) = {
+            let (current, in_force) = {
+                let state = self.state();
+                (state.file.lists.clone(), state.subscribed.clone())
+            };
+            if current == file.lists {
+                (in_force, None)
+            } else {
+                let (index, report) = self.compile(&file, Vec::new()).await?;
+                (index.map(Arc::new), Some(report))
+            }
+        };
+        let knowledge = knowledge(&self.categories, &self.starter, subscribed.as_ref());
+        let policy = Policy::build(&file, &knowledge).map_err(wrong)?;
+        let detail = format!("{name}: {}", changes.join("; "));
+        let record = AuditRecord { at: now, by: by.to_owned(), action: String::from("policy.import"), detail };
+        let revision = {
+            let mut state = self.state();
+            let store = state.store.as_mut().ok_or(ControlError::NoStore)?;
+            let revision = store.publish(&file.to_toml(), &record)?;
+            if let Some(report) = compiled {
+                report.activate(&self.library);
+            }
+            state.file = file;
+            state.revision = revision;
+            state.subscribed = subscribed;
+            self.policy.store(Arc::new(policy));
+            revision
+        };
+        info!(revision, by, "A new policy is in force");
+        Ok(ImportReport { dry_run, revision, changes, warnings })
+    }
+
+    /// Says everything that is wrong with a policy.
+    #[must_use]
+    pub fn validate(&self, name: String, text: &str) -> ValidationReport {
+        let problems = match PolicyFile::parse(text) {
+            Ok(file) => file.validate(&self.categories, self.clock.now()),
+            Err(errors) => errors.0,
+        };
+        let (errors, warnings): (Vec<_>, Vec<_>) =
+            problems.into_iter().partition(|p| p.severity == Severity::Error);
+        ValidationReport {
+            name,
+            problems: errors.iter().map(ToString::to_string).collect(),
+            warnings: warnings.iter().map(ToString::to_string).collect(),
+        }
+    }
+
+    /// The lists in force.
+    #[must_use]
+    pub fn lists(&self) -> ListsReport {
+        let state = self.state();
+        library::report(&state.file.lists, &self.starter, state.subscribed.as_deref())
+    }
+
+    /// Reads lists again and puts them in force; all of them, if none is named.
+    ///
+    /// # Errors
+    ///
+    /// Names the list that can't be read; then the lists stay as they were.
+    pub async fn update_lists(&self, ids: &[String], by: &str) -> Result<ListsReport, ControlError> {
+        let _compiling = self.compiling.lock().await;
+        let file = self.state().file.clone();
+        if let Some(unknown) = ids.iter().find(|id| !file.lists.iter().any(|list| list.id == **id)) {
+            let known: Vec<&str> = file.lists.iter().map(|list| list.id.as_str()).collect();
+            let known = if known.is_empty() { String::from("none yet") } else { known.join(", ") };
+            return Err(ControlError::Input(format!("there is no list {unknown:?}; there are: {known}")));
+        }
+        let (index, compiled) = self.compile(&file, ids.to_vec()).await?;
+        let subscribed = index.map(Arc::new);
+        let knowledge = knowledge(&self.categories, &self.starter, subscribed.as_ref());
+        let policy = Policy::build(&file, &knowledge)
+            .map_err(|errors| ControlError::Policy { name: String::from("the policy in force"), errors })?;
+        compiled.activate(&self.library);
+        {
+            let mut state = self.state();
+            state.subscribed = subscribed;
+            self.policy.store(Arc::new(policy));
+        }
+        let report = self.lists();
+        self.record(self.clock.now(), by, "lists.update", &report.summary());
+        info!(by, lists = report.lists.len(), "New lists are in force");
+        Ok(report)
+    }
+
+    /// Reads the policy and the lists again, as after a change from outside.
+    ///
+    /// # Errors
+    ///
+    /// When they can't be read; then nothing has changed.
+    pub async fn refresh(&self) -> Result<(), ControlError> {
+        let latest = match &self.state().store {
+            Some(store) => store.latest()?,
+            None => None,
+        };
+        if let Some(revision) = latest
+            && revision.number != self.state().revision
+        {
+            let name = format!("revision {}", revision.number);
+            let file = PolicyFile::parse(&revision.text)
+                .map_err(|errors| ControlError::Policy { name: name.clone(), errors })?;
+            let knowledge = {
+                let state = self.state();
+                knowledge(&self.categories, &self.starter, state.subscribed.as_ref())
+            };
+            let policy =
+                Policy::build(&file, &knowledge).map_err(|errors| ControlError::Policy { name, errors })?;
+            let mut state = self.state();
+            state.file = file;
+            state.revision = revision.number;
+            self.policy.store(Arc::new(policy));
+        }
+        self.update_lists(&[], "the server").await.map(drop)
+    }
+
+    /// Compiles lists when the index does not match the policy: after a restart in the middle, or a lost index.
+    pub async fn catch_up(&self) {
+        let stale = {
+            let state = self.state();
+            self.library.is_stale(&state.file.lists, state.subscribed.as_deref())
+        };
+        if stale && let Err(error) = self.update_lists(&[], "the server").await {
+            error!(%error, "Lists could not be compiled; those of before stay in force");
+        }
+    }
+
+    /// The link-layer address of a client, where the neighbour table knows it.
+    pub(crate) fn neighbour(&self, _address: IpAddr) -> Option<Mac> {
+        None
+    }
+
+    /// Where a list has a name: the line, from 1, and its text.
+    pub(crate) fn line_of(&self, list: &str, name: &Key) -> Option<(u64, String)> {
+        if list.starts_with(shipped::PREFIX) {
+            return shipped::line_of(list, name);
+        }
+        let entry = self.state().file.lists.iter().find(|entry| entry.id == list)?.clone();
+        self.library.line_of(&entry, name)
+    }
+
+    /// How many names the starter lists and the subscribed lists have.
+    #[must_use]
+    pub fn names(&self) -> (usize, usize) {
+        let subscribed = self.state().subscribed.as_ref().map_or(0, |index| index.len());
+        (self.starter.len(), subscribed)
+    }
+
+    async fn compile(
+        &self,
+        file: &PolicyFile,
+        ids: Vec<String>,
+    ) -> Result<(Option<DomainIndex>, library::Compiled), ControlError> {
+        let lists = file.lists.clone();
+        let library = Arc::clone(&self.library);
+        tokio::task::spawn_blocking(move || library.compile(&lists, &ids))
+            .await
+            .map_err(|e| ControlError::Input(format!("compiling broke off: {e}")))?
+            .map_err(ControlError::from)
+    }
+
+    fn record(&self, at: Timestamp, by: &str, action: &str, detail: &str) {
+        let record =
+            AuditRecord { at, by: by.to_owned(), action: action.to_owned(), detail: detail.to_owned() };
+        if let Some(store) = &self.state().store
+            && let Err(error) = store.audit(&record)
+        {
+            warn!(%error, action, "The audit could not be written");
+        }
+    }
+
+    /// A panic while it was held left at worst the state of before: each change is one assignment.
+    fn state(&self) -> MutexGuard<'_, State> {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// The data folder.
+    #[must_use]
+    pub fn folder(&self) -> &Path {
+        &self.folder
+    }
+}
+
+fn knowledge(
+    categories: &Arc<Categories>,
+    starter: &Arc<DomainIndex>,
+    subscribed: Option<&Arc<DomainIndex>>,
+) -> Knowledge {
+    let indexes = std::iter::once(starter).chain(subscribed).map(Arc::clone).collect();
+    Knowledge { categories: Arc::clone(categories), indexes }
+}
+
+/// Whether files can be written in the folder.
+fn probe(folder: &Path) -> Result<(), ControlError> {
+    let file = folder.join(".probe");
+    store::replace(&file, b"")
+        .and_then(|()| std::fs::remove_file(&file))
+        .map_err(|source| StoreError::Folder { folder: folder.to_owned(), source }.into())
+}
+
+/// The last published policy that still works, down to the shipped one.
+fn last_policy(folder: &Path, store: Option<&Store>, knowledge: &Knowledge) -> (PolicyFile, Policy, i64) {
+    let latest = store.and_then(|store| {
+        store.latest().inspect_err(|error| error!(%error, "The published policy can't be read")).ok().flatten()
+    });
+    let copy = || {
+        store::published_copy(folder)
+            .inspect_err(|error| error!(%error, "The copy of the published policy can't be read"))
+            .ok()
+            .flatten()
+            .map(|text| (text, 0))
+    };
+    let candidates = latest.map(|revision| (revision.text, revision.number)).into_iter().chain(
+        // Read only when the database has none that works.
+        std::iter::once_with(copy).flatten(),
+    );
+    for (text, revision) in candidates {
+        let built =
+            PolicyFile::parse(&text).and_then(|file| Policy::build(&file, knowledge).map(|policy| (file, policy)));
+        match built {
+            Ok((file, policy)) => return (file, policy, revision),
+            Err(error) => error!(%error, revision, "The published policy does not work any more"),
+        }
+    }
+    let file = PolicyFile::shipped();
+    // A test builds the shipped policy, so this cannot fail at run time.
+    let policy = Policy::build(&file, knowledge).expect("the shipped policy is valid");
+    (file, policy, 0)
+}
+
+/// Why an action was not done.
+#[derive(Debug, thiserror::Error)]
+pub enum ControlError {
+    /// The request asks for something that does not exist.
+    #[error("{0}")]
+    Input(String),
+    /// A policy is wrong.
+    #[error("{}", lines(name, errors))]
+    Policy {
+        /// The file.
+        name: String,
+        /// Everything that is wrong with it.
+        errors: PolicyErrors,
+    },
+    /// A list can't be read or compiled.
+    #[error(transparent)]
+    Library(#[from] LibraryError),
+    /// The settings can't be read or kept.
+    #[error(transparent)]
+    Store(#[from] StoreError),
+    /// The settings could not be read at start, so nothing can be published.
+    #[error("the database of settings can't be read, so nothing can be changed; the server's log says why")]
+    NoStore,
+    /// The running server said so.
+    #[error("{message}")]
+    Server {
+        /// What it said.
+        message: String,
+        /// Whether the request was wrong.
+        bad_input: bool,
+    },
+}
+
+impl ControlError {
+    /// Whether the request was wrong, rather than the box unable.
+    #[must_use]
+    pub fn is_bad_input(&self) -> bool {
+        match self {
+            Self::Input(_) | Self::Policy { .. } => true,
+            Self::Library(error) => error.is_bad_input(),
+            Self::Store(_) | Self::NoStore => false,
+            Self::Server { bad_input, .. } => *bad_input,
+        }
+    }
+}
+
+fn lines(name: &str, errors: &PolicyErrors) -> String {
+    errors.0.iter().map(|problem| format!("{name}: {problem}")).collect::<Vec<_>>().join("\n")
+}

@@ -1,0 +1,112 @@
+//! How commands reach a running server: one line of JSON each way, over a Unix socket in the data folder.
+//!
+//! The socket belongs to whoever runs the server; file permissions keep others out.
+
+use std::{io, os::unix::fs::PermissionsExt, path::Path, sync::Arc, time::Duration};
+
+use serde::{Deserialize, Serialize};
+use tokio::{
+    io::{AsyncBufReadExt, AsyncReadExt, AsyncWriteExt, BufReader},
+    net::{UnixListener, UnixStream},
+};
+use tokio_util::sync::CancellationToken;
+use tracing::warn;
+
+use super::{Answer, Control, ControlError, Request};
+
+/// The socket's name in the data folder.
+const SOCKET: &str = "control.sock";
+
+/// Longer than any policy that a person or a program would write.
+const MAX_REQUEST: u64 = 64 << 20;
+
+#[derive(Debug, Serialize, Deserialize)]
+enum Reply {
+    Done(Box<Answer>),
+    Failed { message: String, bad_input: bool },
+}
+
+/// Opens the socket for commands; one that a killed server left behind is replaced.
+///
+/// # Errors
+///
+/// When another server answers on it, or the folder can't be written.
+pub async fn bind(folder: &Path) -> io::Result<UnixListener> {
+    let path = folder.join(SOCKET);
+    if UnixStream::connect(&path).await.is_ok() {
+        return Err(io::Error::new(
+            io::ErrorKind::AddrInUse,
+            format!("{}: another Schoolgate runs on this data folder", path.display()),
+        ));
+    }
+    let _ = std::fs::remove_file(&path);
+    let listener =
+        UnixListener::bind(&path).map_err(|e| io::Error::new(e.kind(), format!("{}: {e}", path.display())))?;
+    std::fs::set_permissions(&path, std::fs::Permissions::from_mode(0o660))?;
+    Ok(listener)
+}
+
+/// Answers commands until told to stop.
+pub async fn serve(listener: UnixListener, control: Arc<Control>, stop: CancellationToken) {
+    loop {
+        let stream = tokio::select! {
+            () = stop.cancelled() => return,
+            accepted = listener.accept() => match accepted {
+                Ok((stream, _)) => stream,
+                Err(error) => {
+                    // Out of file descriptors, most likely: the answering side must not suffer from a busy loop here.
+                    warn!(%error, "A command could not be taken");
+                    tokio::time::sleep(Duration::from_millis(200)).await;
+                    continue;
+                }
+            },
+        };
+        let control = Arc::clone(&control);
+        let stop = stop.clone();
+        tokio::spawn(async move {
+            tokio::select! {
+                () = stop.cancelled() => {}
+                done = converse(stream, &control) => {
+                    if let Err(error) = done {
+                        warn!(%error, "A command broke off");
+                    }
+                }
+            }
+        });
+    }
+}
+
+async fn converse(mut stream: UnixStream, control: &Control) -> io::Result<()> {
+    let mut line = Vec::new();
+    BufReader::new((&mut stream).take(MAX_REQUEST)).read_until(b'\n', &mut line).await?;
+    let reply = match serde_json::from_slice::<Request>(&line) {
+        Ok(request) => match control.handle(request).await {
+            Ok(answer) => Reply::Done(Box::new(answer)),
+            Err(error) => Reply::Failed { bad_input: error.is_bad_input(), message: error.to_string() },
+        },
+        Err(error) => Reply::Failed { message: format!("not a command of this version: {error}"), bad_input: true },
+    };
+    let mut bytes = serde_json::to_vec(&reply)?;
+    bytes.push(b'\n');
+    stream.write_all(&bytes).await?;
+    stream.shutdown().await
+}
+
+/// Asks the server that runs on a data folder; none when no server runs there.
+///
+/// # Errors
+///
+/// What the server says, or that it went away.
+pub async fn ask(folder: &Path, request: &Request) -> Result<Option<Answer>, ControlError> {
+    let Ok(mut stream) = UnixStream::connect(folder.join(SOCKET)).await else { return Ok(None) };
+    let broken = |e: io::Error| ControlError::Server { message: format!("the server went away: {e}"), bad_input: false };
+    let mut bytes = serde_json::to_vec(request).map_err(|e| broken(e.into()))?;
+    bytes.push(b'\n');
+    stream.write_all(&bytes).await.map_err(broken)?;
+    let mut reply = Vec::new();
+    stream.read_to_end(&mut reply).await.map_err(broken)?;
+    match serde_json::from_slice(&reply).map_err(|e| broken(e.into()))? {
+        Reply::Done(answer) => Ok(Some(*answer)),
+        Reply::Failed { message, bad_input } => Err(ControlError::Server { message, bad_input }),
+    }
+}

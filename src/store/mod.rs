@@ -1,0 +1,303 @@
+//! What the school decided, kept: every published policy as a revision, and the audit of who changed what.
+//!
+//! One SQLite file, `schoolgate.db`, in the data folder. A policy is kept as the text that import and export speak, one
+//! row for each revision: rows are added, never changed, so the history is whole and an older one can be published
+//! again. The last published text also lies beside the database as a plain file, so that a damaged database never
+//! leaves the box without the school's policy.
+
+use std::{
+    fs, io,
+    path::{Path, PathBuf},
+    time::Duration,
+};
+
+use jiff::Timestamp;
+use rusqlite::{Connection, OptionalExtension, params};
+use serde::Serialize;
+
+/// The database's name in the data folder.
+const DATABASE: &str = "schoolgate.db";
+
+/// The copy of the policy in force, in the data folder.
+const COPY: &str = "policy.published.toml";
+
+/// Each step brings the database from the version of its place to the next.
+const MIGRATIONS: &[&str] = &[include_str!("migrations/001-policy-and-audit.sql")];
+
+/// One published policy.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct Revision {
+    /// Counts up from 1.
+    pub number: i64,
+    /// When it was published.
+    pub at: Timestamp,
+    /// Who did it.
+    pub by: String,
+    /// The policy, as `policy.toml`.
+    pub text: String,
+}
+
+/// One line of the audit.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct AuditRecord {
+    /// When.
+    pub at: Timestamp,
+    /// Who.
+    pub by: String,
+    /// What was done, in a word: `policy.import`, `lists.update`.
+    pub action: String,
+    /// What it was done to and what changed, in plain words.
+    pub detail: String,
+}
+
+/// The database of the school's settings.
+#[derive(Debug)]
+pub struct Store {
+    connection: Connection,
+    folder: PathBuf,
+}
+
+impl Store {
+    /// Opens the database in the data folder, makes it when it is not there, and brings it up to date.
+    ///
+    /// # Errors
+    ///
+    /// When the folder can't be written, or the database is damaged or newer than this program.
+    pub fn open(folder: &Path) -> Result<Self, StoreError> {
+        fs::create_dir_all(folder).map_err(|source| StoreError::Folder { folder: folder.to_owned(), source })?;
+        let file = folder.join(DATABASE);
+        let problem = |source| StoreError::Database { file: file.clone(), source };
+        let mut connection = Connection::open(&file).map_err(problem)?;
+        connection.busy_timeout(Duration::from_secs(5)).map_err(problem)?;
+        connection.pragma_update(None, "journal_mode", "wal").map_err(problem)?;
+        connection.pragma_update(None, "synchronous", "full").map_err(problem)?;
+        // Settings are read a few times a day; SQLite's default of 2 MB for pages is of no use here.
+        connection.pragma_update(None, "cache_size", -256).map_err(problem)?;
+        let done: usize = connection.pragma_query_value(None, "user_version", |row| row.get(0)).map_err(problem)?;
+        if done > MIGRATIONS.len() {
+            return Err(StoreError::Newer { file });
+        }
+        for (place, step) in MIGRATIONS.iter().enumerate().skip(done) {
+            let change = connection.transaction().map_err(problem)?;
+            change.execute_batch(step).map_err(problem)?;
+            change.pragma_update(None, "user_version", place + 1).map_err(problem)?;
+            change.commit().map_err(problem)?;
+        }
+        Ok(Self { connection, folder: folder.to_owned() })
+    }
+
+    /// The policy that was published last; none on a new box.
+    ///
+    /// # Errors
+    ///
+    /// When the database can't be read.
+    pub fn latest(&self) -> Result<Option<Revision>, StoreError> {
+        self.connection
+            .query_row("SELECT number, at_ms, who, text FROM policy ORDER BY number DESC LIMIT 1", [], revision)
+            .optional()
+            .map_err(|source| self.problem(source))
+    }
+
+    /// Keeps a policy as the next revision, with its audit record, and copies it beside the database.
+    ///
+    /// # Errors
+    ///
+    /// When the database or the copy can't be written; then nothing was published.
+    pub fn publish(&mut self, text: &str, record: &AuditRecord) -> Result<i64, StoreError> {
+        // The copy first: a copy that is newer than the database is in force after a crash either way, since both hold
+        // what an administrator just asked for, while the reverse would bring back what was withdrawn.
+        let copy = self.folder.join(COPY);
+        replace(&copy, text.as_bytes()).map_err(|source| StoreError::Folder { folder: copy, source })?;
+        let file = self.folder.join(DATABASE);
+        let problem = |source| StoreError::Database { file: file.clone(), source };
+        let change = self.connection.transaction().map_err(problem)?;
+        change
+            .execute(
+                "INSERT INTO policy (at_ms, who, text) VALUES (?1, ?2, ?3)",
+                params![record.at.as_millisecond(), record.by, text],
+            )
+            .map_err(problem)?;
+        let number = change.last_insert_rowid();
+        insert_audit(&change, record).map_err(problem)?;
+        change.commit().map_err(problem)?;
+        Ok(number)
+    }
+
+    /// Adds a line to the audit.
+    ///
+    /// # Errors
+    ///
+    /// When the database can't be written.
+    pub fn audit(&self, record: &AuditRecord) -> Result<(), StoreError> {
+        insert_audit(&self.connection, record).map_err(|source| self.problem(source))
+    }
+
+    /// The newest lines of the audit, newest first.
+    ///
+    /// # Errors
+    ///
+    /// When the database can't be read.
+    pub fn audit_records(&self, limit: u32) -> Result<Vec<AuditRecord>, StoreError> {
+        let read = || {
+            let mut statement = self
+                .connection
+                .prepare("SELECT at_ms, who, action, detail FROM audit ORDER BY id DESC LIMIT ?1")?;
+            let rows = statement.query_map([limit], |row| {
+                Ok(AuditRecord {
+                    at: time(row.get(0)?),
+                    by: row.get(1)?,
+                    action: row.get(2)?,
+                    detail: row.get(3)?,
+                })
+            })?;
+            rows.collect()
+        };
+        read().map_err(|source| self.problem(source))
+    }
+
+    fn problem(&self, source: rusqlite::Error) -> StoreError {
+        StoreError::Database { file: self.folder.join(DATABASE), source }
+    }
+}
+
+/// The copy of the last published policy, for when the database can't be read.
+///
+/// # Errors
+///
+/// When the copy is there but can't be read.
+pub fn published_copy(folder: &Path) -> io::Result<Option<String>> {
+    match fs::read_to_string(folder.join(COPY)) {
+        Ok(text) => Ok(Some(text)),
+        Err(e) if e.kind() == io::ErrorKind::NotFound => Ok(None),
+        Err(e) => Err(e),
+    }
+}
+
+/// Writes a file beside and renames it, so that readers see the old text or the new one and never half of it.
+///
+/// # Errors
+///
+/// When the folder can't be written; the file is then as before.
+pub fn replace(file: &Path, bytes: &[u8]) -> io::Result<()> {
+    let beside = file.with_extension(format!("tmp{}", std::process::id()));
+    let written = fs::File::create(&beside).and_then(|mut f| {
+        io::Write::write_all(&mut f, bytes)?;
+        f.sync_all()
+    });
+    let renamed = written.and_then(|()| fs::rename(&beside, file));
+    if renamed.is_err() {
+        // Best effort: the error that counts is the one returned.
+        let _ = fs::remove_file(&beside);
+    }
+    renamed
+}
+
+fn insert_audit(connection: &Connection, record: &AuditRecord) -> rusqlite::Result<()> {
+    connection.execute(
+        "INSERT INTO audit (at_ms, who, action, detail) VALUES (?1, ?2, ?3, ?4)",
+        params![record.at.as_millisecond(), record.by, record.action, record.detail],
+    )?;
+    Ok(())
+}
+
+fn revision(row: &rusqlite::Row<'_>) -> rusqlite::Result<Revision> {
+    Ok(Revision { number: row.get(0)?, at: time(row.get(1)?), by: row.get(2)?, text: row.get(3)? })
+}
+
+/// Times are written by this module, so they are in range; a damaged one reads as 1970.
+fn time(ms: i64) -> Timestamp {
+    Timestamp::from_millisecond(ms).unwrap_or(Timestamp::UNIX_EPOCH)
+}
+
+/// Why the settings can't be read or kept.
+#[derive(Debug, thiserror::Error)]
+pub enum StoreError {
+    /// The folder or a file in it can't be written.
+    #[error("{folder}: {source}", folder = folder.display())]
+    Folder {
+        /// The folder or file.
+        folder: PathBuf,
+        /// Why.
+        source: io::Error,
+    },
+    /// SQLite refuses.
+    #[error("{file}: {source}", file = file.display())]
+    Database {
+        /// The database.
+        file: PathBuf,
+        /// Why.
+        source: rusqlite::Error,
+    },
+    /// A later program made it.
+    #[error("{file} was made by a newer Schoolgate; run that version, or restore a backup", file = file.display())]
+    Newer {
+        /// The database.
+        file: PathBuf,
+    },
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn record(action: &str) -> AuditRecord {
+        AuditRecord {
+            at: "2026-11-22T09:00:00Z".parse().unwrap(),
+            by: "technician".into(),
+            action: action.into(),
+            detail: "1 rule".into(),
+        }
+    }
+
+    #[test]
+    fn the_last_published_policy_comes_back_after_a_restart() {
+        let folder = tempfile::tempdir().unwrap();
+        let mut store = Store::open(folder.path()).unwrap();
+        assert_eq!(store.latest().unwrap(), None);
+        assert_eq!(store.publish("version = 1\n", &record("policy.import")).unwrap(), 1);
+        assert_eq!(store.publish("version = 1 # two\n", &record("policy.import")).unwrap(), 2);
+        drop(store);
+        let store = Store::open(folder.path()).unwrap();
+        let latest = store.latest().unwrap().unwrap();
+        assert_eq!((latest.number, latest.text.as_str()), (2, "version = 1 # two\n"));
+        assert_eq!(published_copy(folder.path()).unwrap().as_deref(), Some("version = 1 # two\n"));
+        assert_eq!(store.audit_records(10).unwrap().len(), 2);
+    }
+
+    #[test]
+    fn a_second_opening_sees_what_the_first_published() {
+        let folder = tempfile::tempdir().unwrap();
+        let mut one = Store::open(folder.path()).unwrap();
+        let two = Store::open(folder.path()).unwrap();
+        one.publish("version = 1\n", &record("policy.import")).unwrap();
+        assert_eq!(two.latest().unwrap().unwrap().number, 1);
+    }
+
+    #[test]
+    fn a_damaged_database_is_an_error_that_names_it_and_the_copy_is_left() {
+        let folder = tempfile::tempdir().unwrap();
+        Store::open(folder.path()).unwrap().publish("version = 1\n", &record("x")).unwrap();
+        for leftover in ["schoolgate.db-wal", "schoolgate.db-shm"] {
+            let _ = fs::remove_file(folder.path().join(leftover));
+        }
+        fs::write(folder.path().join(DATABASE), b"this is not a database, not even nearly one").unwrap();
+        let error = Store::open(folder.path()).unwrap_err().to_string();
+        assert!(error.contains("schoolgate.db"), "{error}");
+        assert_eq!(published_copy(folder.path()).unwrap().as_deref(), Some("version = 1\n"));
+    }
+
+    #[test]
+    fn a_database_of_a_newer_program_is_refused() {
+        let folder = tempfile::tempdir().unwrap();
+        let store = Store::open(folder.path()).unwrap();
+        store.connection.pragma_update(None, "user_version", 999).unwrap();
+        drop(store);
+        assert!(matches!(Store::open(folder.path()), Err(StoreError::Newer { .. })));
+    }
+
+    #[test]
+    fn an_unwritable_folder_is_named() {
+        let error = Store::open(Path::new("/dev/null/schoolgate")).unwrap_err().to_string();
+        assert!(error.starts_with("/dev/null/schoolgate: "), "{error}");
+    }
+}

@@ -1,0 +1,334 @@
+//! The program as a technician meets it: started, broken on purpose, asked, told what to do.
+
+mod support;
+
+use std::{fs, net::UdpSocket, os::unix::fs::PermissionsExt, path::Path};
+
+use hickory_proto::{op::ResponseCode, rr::RecordType};
+use support::{Running, ask, command_on, ede, err, out, schoolgate};
+
+/// A policy for clients on loopback, with one own rule and one list.
+fn policy(rules: &str) -> String {
+    format!(
+        r#"
+version = 1
+school = "Elm Lane Primary"
+timezone = "Europe/London"
+fallback_profile = "pupils"
+
+[[profile]]
+id = "pupils"
+name = "Pupils"
+subnets = ["127.0.0.0/8", "::1/128"]
+audience = "pupil"
+block_with = "nxdomain"
+[profile.categories]
+gambling = "block"
+games = "allow"
+
+[[profile]]
+id = "staff"
+name = "Staff"
+subnets = ["10.9.0.0/16"]
+audience = "staff"
+[profile.categories]
+gambling = "allow"
+{rules}"#
+    )
+}
+
+fn import(data: &Path, text: &str) -> std::process::Output {
+    let file = data.join("import.toml");
+    fs::write(&file, text).unwrap();
+    command_on(data, &["policy", "import", file.to_str().unwrap()])
+}
+
+#[test]
+fn the_embedded_default_starts_filters_and_says_where_it_listens() {
+    let folder = tempfile::tempdir().unwrap();
+    let running = Running::on_free_ports(folder.path(), "");
+    assert_eq!(running.dns.len(), 2);
+    assert!(running.greeting.contains(&format!("dns={},{}", running.dns[0], running.dns[1])), "{}", running.greeting);
+    assert!(running.greeting.matches("dig @").count() == 2, "{}", running.greeting);
+    for server in &running.dns {
+        let blocked = ask(*server, "www.bet365.com.", RecordType::TXT);
+        let why = ede(&blocked);
+        assert_eq!(why.len(), 1, "{blocked:?}");
+        assert_eq!(why[0].0, 17, "{why:?}");
+        assert!(!blocked.metadata.authentic_data);
+    }
+    let addresses: serde_json::Value =
+        serde_json::from_slice(&fs::read(folder.path().join("addresses.json")).unwrap()).unwrap();
+    for kind in ["dns", "admin", "block_page", "tls", "https", "quic"] {
+        assert!(addresses[kind].is_array(), "{addresses}");
+    }
+    assert!(running.stop().success());
+}
+
+#[test]
+fn a_port_in_use_is_one_clear_line_and_exit_code_3() {
+    let folder = tempfile::tempdir().unwrap();
+    let taken = UdpSocket::bind("127.0.0.1:0").unwrap();
+    let address = taken.local_addr().unwrap();
+    let output = schoolgate()
+        .args(["--data", folder.path().to_str().unwrap()])
+        .env("SCHOOLGATE_DNS__LISTEN", address.to_string())
+        .output()
+        .unwrap();
+    assert_eq!(output.status.code(), Some(3), "{}", err(&output));
+    assert_eq!(err(&output).lines().count(), 1, "{}", err(&output));
+    assert!(err(&output).contains(&address.to_string()), "{}", err(&output));
+}
+
+#[test]
+fn an_unwritable_folder_is_one_clear_line_and_exit_code_3() {
+    let output = schoolgate().args(["--data", "/proc/schoolgate"]).output().unwrap();
+    assert_eq!(output.status.code(), Some(3), "{}", err(&output));
+    assert_eq!(err(&output).lines().count(), 1, "{}", err(&output));
+    assert!(err(&output).contains("/proc/schoolgate"), "{}", err(&output));
+}
+
+#[test]
+fn a_bad_key_is_one_clear_line_and_exit_code_2() {
+    let folder = tempfile::tempdir().unwrap();
+    let file = folder.path().join("bad.toml");
+    for (text, says) in [
+        ("[dns]\nlissten = []\n", "did you mean `listen`?"),
+        ("[dns]\nlisten = [\"elephant\"]\n", "line 2"),
+        ("[dns]\ntls = [\"127.0.0.1:0\"]\n", "dns.tls"),
+        ("[resolver]\nmode = \"guess\"\n", "line 2"),
+        ("[resolver]\nmode = \"forward\"\n", "resolver.forwarders"),
+        ("[resolver]\nroot_hints = \"/nowhere/root.hints\"\n", "/nowhere/root.hints"),
+        ("[[resolver.zone]]\nname = \"school.example\"\n", "servers"),
+    ] {
+        fs::write(&file, text).unwrap();
+        for command in [&["serve"][..], &["config", "check"]] {
+            let output = schoolgate()
+                .args(["--config", file.to_str().unwrap(), "--data", folder.path().to_str().unwrap()])
+                .args(command)
+                .output()
+                .unwrap();
+            let code = output.status.code();
+            assert!(code == Some(2) || (code == Some(3) && text.contains("/nowhere")), "{text}: {code:?} {}", err(&output));
+            assert_eq!(err(&output).lines().count(), 1, "{}", err(&output));
+            assert!(err(&output).contains(says), "{text}: {}", err(&output));
+        }
+    }
+}
+
+#[test]
+fn a_zone_file_with_a_loop_is_named_with_its_place() {
+    let folder = tempfile::tempdir().unwrap();
+    let zone = folder.path().join("school.zone");
+    fs::write(&zone, "$TTL 300\n@ SOA ns hostmaster 1 3600 600 86400 300\n@ NS ns\nns A 10.0.0.1\na CNAME b\nb CNAME a\n")
+        .unwrap();
+    let settings = folder.path().join("settings.toml");
+    fs::write(&settings, format!("[[resolver.zone]]\nname = \"school.example\"\nfile = {zone:?}\n")).unwrap();
+    let output = schoolgate().arg("--config").arg(&settings).args(["config", "check"]).output().unwrap();
+    assert_eq!(output.status.code(), Some(2), "{}", err(&output));
+    assert!(err(&output).contains("school.zone"), "{}", err(&output));
+    assert!(err(&output).contains("loop"), "{}", err(&output));
+}
+
+#[test]
+fn an_imported_policy_is_in_force_at_once_and_after_a_power_cut() {
+    let folder = tempfile::tempdir().unwrap();
+    let data = folder.path();
+    let running = Running::on_free_ports(data, "");
+    let rule = "[[rule]]\naction = \"block\"\nname = \"lesson.example\"\nreason = \"Test\"\n";
+    let output = import(data, &policy(rule));
+    assert!(output.status.success(), "{}", err(&output));
+    assert!(out(&output).contains("lesson.example"), "{}", out(&output));
+    let blocked = running.ask("www.lesson.example.", RecordType::A);
+    assert_eq!(blocked.metadata.response_code, ResponseCode::NXDomain);
+    assert_eq!(ede(&blocked)[0].0, 15);
+    running.kill();
+
+    let running = Running::on_free_ports(data, "");
+    let blocked = running.ask("www.lesson.example.", RecordType::A);
+    assert_eq!(ede(&blocked)[0].0, 15, "the policy outlasts a power cut");
+
+    // What an export writes, an import takes without a change.
+    let exported = command_on(data, &["policy", "export", "-o", data.join("out.toml").to_str().unwrap()]);
+    assert!(exported.status.success(), "{}", err(&exported));
+    let again = command_on(data, &["policy", "import", data.join("out.toml").to_str().unwrap()]);
+    assert!(out(&again).contains("Nothing changes"), "{}", out(&again));
+}
+
+#[test]
+fn an_import_is_all_or_nothing() {
+    let folder = tempfile::tempdir().unwrap();
+    let data = folder.path();
+    let running = Running::on_free_ports(data, "");
+    assert!(import(data, &policy("")).status.success());
+    let before = out(&command_on(data, &["policy", "export"]));
+    for (wrong, says) in [
+        ("[[rule]]\naction = \"block\"\nname = \"a..b\"\n", "empty label"),
+        ("[[rule]]\naction = \"block\"\nname = \"x.example\"\nprofiles = [\"pupil\"]\n", "did you mean \"pupils\"?"),
+        ("[[profile]]\nid = \"more\"\naudience = \"pupil\"\nsubnets = [\"127.0.0.0/8\"]\n", "127.0.0.0/8"),
+        ("[[profile]]\nid = \"more\"\naudience = \"pupil\"\n[profile.categories]\ngambing = \"block\"\n", "gambling"),
+        ("[[profile]]\nid = \"more\"\naudience = \"pupil\"\n[profile.categories]\nadult = \"allow\"\n", "locked"),
+        ("nonsense = 1\n", "nonsense"),
+    ] {
+        let good = "[[rule]]\naction = \"block\"\nname = \"must-not-be.example\"\n";
+        let output = import(data, &policy(&format!("{good}{wrong}")));
+        assert_eq!(output.status.code(), Some(2), "{wrong}: {}", err(&output));
+        assert!(err(&output).contains(says), "{wrong}: {}", err(&output));
+        assert!(err(&output).contains("import.toml"), "{}", err(&output));
+    }
+    assert_eq!(out(&command_on(data, &["policy", "export"])), before);
+    let open = command_on(data, &["check", "must-not-be.example", "--client", "127.0.0.1", "--no-resolve"]);
+    assert!(open.status.success(), "{}", out(&open));
+    drop(running);
+}
+
+#[test]
+fn commands_work_without_a_server_and_are_seen_by_the_next_one() {
+    let folder = tempfile::tempdir().unwrap();
+    let data = folder.path();
+    let rule = "[[rule]]\naction = \"block\"\nname = \"lesson.example\"\n";
+    let output = import(data, &policy(rule));
+    assert!(output.status.success(), "{}", err(&output));
+    let running = Running::on_free_ports(data, "");
+    assert_eq!(ede(&running.ask("lesson.example.", RecordType::A))[0].0, 15);
+}
+
+#[test]
+fn check_says_what_happens_and_why() {
+    let folder = tempfile::tempdir().unwrap();
+    let data = folder.path();
+    assert!(import(data, &policy("")).status.success());
+    let blocked =
+        command_on(data, &["check", "https://www.bet365.com/sport", "--client", "127.0.0.1", "--json", "--no-resolve"]);
+    assert_eq!(blocked.status.code(), Some(1), "{}", err(&blocked));
+    let report: serde_json::Value = serde_json::from_slice(&blocked.stdout).unwrap();
+    assert_eq!(report["verdict"], "block");
+    assert_eq!(report["profile"], "pupils");
+    assert_eq!(report["category"], "gambling");
+    assert_eq!(report["lists"][0]["list"], "starter-gambling");
+    assert_eq!(report["lists"][0]["entry"], "bet365.com");
+    assert!(report["lists"][0]["line"].as_u64().unwrap() > 1, "{report}");
+    assert!(!report["advice"].as_array().unwrap().is_empty(), "{report}");
+
+    let text = out(&command_on(data, &["check", "www.bet365.com", "--client", "127.0.0.1", "--no-resolve"]));
+    assert!(text.contains("Gambling"), "{text}");
+    let staff = command_on(data, &["check", "www.bet365.com", "--profile", "staff", "--no-resolve"]);
+    assert!(staff.status.success(), "{}", out(&staff));
+    let locked = out(&command_on(data, &["check", "pornhub.com", "--client", "127.0.0.1", "--no-resolve"]));
+    assert!(locked.to_lowercase().contains("nothing opens"), "{locked}");
+
+    for (args, says) in [
+        (&["check", "a b", "--no-resolve"][..], "character"),
+        (&["check", "a.example", "--profile", "pupil", "--no-resolve"], "pupils"),
+        (&["check", "a.example", "--type", "ELEPHANT", "--no-resolve"], "ELEPHANT"),
+        (&["check", "a.example", "--at", "lunch"], "lunch"),
+    ] {
+        let output = command_on(data, args);
+        assert_eq!(output.status.code(), Some(2), "{args:?}: {}", err(&output));
+        assert!(err(&output).contains(says), "{args:?}: {}", err(&output));
+    }
+}
+
+#[test]
+fn a_list_of_the_school_is_compiled_in_force_and_explained_by_its_line() {
+    let folder = tempfile::tempdir().unwrap();
+    let data = folder.path();
+    let list = data.join("betting.txt");
+    fs::write(&list, "# ours\nfirst.example\nsecond.example # inline\n").unwrap();
+    let running = Running::on_free_ports(data, "");
+    let entry = format!("[[list]]\nid = \"ours\"\ncategory = \"gambling\"\nfile = {list:?}\n");
+    let output = import(data, &policy(&entry));
+    assert!(output.status.success(), "{}", err(&output));
+    assert_eq!(running.ask("www.second.example.", RecordType::A).metadata.response_code, ResponseCode::NXDomain);
+    let report = command_on(data, &["check", "www.second.example", "--client", "127.0.0.1", "--json"]);
+    let report: serde_json::Value = serde_json::from_slice(&report.stdout).unwrap();
+    assert_eq!(report["lists"][0]["list"], "ours", "{report}");
+    assert_eq!(report["lists"][0]["line"], 3, "{report}");
+
+    // A change of the file is in force with an update, and one that fails changes nothing.
+    fs::write(&list, "third.example\n").unwrap();
+    let update = command_on(data, &["lists", "update"]);
+    assert!(update.status.success(), "{}", err(&update));
+    assert_eq!(ede(&running.ask("third.example.", RecordType::A))[0].0, 17);
+    fs::write(&list, "<!DOCTYPE html><html><body>Login to the Wi-Fi</body></html>\n").unwrap();
+    let update = command_on(data, &["lists", "update"]);
+    assert_eq!(update.status.code(), Some(2), "{}", err(&update));
+    assert!(err(&update).contains("betting.txt") && err(&update).contains("web page"), "{}", err(&update));
+    assert_eq!(ede(&running.ask("third.example.", RecordType::A))[0].0, 17, "the list of before is kept");
+    running.kill();
+
+    let running = Running::on_free_ports(data, "");
+    assert_eq!(ede(&running.ask("third.example.", RecordType::A))[0].0, 17, "and after a restart too");
+}
+
+#[test]
+fn a_damaged_index_falls_back_and_never_fails_open() {
+    let folder = tempfile::tempdir().unwrap();
+    let data = folder.path();
+    let list = data.join("betting.txt");
+    fs::write(&list, "first.example\n").unwrap();
+    let entry = format!("[[list]]\nid = \"ours\"\ncategory = \"gambling\"\nfile = {list:?}\n");
+    assert!(import(data, &policy(&entry)).status.success());
+    fs::write(&list, "first.example\nsecond.example\n").unwrap();
+    assert!(command_on(data, &["lists", "update"]).status.success());
+    let index = data.join("lists").join("index.sgi");
+    let mut bytes = fs::read(&index).unwrap();
+    let middle = bytes.len() / 2;
+    bytes[middle] ^= 0x55;
+    fs::write(&index, bytes).unwrap();
+    // The list's text is away too, so that only the index of before can help.
+    fs::remove_file(&list).unwrap();
+    let running = Running::on_free_ports(data, "");
+    assert_eq!(ede(&running.ask("first.example.", RecordType::A))[0].0, 17, "the index of before is in force");
+    assert_eq!(ede(&running.ask("bet365.com.", RecordType::A))[0].0, 17, "and so are the starter lists");
+}
+
+#[test]
+fn a_damaged_database_leaves_the_published_policy_in_force() {
+    let folder = tempfile::tempdir().unwrap();
+    let data = folder.path();
+    assert!(import(data, &policy("[[rule]]\naction = \"block\"\nname = \"lesson.example\"\n")).status.success());
+    for leftover in ["schoolgate.db-wal", "schoolgate.db-shm"] {
+        let _ = fs::remove_file(data.join(leftover));
+    }
+    fs::write(data.join("schoolgate.db"), vec![0x55; 8192]).unwrap();
+    let running = Running::on_free_ports(data, "");
+    assert_eq!(ede(&running.ask("lesson.example.", RecordType::A))[0].0, 15);
+    let refused = import(data, &policy(""));
+    assert_eq!(refused.status.code(), Some(3), "{}", err(&refused));
+}
+
+#[test]
+fn lists_are_compiled_and_inspected_from_the_command_line() {
+    let folder = tempfile::tempdir().unwrap();
+    let data = folder.path();
+    let list = data.join("list.txt");
+    fs::write(&list, "0.0.0.0 one.example\n0.0.0.0 gov.uk\nrubbish here too !!\n").unwrap();
+    let index = data.join("out.sgi");
+    let compiled = command_on(data, &["lists", "compile", list.to_str().unwrap(), "-o", index.to_str().unwrap()]);
+    assert!(compiled.status.success(), "{}", err(&compiled));
+    assert!(index.exists());
+    let inspected = command_on(data, &["lists", "inspect", list.to_str().unwrap(), "--json"]);
+    assert!(inspected.status.success(), "{}", err(&inspected));
+    let report: serde_json::Value = serde_json::from_slice(&inspected.stdout).unwrap();
+    assert_eq!(report["format"], "hosts", "{report}");
+    let gone = command_on(data, &["lists", "inspect", "/nowhere.txt"]);
+    assert_eq!(gone.status.code(), Some(3), "{}", err(&gone));
+    assert!(err(&gone).contains("/nowhere.txt"), "{}", err(&gone));
+}
+
+#[test]
+fn two_servers_don_t_share_a_data_folder() {
+    let folder = tempfile::tempdir().unwrap();
+    let first = Running::on_free_ports(folder.path(), "");
+    let second = schoolgate()
+        .args(["--data", folder.path().to_str().unwrap()])
+        .env("SCHOOLGATE_DNS__LISTEN", "127.0.0.1:0")
+        .output()
+        .unwrap();
+    assert_eq!(second.status.code(), Some(3), "{}", err(&second));
+    assert!(err(&second).contains("another Schoolgate"), "{}", err(&second));
+    let mode = fs::metadata(folder.path().join("control.sock")).unwrap().permissions().mode();
+    assert_eq!(mode & 0o007, 0, "others can't reach the socket");
+    drop(first);
+}
