@@ -9,15 +9,8 @@ use ipnet::IpNet;
 use serde::Deserialize;
 
 /// The networks that are answered when nothing else is set: loopback, private and link-local ones.
-const PRIVATE_NETWORKS: &[&str] = &[
-    "127.0.0.0/8",
-    "::1/128",
-    "10.0.0.0/8",
-    "172.16.0.0/12",
-    "192.168.0.0/16",
-    "fc00::/7",
-    "fe80::/10",
-];
+const PRIVATE_NETWORKS: &[&str] =
+    &["127.0.0.0/8", "::1/128", "10.0.0.0/8", "172.16.0.0/12", "192.168.0.0/16", "fc00::/7", "fe80::/10"];
 
 /// Settings of the DNS sockets.
 #[derive(Debug, Clone, PartialEq, Eq, Deserialize)]

@@ -283,10 +283,7 @@ mod tests {
         assert!(strip_ech(&mut resolved));
         let RData::HTTPS(https) = &resolved.answers[0].data else { panic!() };
         assert_eq!(https.0.svc_params.len(), 3);
-        assert_eq!(
-            https.0.svc_params[0].1,
-            SvcParamValue::Mandatory(Mandatory(vec![SvcParamKey::Alpn]))
-        );
+        assert_eq!(https.0.svc_params[0].1, SvcParamValue::Mandatory(Mandatory(vec![SvcParamKey::Alpn])));
         assert!(!strip_ech(&mut resolved), "there is nothing more to take");
     }
 

@@ -61,11 +61,7 @@ impl RateLimit {
     /// A limit; `per_second` of 0 is none, `burst` of 0 is twice `per_second`.
     pub(super) fn new(per_second: u32, burst: u32) -> Self {
         let burst = if burst == 0 { per_second.saturating_mul(2) } else { burst };
-        Self {
-            per_second: f64::from(per_second),
-            burst: f64::from(burst.max(1)),
-            buckets: Sharded::new(),
-        }
+        Self { per_second: f64::from(per_second), burst: f64::from(burst.max(1)), buckets: Sharded::new() }
     }
 
     /// Takes one token of the client; false when it has none left.

@@ -5,6 +5,7 @@
 
 mod answer;
 mod config;
+mod connections;
 mod forge;
 mod handler;
 mod limit;
@@ -12,8 +13,16 @@ mod message;
 mod neighbours;
 mod rules;
 mod seams;
+mod server;
+mod tcp;
+mod udp;
+mod work;
 
 pub use config::{Config, ConfigError};
 pub use handler::{Answered, Asked, Handler, Outcome, Transport};
 pub use neighbours::Neighbours;
 pub use seams::{Decide, Resolve};
+pub use server::{Bound, ServeError, Server};
+
+#[cfg(test)]
+mod tests;

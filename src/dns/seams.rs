@@ -68,7 +68,12 @@ impl Decide for Policy {
         self.explain(decision, question, client)
     }
 
-    fn structured_error(&self, _decision: &Decision, _question: &Question, _client: &Client) -> Option<String> {
+    fn structured_error(
+        &self,
+        _decision: &Decision,
+        _question: &Question,
+        _client: &Client,
+    ) -> Option<String> {
         None
     }
 
