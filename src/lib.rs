@@ -3,6 +3,7 @@
 pub mod category;
 pub mod clients;
 pub mod clock;
+pub mod dns;
 pub mod ede;
 pub mod lists;
 pub mod name;

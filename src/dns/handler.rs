@@ -1,0 +1,467 @@
+//! From the bytes of a question to the bytes of its reply: [`Handler::answer`] is the path of every question.
+
+use std::{
+    net::{IpAddr, SocketAddr},
+    panic::AssertUnwindSafe,
+    sync::Arc,
+    time::{Duration, Instant},
+};
+
+use arc_swap::ArcSwap;
+use futures_util::FutureExt;
+use hickory_proto::{
+    op::{Query, ResponseCode},
+    rr::RecordType,
+};
+use ipnet::IpNet;
+use jiff::Timestamp;
+
+use super::{
+    answer::{Reply, Room},
+    config::Config,
+    forge::{self, PageAddresses},
+    limit::RateLimit,
+    message::{self, Question, Received},
+    neighbours::Neighbours,
+    rules,
+    seams::{Decide, Resolve},
+};
+use crate::{
+    clients::Client,
+    clock::Clock,
+    ede::{Ede, EdeCode},
+    name::Key,
+    policy::{self, BlockResponse, Decision, Policy, Target, Verdict},
+    resolver::{AnswerSource, Ask, Resolver, Security},
+};
+
+/// How long a blocked answer may be kept, in seconds.
+const BLOCK_TTL: u32 = 10;
+
+/// How a question came.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum Transport {
+    /// One packet.
+    Udp,
+    /// A stream of questions.
+    Tcp,
+}
+
+/// Where a question came from and where it was asked.
+#[derive(Debug, Clone, Copy)]
+pub struct Asked {
+    /// The asker's address and port.
+    pub from: SocketAddr,
+    /// Our address that was asked.
+    pub at: IpAddr,
+    /// How it came.
+    pub transport: Transport,
+}
+
+/// The reply to a question, and what became of it.
+#[derive(Debug)]
+pub struct Answered {
+    /// The bytes to send; none when silence is right.
+    pub reply: Option<Vec<u8>>,
+    /// What is to be recorded, after the reply is sent; none when there was no readable question.
+    pub outcome: Option<Box<Outcome>>,
+}
+
+/// What became of one question: a line of the query log.
+#[derive(Debug, Clone)]
+pub struct Outcome {
+    /// The address that the question is counted for: the asker's, or its client's when a trusted forwarder asks.
+    pub address: IpAddr,
+    /// Who it is; none when the question was refused before that was found out.
+    pub client: Option<Client>,
+    /// The name and type asked.
+    pub question: policy::Question,
+    /// How it came.
+    pub transport: Transport,
+    /// How it ended.
+    pub rcode: ResponseCode,
+    /// What was decided; none when it was refused before.
+    pub decision: Option<Decision>,
+    /// Where the answer came from.
+    pub source: AnswerSource,
+    /// Whether it is proven; none for what the policy made.
+    pub security: Option<Security>,
+    /// How long it took.
+    pub elapsed: Duration,
+}
+
+/// Answers questions.
+#[derive(Debug)]
+pub struct Handler<P = Policy, R = Resolver> {
+    policy: Arc<ArcSwap<P>>,
+    resolver: Arc<R>,
+    clock: Clock,
+    neighbours: Neighbours,
+    rate: RateLimit,
+    allow: Vec<IpNet>,
+    trusted_forwarders: Vec<IpAddr>,
+    /// Fixed addresses of the block page, then those of `listen` that name one.
+    page_addresses: Vec<IpAddr>,
+    listen_addresses: Vec<IpAddr>,
+    version_bind: bool,
+    udp_size: u16,
+    tcp_idle: Duration,
+}
+
+/// What a verdict led to.
+struct Done {
+    reply: Reply,
+    decision: Decision,
+    source: AnswerSource,
+    security: Option<Security>,
+}
+
+impl<P: Decide, R: Resolve> Handler<P, R> {
+    /// A handler that decides by the policy that is in force at each question.
+    #[must_use]
+    pub fn new(config: &Config, policy: Arc<ArcSwap<P>>, resolver: Arc<R>, clock: Clock) -> Self {
+        Self {
+            policy,
+            resolver,
+            clock,
+            neighbours: Neighbours::default(),
+            rate: RateLimit::new(config.rate_limit, config.rate_burst),
+            allow: config.allow.clone(),
+            trusted_forwarders: config.trusted_forwarders.clone(),
+            page_addresses: config.page_addresses.clone(),
+            listen_addresses: config.listen.iter().map(SocketAddr::ip).collect(),
+            version_bind: config.version_bind,
+            udp_size: config.udp_size,
+            tcp_idle: config.tcp_idle(),
+        }
+    }
+
+    /// The neighbour table that devices are recognised with.
+    #[must_use]
+    pub fn neighbours(&self) -> &Neighbours {
+        &self.neighbours
+    }
+
+    /// Bytes in, bytes out: [`answer`](Self::answer), with a failure in place of a panic.
+    ///
+    /// Ready at the first poll for what is refused, blocked or cached.
+    pub async fn handle(&self, packet: &[u8], asked: Asked) -> Answered {
+        let asked = Asked {
+            from: SocketAddr::new(asked.from.ip().to_canonical(), asked.from.port()),
+            at: asked.at.to_canonical(),
+            ..asked
+        };
+        match AssertUnwindSafe(self.answer(packet, asked)).catch_unwind().await {
+            Ok(answered) => answered,
+            // Never fail open, and never silent: an answer that failed is a failure.
+            Err(_) => {
+                tracing::error!("a question could not be answered: an internal error (see above)");
+                Answered { reply: self.failure(packet, asked, "internal error"), outcome: None }
+            }
+        }
+    }
+
+    /// Answers a question. The order of the steps is the design; each says why it stands where it stands.
+    async fn answer(&self, packet: &[u8], asked: Asked) -> Answered {
+        let started = Instant::now();
+
+        // Reading comes first: about bytes that are no question there is nothing to decide. Only our own networks are
+        // told what is wrong with theirs.
+        let question = match message::read(packet) {
+            Received::Question(question) => question,
+            Received::Wrong(header) if self.allows(asked.from.ip()) => {
+                return Answered { reply: Some(header.bytes()), outcome: None };
+            }
+            Received::Wrong(_) | Received::Nothing => return Answered { reply: None, outcome: None },
+        };
+        let address = self.client_address(&question, asked);
+        let about = policy::Question {
+            key: Key::from_name(question.query.name()),
+            qtype: question.query.query_type(),
+        };
+        let finish = |reply: Reply, client, decision, source, security| {
+            let rcode = reply.rcode;
+            Answered {
+                reply: Some(reply.encode(&question, self.room(asked.transport))),
+                outcome: Some(Box::new(Outcome {
+                    address,
+                    client,
+                    question: about.clone(),
+                    transport: asked.transport,
+                    rcode,
+                    decision,
+                    source,
+                    security,
+                    elapsed: started.elapsed(),
+                })),
+            }
+        };
+
+        // Admission before anything that costs: strangers and floods get the cheapest answer there is.
+        if let Some(refusal) = self.refusal(address, asked, started) {
+            return finish(refusal, None, None, AnswerSource::Policy, None);
+        }
+
+        // The protocol's own rules before the policy: no policy changes them.
+        if let Some(reply) = rules::reply(&question, self.version_bind) {
+            return finish(reply, None, None, AnswerSource::Policy, None);
+        }
+
+        // One policy and one moment for the whole question, so that a change halfway never mixes two policies.
+        let policy = self.policy.load_full();
+        let now = self.clock.now();
+
+        // Identity before the decision, so that every record names a client.
+        let client = policy.identify(address, self.neighbours.mac(address));
+
+        // The decision above the cache, so that one cache serves all profiles and a change is in force at once.
+        let decision = policy.decide(&about, &client, now);
+        let subject = Subject { policy: &*policy, question: &question, about: &about, client: &client, now };
+        let done = match &decision.verdict {
+            Verdict::Block(how) => {
+                let how = *how;
+                self.block(&subject, how, decision, asked)
+            }
+            Verdict::Rewrite(target) => {
+                let target = target.clone();
+                self.rewrite(&subject, &target, decision, asked).await
+            }
+            Verdict::Allow => self.resolve(&subject, decision, asked).await,
+        };
+
+        finish(done.reply, Some(client), Some(done.decision), done.source, done.security)
+    }
+
+    /// A block looks the same whether the question or the answer led to it.
+    fn block(&self, subject: &Subject<'_, P>, how: BlockResponse, decision: Decision, asked: Asked) -> Done {
+        let page = self.page(asked);
+        let mut reply = forge::blocked(&subject.question.query, how, BLOCK_TTL, page);
+        reply.ede.extend(subject.ede(&decision));
+        Done { reply, decision, source: AnswerSource::Policy, security: None }
+    }
+
+    /// Answers with an alias to a safer name: never with the name's own addresses, whatever happens to the target.
+    async fn rewrite(
+        &self,
+        subject: &Subject<'_, P>,
+        target: &Target,
+        decision: Decision,
+        asked: Asked,
+    ) -> Done {
+        let query = &subject.question.query;
+        let mut done = Done {
+            reply: Reply::empty(ResponseCode::NoError),
+            decision,
+            source: AnswerSource::Policy,
+            security: None,
+        };
+        if forge::is_rewritten(query.query_type()) {
+            let ask = Query::query(target.name.clone(), query.query_type());
+            // Without CD, whatever the asker says: what it gets is ours, so we answer for it.
+            let mut resolved = self.resolver.resolve(&ask, Ask::default()).await;
+            done.source = resolved.source;
+            // The target's own records are looked at like any others, or a rewrite would be a way around.
+            let review = subject.policy.review(
+                subject.about,
+                subject.client,
+                &done.decision,
+                &resolved.answers,
+                resolved.own_zone,
+                subject.now,
+            );
+            if let Some(block) = review.block {
+                return self.block(subject, how(&block), block, asked);
+            }
+            if review.strip_ech {
+                forge::strip_ech(&mut resolved);
+            }
+            if resolved.security == Security::Bogus {
+                resolved.rcode = ResponseCode::ServFail;
+            }
+            done.reply = forge::rewritten(query, target, resolved);
+        } else {
+            done.reply = forge::negative(ResponseCode::NoError, query.name(), BLOCK_TTL);
+        }
+        done.reply.ede.splice(0..0, subject.ede(&done.decision));
+        done
+    }
+
+    /// Resolves what is allowed, and reviews what was found.
+    async fn resolve(&self, subject: &Subject<'_, P>, decision: Decision, asked: Asked) -> Done {
+        let question = subject.question;
+        let mut done = Done {
+            reply: Reply::empty(ResponseCode::NoError),
+            decision,
+            source: AnswerSource::Policy,
+            security: None,
+        };
+        if question.query.query_type() == RecordType::ANY {
+            done.reply = forge::minimal_any(question.query.name());
+            return done;
+        }
+        // A question without RD asks what is in the cache, which tells what others at the school have looked at.
+        if !question.recursion_desired {
+            done.reply = Reply::because(
+                ResponseCode::Refused,
+                EdeCode::NotAuthoritative,
+                "this server only answers questions with recursion desired (RD)",
+            );
+            return done;
+        }
+        // Client subnets and other options of the asker stay here: the question alone goes on.
+        let ask = Ask { checking_disabled: question.checking_disabled };
+        let mut resolved = self.resolver.resolve(&question.query, ask).await;
+        done.source = resolved.source;
+        done.security = Some(resolved.security);
+
+        // The review behind the cache, so that cached answers are reviewed too, and failures as well: their aliases
+        // are part of the answer. CD goes around validation, never around this.
+        let review = subject.policy.review(
+            subject.about,
+            subject.client,
+            &done.decision,
+            &resolved.answers,
+            resolved.own_zone,
+            subject.now,
+        );
+        if let Some(block) = review.block {
+            return self.block(subject, how(&block), block, asked);
+        }
+        let changed = review.strip_ech && forge::strip_ech(&mut resolved);
+        done.reply = forge::resolved(resolved, question.checking_disabled);
+        done.reply.authentic &= !changed;
+        if !question.dnssec_ok() {
+            done.reply = done.reply.without_dnssec(question.query.query_type());
+        }
+        done.reply.ede.splice(0..0, subject.ede(&done.decision));
+        done
+    }
+
+    /// The refusal of a question that is not let in.
+    fn refusal(&self, address: IpAddr, asked: Asked, now: Instant) -> Option<Reply> {
+        if !self.allows(asked.from.ip()) || !self.allows(address) {
+            return Some(Reply::because(
+                ResponseCode::Refused,
+                EdeCode::Prohibited,
+                "this network is not served here (dns.allow)",
+            ));
+        }
+        if !self.rate.admits(address, now) {
+            return Some(Reply::because(
+                ResponseCode::Refused,
+                EdeCode::Other,
+                "too many questions a second from this client (dns.rate_limit)",
+            ));
+        }
+        None
+    }
+
+    fn allows(&self, address: IpAddr) -> bool {
+        self.allow.iter().any(|network| network.contains(&address))
+    }
+
+    /// Who the question is from: the asker, unless it is a forwarder that is trusted to name its client.
+    fn client_address(&self, question: &Question, asked: Asked) -> IpAddr {
+        let asker = asked.from.ip();
+        let named = question.edns.as_ref().and_then(|edns| edns.subnet);
+        match named {
+            Some(client) if self.trusted_forwarders.contains(&asker) => client,
+            _ => asker,
+        }
+    }
+
+    /// Where the block page is for this asker: as set, else where it asked, else where we listen.
+    fn page(&self, asked: Asked) -> PageAddresses {
+        let reachable = |address: &&IpAddr| {
+            // A page on the box's own loopback is a page on the asker's own machine for anybody else.
+            !address.is_unspecified() && (!address.is_loopback() || asked.from.ip().is_loopback())
+        };
+        let candidates = || {
+            let listening = std::iter::once(&asked.at).chain(&self.listen_addresses);
+            self.page_addresses.iter().chain(listening.filter(reachable))
+        };
+        PageAddresses {
+            v4: candidates().find_map(|address| match address {
+                IpAddr::V4(v4) => Some(*v4),
+                IpAddr::V6(_) => None,
+            }),
+            v6: candidates().find_map(|address| match address {
+                // Browsers can't follow a link-local address, which means nothing without its interface.
+                IpAddr::V6(v6) if !v6.is_unicast_link_local() => Some(*v6),
+                _ => None,
+            }),
+        }
+    }
+
+    fn room(&self, transport: Transport) -> Room {
+        let tenths = self.tcp_idle.as_millis() / 100;
+        Room {
+            udp_size: self.udp_size,
+            stream: transport == Transport::Tcp,
+            keepalive: u16::try_from(tenths).unwrap_or(u16::MAX),
+        }
+    }
+
+    /// The SERVFAIL to a question that can't be worked on, for example because too many wait already.
+    pub(super) fn failure(&self, packet: &[u8], asked: Asked, why: &str) -> Option<Vec<u8>> {
+        match message::read(packet) {
+            Received::Question(question) => {
+                let reply = Reply::because(ResponseCode::ServFail, EdeCode::Other, why);
+                Some(reply.encode(&question, self.room(asked.transport)))
+            }
+            Received::Wrong(header) => Some(header.bytes()),
+            Received::Nothing => None,
+        }
+    }
+
+    /// Records what became of a question. Called after the reply is sent, so that it never slows one.
+    pub fn record(&self, outcome: &Outcome) {
+        tracing::debug!(
+            address = %outcome.address,
+            profile = outcome.client.as_ref().map(|client| {
+                self.policy.load().profile_id(client.profile).to_owned()
+            }),
+            name = %outcome.question.key,
+            qtype = %outcome.question.qtype,
+            transport = ?outcome.transport,
+            rcode = %outcome.rcode,
+            reason = ?outcome.decision.as_ref().map(|decision| &decision.reason),
+            source = ?outcome.source,
+            security = ?outcome.security,
+            elapsed_us = outcome.elapsed.as_micros() as u64,
+            "answered"
+        );
+    }
+}
+
+/// One question with all that its decision depends on.
+struct Subject<'a, P> {
+    policy: &'a P,
+    question: &'a Question,
+    about: &'a policy::Question,
+    client: &'a Client,
+    now: Timestamp,
+}
+
+impl<P: Decide> Subject<'_, P> {
+    /// The extended error that explains a decision, if the asker can read one.
+    fn ede(&self, decision: &Decision) -> Option<Ede> {
+        self.question.edns.as_ref()?;
+        let code = self.policy.ede(decision)?;
+        let structured = if self.question.wants_structured_errors() {
+            self.policy.structured_error(decision, self.about, self.client)
+        } else {
+            None
+        };
+        let text = structured.unwrap_or_else(|| self.policy.explain(decision, self.about, self.client));
+        Some(Ede::new(code, text))
+    }
+}
+
+/// How a review's block looks. A review that blocks without saying how is no reason to let the answer through.
+fn how(block: &Decision) -> BlockResponse {
+    match block.verdict {
+        Verdict::Block(how) => how,
+        Verdict::Allow | Verdict::Rewrite(_) => BlockResponse::NxDomain,
+    }
+}

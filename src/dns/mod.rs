@@ -1,0 +1,28 @@
+//! The DNS front end: sockets, the rules of the protocol, and the path of a question.
+//!
+//! [`Server::bind`] takes the addresses, [`Bound::serve`] answers there until it is stopped, and [`Handler`] is what
+//! it answers with: bytes in, bytes out. `handler.rs` is the file to read first.
+
+mod answer;
+mod config;
+mod connections;
+mod forge;
+mod handler;
+mod limit;
+mod message;
+mod neighbours;
+mod rules;
+mod seams;
+mod server;
+mod tcp;
+mod udp;
+mod work;
+
+pub use config::{Config, ConfigError};
+pub use handler::{Answered, Asked, Handler, Outcome, Transport};
+pub use neighbours::Neighbours;
+pub use seams::{Decide, Resolve};
+pub use server::{Bound, ServeError, Server};
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,95 @@
+//! What the handler needs of the policy and of the resolver, so that tests can hand in their own.
+
+use std::{future::Future, net::IpAddr};
+
+use hickory_proto::{op::Query, rr::Record};
+use jiff::Timestamp;
+
+use crate::{
+    clients::{Client, Mac, ProfileId},
+    ede::EdeCode,
+    policy::{Decision, Policy, Question, Review},
+    resolver::{Ask, Resolved, Resolver},
+};
+
+/// Decides questions: [`Policy`], or a test's.
+pub trait Decide: Send + Sync + 'static {
+    /// See [`Policy::identify`].
+    fn identify(&self, address: IpAddr, mac: Option<Mac>) -> Client;
+    /// See [`Policy::decide`].
+    fn decide(&self, question: &Question, client: &Client, now: Timestamp) -> Decision;
+    /// See [`Policy::review`].
+    fn review(
+        &self,
+        question: &Question,
+        client: &Client,
+        decision: &Decision,
+        answers: &[Record],
+        local: bool,
+        now: Timestamp,
+    ) -> Review;
+    /// See [`Policy::ede`].
+    fn ede(&self, decision: &Decision) -> Option<EdeCode>;
+    /// See [`Policy::explain`].
+    fn explain(&self, decision: &Decision, question: &Question, client: &Client) -> String;
+    /// What [`explain`](Self::explain) says as the JSON of draft-ietf-dnsop-structured-dns-error, for askers that
+    /// read it; none where there is nothing to say in that form.
+    fn structured_error(&self, decision: &Decision, question: &Question, client: &Client) -> Option<String>;
+    /// See [`Policy::profile`]: the identifier alone.
+    fn profile_id(&self, id: ProfileId) -> &str;
+}
+
+impl Decide for Policy {
+    fn identify(&self, address: IpAddr, mac: Option<Mac>) -> Client {
+        self.identify(address, mac)
+    }
+
+    fn decide(&self, question: &Question, client: &Client, now: Timestamp) -> Decision {
+        self.decide(question, client, now)
+    }
+
+    fn review(
+        &self,
+        question: &Question,
+        client: &Client,
+        decision: &Decision,
+        answers: &[Record],
+        local: bool,
+        now: Timestamp,
+    ) -> Review {
+        self.review(question, client, decision, answers, local, now)
+    }
+
+    fn ede(&self, decision: &Decision) -> Option<EdeCode> {
+        self.ede(decision)
+    }
+
+    fn explain(&self, decision: &Decision, question: &Question, client: &Client) -> String {
+        self.explain(decision, question, client)
+    }
+
+    fn structured_error(
+        &self,
+        _decision: &Decision,
+        _question: &Question,
+        _client: &Client,
+    ) -> Option<String> {
+        None
+    }
+
+    fn profile_id(&self, id: ProfileId) -> &str {
+        self.profile(id).0
+    }
+}
+
+/// Resolves questions: [`Resolver`], or a test's.
+pub trait Resolve: Send + Sync + 'static {
+    /// See [`Resolver::resolve`].
+    fn resolve(&self, query: &Query, ask: Ask) -> impl Future<Output = Resolved> + Send;
+}
+
+impl Resolve for Resolver {
+    async fn resolve(&self, query: &Query, ask: Ask) -> Resolved {
+        self.resolve(query, ask).await
+    }
+}

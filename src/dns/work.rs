@@ -1,0 +1,86 @@
+//! How questions become work: what is known is answered in place, what waits for the internet waits in bounded number.
+
+use std::{
+    future::Future,
+    pin::Pin,
+    sync::Arc,
+    task::{Context, Poll, Waker},
+};
+
+use tokio_util::{sync::CancellationToken, task::TaskTracker};
+
+use super::{
+    handler::{Answered, Asked, Handler},
+    limit::{Place, Places},
+    seams::{Decide, Resolve},
+};
+
+/// What all sockets share.
+pub(super) struct Work<P, R> {
+    pub(super) handler: Arc<Handler<P, R>>,
+    pub(super) places: Arc<Places>,
+    /// All tasks of the front end, so that stopping can wait for them.
+    pub(super) tasks: TaskTracker,
+    /// No more questions are taken.
+    pub(super) stop: CancellationToken,
+    /// Nothing is waited for any more.
+    pub(super) abort: CancellationToken,
+}
+
+impl<P, R> Clone for Work<P, R> {
+    fn clone(&self) -> Self {
+        Self {
+            handler: Arc::clone(&self.handler),
+            places: Arc::clone(&self.places),
+            tasks: self.tasks.clone(),
+            stop: self.stop.clone(),
+            abort: self.abort.clone(),
+        }
+    }
+}
+
+/// A question after its first look.
+pub(super) enum Begun {
+    /// Answered.
+    Done(Answered),
+    /// It waits for others, in its place.
+    Waits(Waiting),
+}
+
+/// A question that waits, and the place that it holds meanwhile.
+pub(super) struct Waiting {
+    future: Pin<Box<dyn Future<Output = Answered> + Send>>,
+    _place: Place,
+}
+
+impl Waiting {
+    /// Waits for the answer; none when the server stops first.
+    pub(super) async fn answer(self, abort: &CancellationToken) -> Option<Answered> {
+        tokio::select! {
+            biased;
+            answered = self.future => Some(answered),
+            () = abort.cancelled() => None,
+        }
+    }
+}
+
+impl<P: Decide, R: Resolve> Work<P, R> {
+    /// Begins with a question: the first poll is made here, so that the usual answer costs no task.
+    pub(super) fn begin(&self, packet: &[u8], asked: Asked) -> Begun {
+        let handler = Arc::clone(&self.handler);
+        let owned = packet.to_vec();
+        let mut future: Pin<Box<dyn Future<Output = Answered> + Send>> =
+            Box::pin(async move { handler.handle(&owned, asked).await });
+        // Nobody is to be woken by this poll: whatever pends is polled again by the task that takes it over.
+        match future.as_mut().poll(&mut Context::from_waker(Waker::noop())) {
+            Poll::Ready(answered) => Begun::Done(answered),
+            Poll::Pending => match self.places.take(asked.from.ip().to_canonical()) {
+                Some(place) => Begun::Waits(Waiting { future, _place: place }),
+                None => Begun::Done(Answered {
+                    reply: self.handler.failure(packet, asked, "too many questions wait for an answer"),
+                    outcome: None,
+                }),
+            },
+        }
+    }
+}
