@@ -1,11 +1,27 @@
 //! Schoolgate: a DNS resolver that filters for schools.
+//!
+//! The program is one path, from a packet to an answer. [`dns`] receives the packet; [`clients`] finds who asks;
+//! [`policy`] decides, by what [`lists`] know of the name; [`resolver`] finds the answer in a local zone, in its cache
+//! or on the internet; [`policy`] reviews that answer; [`dns`] sends it. `dns::Handler` is the one place where the path
+//! can be read.
+//!
+//! Beside the path, [`control`] has every action of an administrator, [`store`] keeps what the school decided, and
+//! [`appliance`] builds the whole from its [`config`], starts it and stops it. [`cli`] is the command line.
+//!
+//! [`name`], [`category`], [`clock`] and [`ede`] are the words that all of them use. A module imports only from those
+//! below it; `ARCHITECTURE.md` has the floors.
 
+pub mod appliance;
 pub mod category;
+pub mod cli;
 pub mod clients;
 pub mod clock;
+pub mod config;
+pub mod control;
 pub mod dns;
 pub mod ede;
 pub mod lists;
 pub mod name;
 pub mod policy;
 pub mod resolver;
+pub mod store;

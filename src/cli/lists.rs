@@ -63,8 +63,8 @@ pub(super) fn run(context: &Context, command: Command) -> Result<bool, Failure> 
         }
         Command::Inspect { file, format } => {
             let source = Source::at(&file);
-            let known = inspect::Known { essential: policy::essential_names(), popular: Vec::new() };
-            let report = inspect::inspect(&source, format, MatchMode::Subdomains, &known)?;
+            let report =
+                inspect::inspect(&source, format, MatchMode::Subdomains, &policy::essential_names(), &[])?;
             context.print(&report, || report.to_string())?;
             Ok(true)
         }

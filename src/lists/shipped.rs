@@ -14,7 +14,6 @@ use crate::{category::Categories, name::Key};
 
 #[derive(Embed)]
 #[folder = "lists/starter/"]
-#[include = "*.txt"]
 struct Starter;
 
 /// What starts the identifier of a starter list; the category's follows.

@@ -5,6 +5,7 @@
 //! come out. The file is written beside its place, read back and checked, and only then takes its place.
 
 mod runs;
+mod sources;
 
 use std::{
     collections::BTreeMap,
@@ -26,6 +27,7 @@ use super::{
         Code, Counter, Counts, DomainIndex, Entry, IndexError, ListMeta, MAX_LISTS, Numbered, ROOM, Region,
         Writer, build_addresses, build_filter, hash,
     },
+    source::SourceError,
 };
 
 /// What a list that is to be compiled is called and is about.
@@ -81,6 +83,14 @@ pub enum CompileError {
         id: String,
         /// What the system or the decompression said.
         source: io::Error,
+    },
+    /// A source can't be read, or is no list. It is left out; others can still be added.
+    #[error("list {id}: {source}")]
+    Source {
+        /// Which list.
+        id: String,
+        /// What is wrong with it.
+        source: SourceError,
     },
     /// The rules can't be kept for sorting.
     #[error("{id}: its rules can't be written to a temporary file: {source}")]
@@ -158,7 +168,7 @@ impl Compiler {
         let read = format::read(&mut summed, format, mode, &mut |_, line| match line {
             Ok(rule) if failed.is_none() => failed = self.push(list, rule).err(),
             Ok(_) => {}
-            Err(reason) => self.skip(list, reason.to_string()),
+            Err(skip) => self.skip(list, skip.reason.to_string()),
         });
         if let Some(source) = failed {
             return Err(CompileError::Sort { id: self.id(list), source });

@@ -1,0 +1,14 @@
+//! End to end: the real binary on an internet of our own, asked from the networks of a school.
+//!
+//! Runs within `tests/internet/up --run`, which makes the network namespaces and tells where they are:
+//!
+//! ```sh
+//! tests/internet/up --run cargo test --test e2e
+//! ```
+
+mod answers;
+mod filtering;
+mod lasting;
+mod school;
+#[path = "../support/mod.rs"]
+mod support;
