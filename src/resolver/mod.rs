@@ -5,6 +5,11 @@
 
 pub mod backend;
 pub mod cache;
+pub mod config;
+pub mod forwarder;
+pub mod local;
+mod records;
+pub mod recursor;
 
 use hickory_proto::{
     op::{Query, ResponseCode},
