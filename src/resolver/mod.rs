@@ -10,7 +10,12 @@
 pub mod backend;
 pub mod cache;
 mod chain;
+pub mod config;
 mod flight;
+pub mod forwarder;
+pub mod local;
+mod records;
+pub mod recursor;
 
 use std::{
     fmt,
@@ -30,6 +35,10 @@ use tokio::{
     time::{Instant, Sleep},
 };
 
+pub use self::{
+    config::{Backends, Config, ResolverError, build},
+    local::LocalAnswer,
+};
 use self::{
     backend::{Backend, Failure},
     cache::{Cache, CacheConfig, Entry, Known, Landing, QuestionKey, Ttl, question_key},
@@ -106,19 +115,6 @@ const LONGEST_FLIGHT: Duration = Duration::from_secs(90);
 
 /// How many answers are joined into one by aliases.
 const MAX_LINKS: usize = 16;
-
-/// The answer of a local zone.
-#[derive(Debug, Clone)]
-pub struct LocalAnswer {
-    /// How it ended.
-    pub rcode: ResponseCode,
-    /// The answer section, aliases first.
-    pub answers: Vec<Record>,
-    /// The authority section: the SOA of a negative answer.
-    pub authorities: Vec<Record>,
-    /// Where the aliases lead when that is outside: the name still to be resolved, whose answer belongs after `answers`.
-    pub continue_at: Option<Name>,
-}
 
 /// Answers from local zones; none when no local zone has the name. The same question always has the same answer.
 pub type LocalAnswers = Arc<dyn Fn(&Query) -> Option<LocalAnswer> + Send + Sync>;
