@@ -90,6 +90,8 @@ pub enum Note {
     WhiteLeftOut(String),
     /// A category that its authors made for allowing was asked for by name: its names are allowed, not blocked.
     WhiteAllows(String),
+    /// A category for both, mainly for allowing, was left out of a whole archive.
+    MainlyWhite(String),
     /// A category is for blocking and for allowing, and was read as one for blocking.
     BlackAndWhite(String),
     /// A link that leads out of the folder was not followed.
@@ -103,6 +105,9 @@ impl fmt::Display for Note {
                 write!(f, "{name} is a list for allowing and was left out; to allow its names, choose it by name")
             }
             Self::WhiteAllows(name) => write!(f, "{name} is a list for allowing: its names are allowed, not blocked"),
+            Self::MainlyWhite(name) => {
+                write!(f, "{name} is mainly a list for allowing and was left out; to block its names, choose it by name")
+            }
             Self::BlackAndWhite(name) => {
                 write!(f, "{name} is a list for blocking or for allowing; its names are blocked")
             }

@@ -62,13 +62,18 @@ pub fn detect(head: &[u8]) -> Result<Format, NotAList> {
     }
     let mut votes = Votes::default();
     let mut content = 0;
+    let (mut bangs, mut hashes) = (0, 0);
     for line in lines {
         let line = line.trim();
         if line.is_empty() {
             continue;
         }
         match vote(line) {
-            Vote::Comment => continue,
+            Vote::Comment => {
+                bangs += usize::from(line.starts_with('!'));
+                hashes += usize::from(line.starts_with('#'));
+                continue;
+            }
             Vote::Surely(format) => return Ok(format),
             Vote::Perhaps(format) => votes.add(format),
             Vote::Nothing => {}
@@ -79,6 +84,12 @@ pub fn detect(head: &[u8]) -> Result<Format, NotAList> {
         }
     }
     match votes.most() {
+        // Lists of names often hold addresses; lists of addresses hold no names.
+        Some(Format::Addresses) if votes.of(Format::Domains) * 50 > votes.of(Format::Addresses) => {
+            Ok(Format::Domains)
+        }
+        // Only Adblock's own comments begin with `!`; its rules for single addresses may come first.
+        Some(Format::Addresses) if bangs > 0 && hashes == 0 => Ok(Format::Adblock),
         Some(format) => Ok(format),
         None if content == 0 => Err(NotAList::Empty),
         None if text.contains('\u{fffd}') => Err(NotAList::Binary),
@@ -176,6 +187,10 @@ impl Votes {
         }
     }
 
+    fn of(&self, format: Format) -> usize {
+        Format::ALL.iter().zip(self.0).find(|(f, _)| **f == format).map_or(0, |(_, votes)| votes)
+    }
+
     /// The format with the most votes; of equals the first in [`Format::ALL`].
     fn most(&self) -> Option<Format> {
         let most = *self.0.iter().max()?;
@@ -206,6 +221,8 @@ mod tests {
             ("a.example CNAME .\n*.a.example CNAME .\n", Format::Rpz),
             ("; x\n$TTL 60\n", Format::Rpz),
             ("@ 60 IN SOA a. b. (\n", Format::Rpz),
+            ("192.0.2.1\n192.0.2.2\n192.0.2.3\na.example\n", Format::Domains),
+            ("! Title: x\n192.0.2.1\n192.0.2.2\n", Format::Adblock),
             ("192.0.2.1\n192.0.2.0/24 # x\n2001:db8::1\n", Format::Addresses),
         ] {
             assert_eq!(detect(text.as_bytes()), Ok(format), "{text}");

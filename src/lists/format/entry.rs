@@ -6,7 +6,7 @@ use ipnet::IpNet;
 use smallvec::SmallVec;
 
 use super::{MatchMode, Outcome, Rule, SkipReason, Subject};
-use crate::name::{self, Key};
+use crate::name::Key;
 
 /// Reads a name that may stand as `.name` or `*.name` for the name and what is below it.
 pub(super) fn name_or_wildcard(text: &str, bare: MatchMode, allow: bool) -> Outcome {
@@ -173,11 +173,6 @@ pub(super) fn subnet(net: IpNet, allow: bool) -> Outcome {
         return Err(SkipReason::TooBroad);
     }
     Ok(Rule { subject: Subject::Address(net.trunc()), allow })
-}
-
-/// Turns a key's name back to the usual order, to compare it with text.
-pub(super) fn dotted(key: &Key) -> String {
-    name::dotted(key.as_bytes())
 }
 
 #[cfg(test)]

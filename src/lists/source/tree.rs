@@ -43,6 +43,8 @@ pub(super) struct Tree<'a> {
 #[derive(Default)]
 struct Category {
     usage: Option<Usage>,
+    /// What `global_usage` says that the category is mainly for.
+    mainly: Option<Usage>,
     names: bool,
 }
 
@@ -110,7 +112,8 @@ impl<'a> Tree<'a> {
         categories.retain(|_, category| category.names || category.usage.is_some());
         for (folder, category) in &mut categories {
             let name = folder.rsplit('/').next().unwrap_or_default();
-            category.usage = category.usage.or_else(|| defaults.get(name).copied());
+            category.mainly = defaults.get(name).copied();
+            category.usage = category.usage.or(category.mainly);
         }
         (tree.categories, tree.links, tree.others, tree.notes) = (categories, links, others, notes);
         Ok(tree)
@@ -174,6 +177,11 @@ impl<'a> Tree<'a> {
             match category.usage {
                 Some(Usage::White) => {
                     self.notes.push(Note::WhiteLeftOut(name));
+                    continue;
+                }
+                // UT1's banks and job offers: nobody who takes the whole archive means to block them.
+                Some(Usage::Both) if category.mainly == Some(Usage::White) => {
+                    self.notes.push(Note::MainlyWhite(name));
                     continue;
                 }
                 Some(Usage::Both) => self.notes.push(Note::BlackAndWhite(name.clone())),
