@@ -47,7 +47,7 @@ pub enum Risk {
 }
 
 /// The place of a category in its [`Categories`].
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Default)]
 pub struct CategoryId(u8);
 
 impl CategoryId {

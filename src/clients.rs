@@ -1,9 +1,16 @@
 //! Who asks: from an address (and, where known, a MAC) to a device and a profile.
 
-use std::{fmt, net::IpAddr, str::FromStr};
+use std::{
+    collections::HashMap,
+    fmt,
+    net::{IpAddr, Ipv4Addr, Ipv6Addr},
+    str::FromStr,
+};
+
+use ipnet::IpNet;
 
 /// The place of a profile in its [`Policy`](crate::policy::Policy).
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Default)]
 pub struct ProfileId(pub u16);
 
 /// Who asks a question.
@@ -39,7 +46,8 @@ impl FromStr for Mac {
         let mut bytes = [0; 6];
         let mut parts = text.split([':', '-']);
         for byte in &mut bytes {
-            let part = parts.next().filter(|p| p.len() == 2).ok_or(MacError)?;
+            let hex = |p: &&str| p.len() == 2 && p.bytes().all(|b| b.is_ascii_hexdigit());
+            let part = parts.next().filter(hex).ok_or(MacError)?;
             *byte = u8::from_str_radix(part, 16).map_err(|_| MacError)?;
         }
         if parts.next().is_some() { Err(MacError) } else { Ok(Self(bytes)) }
@@ -50,3 +58,184 @@ impl FromStr for Mac {
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 #[error("not a MAC address; write it as aa:bb:cc:dd:ee:ff")]
 pub struct MacError;
+
+/// A device that is known by name, by the addresses that tell it apart.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Device {
+    /// Its link-layer address.
+    pub mac: Option<Mac>,
+    /// Its address, where that stays the same.
+    pub address: Option<IpAddr>,
+    /// Its profile; that of its subnet, if none is set.
+    pub profile: Option<ProfileId>,
+}
+
+/// Finds who asks; made once from what the school wrote.
+#[derive(Debug, Default)]
+pub struct ClientIndex {
+    by_mac: HashMap<Mac, u16>,
+    by_address: HashMap<IpAddr, u16>,
+    /// The profile of each device, in the order it was given.
+    devices: Vec<Option<ProfileId>>,
+    /// Subnets by the length of their prefix, the longest first.
+    v4: Vec<(u8, HashMap<u32, ProfileId>)>,
+    v6: Vec<(u8, HashMap<u128, ProfileId>)>,
+    fallback: ProfileId,
+}
+
+impl ClientIndex {
+    /// Makes the index. Of two devices with one address, and of two equal subnets, the first one counts.
+    ///
+    /// An IPv4-mapped subnet (`::ffff:10.0.0.0/104`) is taken as the IPv4 one.
+    #[must_use]
+    pub fn new(devices: &[Device], subnets: &[(IpNet, ProfileId)], fallback: ProfileId) -> Self {
+        let mut index = Self { fallback, ..Self::default() };
+        for (place, device) in (0..=u16::MAX).zip(devices) {
+            if let Some(mac) = device.mac {
+                index.by_mac.entry(mac).or_insert(place);
+            }
+            if let Some(address) = device.address {
+                index.by_address.entry(address.to_canonical()).or_insert(place);
+            }
+            index.devices.push(device.profile);
+        }
+        for (net, profile) in subnets {
+            match (net.network().to_canonical(), net.network()) {
+                (IpAddr::V4(base), IpAddr::V4(_)) => {
+                    level(&mut index.v4, net.prefix_len()).entry(base.to_bits()).or_insert(*profile);
+                }
+                (IpAddr::V4(base), IpAddr::V6(_)) if net.prefix_len() >= 96 => {
+                    level(&mut index.v4, net.prefix_len() - 96).entry(base.to_bits()).or_insert(*profile);
+                }
+                (_, IpAddr::V6(base)) => {
+                    level(&mut index.v6, net.prefix_len()).entry(base.to_bits()).or_insert(*profile);
+                }
+                (IpAddr::V6(_), IpAddr::V4(_)) => {}
+            }
+        }
+        index
+    }
+
+    /// Finds a client: a named device by its MAC before its address, then the longest subnet, then the fallback.
+    #[must_use]
+    pub fn identify(&self, address: IpAddr, mac: Option<Mac>) -> Client {
+        let address = address.to_canonical();
+        let device =
+            mac.and_then(|mac| self.by_mac.get(&mac)).or_else(|| self.by_address.get(&address)).copied();
+        let own = device.and_then(|place| self.devices.get(usize::from(place)).copied().flatten());
+        let found = own.or_else(|| self.subnet(address));
+        // A device that is named but has neither a profile nor a known subnet is still unknown as far as rules go.
+        Client { address, mac, device, profile: found.unwrap_or(self.fallback), unknown: found.is_none() }
+    }
+
+    fn subnet(&self, address: IpAddr) -> Option<ProfileId> {
+        match address {
+            IpAddr::V4(address) => self.v4.iter().find_map(|(length, nets)| {
+                let mask = u32::MAX.checked_shl(32 - u32::from(*length)).unwrap_or(0);
+                nets.get(&(Ipv4Addr::to_bits(address) & mask)).copied()
+            }),
+            IpAddr::V6(address) => self.v6.iter().find_map(|(length, nets)| {
+                let mask = u128::MAX.checked_shl(128 - u32::from(*length)).unwrap_or(0);
+                nets.get(&(Ipv6Addr::to_bits(address) & mask)).copied()
+            }),
+        }
+    }
+}
+
+/// The subnets of one prefix length, in a list that stays sorted with the longest first.
+fn level<T>(levels: &mut Vec<(u8, HashMap<T, ProfileId>)>, length: u8) -> &mut HashMap<T, ProfileId> {
+    let at = levels.partition_point(|(other, _)| *other > length);
+    if levels.get(at).is_none_or(|(other, _)| *other != length) {
+        levels.insert(at, (length, HashMap::new()));
+    }
+    &mut levels[at].1
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const FALLBACK: ProfileId = ProfileId(9);
+
+    fn index() -> ClientIndex {
+        let net = |text: &str, profile| (text.parse().unwrap(), ProfileId(profile));
+        let devices = [
+            Device {
+                mac: Some("aa:bb:cc:dd:ee:01".parse().unwrap()),
+                address: None,
+                profile: Some(ProfileId(5)),
+            },
+            Device { mac: None, address: Some("10.1.2.3".parse().unwrap()), profile: Some(ProfileId(6)) },
+            Device { mac: None, address: Some("10.1.2.4".parse().unwrap()), profile: None },
+        ];
+        let nets = [
+            net("10.0.0.0/8", 0),
+            net("10.1.0.0/16", 1),
+            net("10.1.2.0/24", 2),
+            net("2001:db8::/32", 3),
+            net("2001:db8:1::/48", 4),
+        ];
+        ClientIndex::new(&devices, &nets, FALLBACK)
+    }
+
+    fn profile(address: &str, mac: Option<&str>) -> u16 {
+        index().identify(address.parse().unwrap(), mac.map(|m| m.parse().unwrap())).profile.0
+    }
+
+    #[test]
+    fn the_longest_subnet_decides() {
+        assert_eq!(profile("10.200.0.1", None), 0);
+        assert_eq!(profile("10.1.200.1", None), 1);
+        assert_eq!(profile("10.1.2.200", None), 2);
+        assert_eq!(profile("2001:db8:2::1", None), 3);
+        assert_eq!(profile("2001:db8:1::1", None), 4);
+    }
+
+    #[test]
+    fn a_named_device_comes_before_its_subnet_and_its_mac_before_its_address() {
+        assert_eq!(profile("10.1.2.3", None), 6);
+        assert_eq!(profile("10.1.2.3", Some("aa:bb:cc:dd:ee:01")), 5);
+        assert_eq!(profile("192.0.2.1", Some("AA-BB-CC-DD-EE-01")), 5);
+        let client = index().identify("10.1.2.4".parse().unwrap(), None);
+        assert_eq!((client.device, client.profile, client.unknown), (Some(2), ProfileId(2), false));
+    }
+
+    #[test]
+    fn a_mapped_address_is_the_ipv4_one() {
+        let client = index().identify("::ffff:10.1.2.3".parse().unwrap(), None);
+        assert_eq!(client.address, "10.1.2.3".parse::<IpAddr>().unwrap());
+        assert_eq!(client.profile, ProfileId(6));
+    }
+
+    #[test]
+    fn a_mapped_subnet_is_the_ipv4_one() {
+        let nets = [("::ffff:10.9.0.0/112".parse().unwrap(), ProfileId(1))];
+        let index = ClientIndex::new(&[], &nets, FALLBACK);
+        assert_eq!(index.identify("10.9.1.1".parse().unwrap(), None).profile, ProfileId(1));
+        assert_eq!(index.identify("10.8.1.1".parse().unwrap(), None).profile, FALLBACK);
+    }
+
+    #[test]
+    fn who_is_not_known_gets_the_fallback_and_is_flagged() {
+        let client = index().identify("192.0.2.1".parse().unwrap(), Some(Mac([0; 6])));
+        assert_eq!((client.profile, client.unknown), (FALLBACK, true));
+        assert!(!index().identify("10.0.0.1".parse().unwrap(), None).unknown);
+    }
+
+    #[test]
+    fn a_subnet_of_everything_holds_every_address() {
+        let nets = [("0.0.0.0/0".parse().unwrap(), ProfileId(1)), ("::/0".parse().unwrap(), ProfileId(2))];
+        let index = ClientIndex::new(&[], &nets, FALLBACK);
+        assert_eq!(index.identify("192.0.2.1".parse().unwrap(), None).profile, ProfileId(1));
+        assert_eq!(index.identify("2001:db8::1".parse().unwrap(), None).profile, ProfileId(2));
+    }
+
+    #[test]
+    fn a_mac_is_read_with_colons_or_hyphens() {
+        let mac: Mac = "AA-bb-cc-00-01-02".parse().unwrap();
+        assert_eq!(mac.to_string(), "aa:bb:cc:00:01:02");
+        for bad in ["", "aa:bb:cc:dd:ee", "aa:bb:cc:dd:ee:ff:00", "gg:bb:cc:dd:ee:ff", "+a:bb:cc:dd:ee:ff"] {
+            assert!(bad.parse::<Mac>().is_err(), "{bad}");
+        }
+    }
+}

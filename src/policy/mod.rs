@@ -1,24 +1,82 @@
 //! What a school allows: pure decisions, with the time and everything known handed in.
 //!
-//! [`Policy::decide`] looks at a question before it is resolved, [`Policy::review`] at the answer after. Both follow
-//! the order that is promised to users (docs/policy.md).
+//! [`PolicyFile`] is what a school wrote; [`Policy`] is made from it and from the compiled lists, immutable, and
+//! replaced as a whole when either changes. [`Policy::decide`] looks at a question before it is resolved,
+//! [`Policy::review`] at the answer after. Both follow the order that is promised to users (docs/policy.md).
+
+mod build;
+mod decide;
+mod diff;
+mod explain;
+mod file;
+mod lookup;
+mod names;
+mod problem;
+mod profile;
+mod rebinding;
+mod review;
+mod schedule;
+mod shipped;
+mod tables;
+#[cfg(test)]
+mod tests;
+mod validate;
+mod wire;
 
 use std::{net::IpAddr, sync::Arc};
 
-use hickory_proto::rr::{Record, RecordType};
-use jiff::Timestamp;
+use hickory_proto::rr::RecordType;
+use serde::{Deserialize, Serialize};
 
+pub use self::{
+    diff::Change,
+    file::{
+        Access, Action, Cell, DateRange, DeviceFile, GroupFile, LessonFile, ListFile, LogLevel, Mode,
+        OwnCategory, PolicyFile, ProfileFile, RuleFile, ScheduleFile, VERSION, WindowFile, YouTube,
+    },
+    names::{Essential, NamePattern},
+    problem::{PolicyErrors, Problem, Severity},
+    rebinding::is_private,
+    tables::{Canary, Engine, EngineKind, ShippedProfile, TableError, Tables},
+};
+use self::{
+    lookup::View,
+    names::NameTable,
+    profile::{Lesson, Members, Profile},
+    schedule::{Calendar, Schedule},
+};
 use crate::{
-    category::{Categories, CategoryId, CategorySet},
-    clients::{Client, Mac, ProfileId},
-    ede::EdeCode,
-    lists::DomainIndex,
+    category::{Categories, Category, CategoryId, CategorySet},
+    clients::{Client, ClientIndex, Mac, ProfileId},
+    lists::{DomainIndex, ListMeta},
     name::Key,
 };
 
+/// How many profiles a policy can have.
+pub const MAX_PROFILES: usize = 128;
+
 /// All rules in force: immutable; a change makes a new one.
+///
+/// Invariant: there is at least one profile, and `fallback` is the place of one.
 #[derive(Debug)]
-pub struct Policy {}
+pub struct Policy {
+    file: PolicyFile,
+    tables: Tables,
+    categories: Arc<Categories>,
+    /// The categories that even a profile that only watches blocks.
+    security: CategorySet,
+    views: Vec<View>,
+    profiles: Vec<Profile>,
+    fallback: usize,
+    clients: ClientIndex,
+    /// Whether each named device is suspended.
+    suspended: Vec<bool>,
+    groups: Vec<Members>,
+    lessons: Vec<Lesson>,
+    schedules: Vec<Schedule>,
+    calendar: Calendar,
+    names: NameTable,
+}
 
 /// What is known of names when a policy is made.
 #[derive(Debug, Clone)]
@@ -72,18 +130,28 @@ pub struct Target {
 }
 
 /// How a block looks on the wire.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Default, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
 pub enum BlockResponse {
     /// The box's own address for A and AAAA, where the block page is; no data for other types.
+    #[default]
     BlockPage,
     /// No such name.
+    #[serde(rename = "nxdomain")]
     NxDomain,
     /// The name, without records of that type.
+    #[serde(rename = "nodata")]
     NoData,
     /// 0.0.0.0 and ::.
     NullAddress,
     /// Refused.
     Refused,
+}
+
+impl BlockResponse {
+    /// Each of them.
+    pub const ALL: [Self; 5] =
+        [Self::BlockPage, Self::NxDomain, Self::NoData, Self::NullAddress, Self::Refused];
 }
 
 /// Why a question was decided as it was.
@@ -93,6 +161,8 @@ pub enum Reason {
     Locked(Listed),
     /// The device is suspended.
     Suspended,
+    /// A lesson in the client's room lets it reach only a few names, and this is none of them.
+    Lesson(LessonRef),
     /// A name that software asks to learn whether it may go around the filter.
     Canary,
     /// A school's block rule.
@@ -129,6 +199,13 @@ pub enum Reason {
         /// Who lists it.
         listed: Listed,
     },
+    /// An address in the answer is listed by a locked category.
+    LockedAddress {
+        /// The address.
+        address: IpAddr,
+        /// Who lists it.
+        listed: Listed,
+    },
     /// A public name with a private address.
     Rebinding(IpAddr),
     /// Nothing spoke against it.
@@ -140,7 +217,7 @@ pub enum Reason {
 pub struct Listed {
     /// The category.
     pub category: CategoryId,
-    /// How many labels of the name the listed name has.
+    /// How many labels of the name the listed name has; 0 for an address.
     pub depth: u8,
     /// The index (place in [`Knowledge::indexes`]).
     pub index: u8,
@@ -152,59 +229,119 @@ pub struct Listed {
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct RuleRef(pub u32);
 
+/// A lesson, by its place in the policy.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct LessonRef(pub u16);
+
 /// What the review of an answer found.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub struct Review {
     /// The decision that replaces the first one, when the answer must not be given.
     pub block: Option<Decision>,
-    /// HTTPS and SVCB records lose `ech` before they are given.
+    /// In a profile that only watches: the reason for which the answer would have been blocked.
+    pub would_block: Option<Reason>,
+    /// HTTPS and SVCB records lose `ech` before they are given; set only where one has it.
     pub strip_ech: bool,
 }
 
 impl Policy {
     /// Finds who asks: named device, longest subnet, fallback.
     #[must_use]
-    pub fn identify(&self, _address: IpAddr, _mac: Option<Mac>) -> Client {
-        unimplemented!()
+    pub fn identify(&self, address: IpAddr, mac: Option<Mac>) -> Client {
+        self.clients.identify(address, mac)
     }
 
-    /// Decides what happens to a question, before it is resolved.
+    /// What the school wrote.
     #[must_use]
-    pub fn decide(&self, _question: &Question, _client: &Client, _now: Timestamp) -> Decision {
-        unimplemented!()
+    pub fn file(&self) -> &PolicyFile {
+        &self.file
     }
 
-    /// Looks at the answer to a question that was allowed.
-    ///
-    /// `local` says that the answer came from a zone of the school's own, where private addresses are right.
+    /// The taxonomy, the school's own categories included; the places in decisions are its.
     #[must_use]
-    pub fn review(
-        &self,
-        _question: &Question,
-        _client: &Client,
-        _decision: &Decision,
-        _answers: &[Record],
-        _local: bool,
-        _now: Timestamp,
-    ) -> Review {
-        unimplemented!()
-    }
-
-    /// The extended error that explains a decision on the wire; none for a plain allow.
-    #[must_use]
-    pub fn ede(&self, _decision: &Decision) -> Option<EdeCode> {
-        unimplemented!()
-    }
-
-    /// Says a decision in plain English, for the block page, the log and `schoolgate check`.
-    #[must_use]
-    pub fn explain(&self, _decision: &Decision, _question: &Question, _client: &Client) -> String {
-        unimplemented!()
+    pub fn categories(&self) -> &Arc<Categories> {
+        &self.categories
     }
 
     /// The profile's identifier and title.
     #[must_use]
-    pub fn profile(&self, _id: ProfileId) -> (&str, &str) {
-        unimplemented!()
+    pub fn profile(&self, id: ProfileId) -> (&str, &str) {
+        let written = self.written(id);
+        (&written.id, written.title())
+    }
+
+    /// All profiles.
+    pub fn profiles(&self) -> impl Iterator<Item = (ProfileId, &ProfileFile)> {
+        // Validation keeps them under `MAX_PROFILES`.
+        self.file.profiles.iter().enumerate().map(|(place, written)| (ProfileId(place as u16), written))
+    }
+
+    /// Finds a profile by its identifier.
+    #[must_use]
+    pub fn find_profile(&self, id: &str) -> Option<ProfileId> {
+        self.profiles().find(|(_, written)| written.id == id).map(|(place, _)| place)
+    }
+
+    /// The profile of clients that nothing knows.
+    #[must_use]
+    pub fn fallback(&self) -> ProfileId {
+        ProfileId(self.fallback as u16)
+    }
+
+    /// What is logged of a profile's clients.
+    #[must_use]
+    pub fn log_level(&self, id: ProfileId) -> LogLevel {
+        self.written(id).log
+    }
+
+    /// How long a client may keep a blocked answer, in seconds.
+    #[must_use]
+    pub fn block_ttl(&self) -> u32 {
+        self.file.block_ttl
+    }
+
+    /// The name of a device that [`identify`](Self::identify) found.
+    #[must_use]
+    pub fn device(&self, place: u16) -> Option<&str> {
+        self.file.devices.get(usize::from(place)).map(|device| device.name.as_str())
+    }
+
+    /// The rule of a reason.
+    #[must_use]
+    pub fn rule(&self, rule: RuleRef) -> Option<&RuleFile> {
+        self.file.rules.get(rule.0 as usize)
+    }
+
+    /// The lesson of a reason.
+    #[must_use]
+    pub fn lesson(&self, lesson: LessonRef) -> Option<&LessonFile> {
+        self.file.lessons.get(usize::from(lesson.0))
+    }
+
+    /// The list of a reason.
+    #[must_use]
+    pub fn list(&self, listed: &Listed) -> Option<&ListMeta> {
+        self.views.get(usize::from(listed.index))?.index().lists().get(usize::from(listed.list))
+    }
+
+    /// Why a name is essential, if it is. Questions for [`Essential::Help`] are not logged by name for pupils.
+    #[must_use]
+    pub fn essential(&self, key: &Key) -> Option<Essential> {
+        self.names.find(key).essential()
+    }
+
+    /// A category, unless the place is of a policy with more of them.
+    fn category(&self, id: CategoryId) -> Option<&Category> {
+        self.categories.iter().nth(id.index()).map(|(_, category)| category)
+    }
+
+    /// The place of a profile that is surely there: that of the fallback for one of another policy.
+    fn place(&self, id: ProfileId) -> usize {
+        let place = usize::from(id.0);
+        if place < self.profiles.len() { place } else { self.fallback }
+    }
+
+    fn written(&self, id: ProfileId) -> &ProfileFile {
+        &self.file.profiles[self.place(id)]
     }
 }

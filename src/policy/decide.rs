@@ -1,0 +1,256 @@
+//! The order of decision. [`Asker::first`] is it, from top to bottom; the first step that applies decides.
+
+use jiff::Timestamp;
+
+use super::{
+    BlockResponse, Decision, LessonRef, Listed, Policy, Question, Reason, RuleRef, Target, Verdict,
+    file::{Access, Mode, YouTube},
+    lookup::Matches,
+    names::{Found, What},
+    profile::Profile,
+    tables::{Engine, EngineKind},
+};
+use crate::{category::CategorySet, clients::Client, name::Key};
+
+/// What a step found.
+enum Outcome {
+    Allow(Reason),
+    Block(Reason),
+}
+
+/// A client at a time, in its profile.
+pub(crate) struct Asker<'a> {
+    pub(crate) policy: &'a Policy,
+    pub(crate) profile: &'a Profile,
+    /// The profile's place.
+    pub(crate) place: usize,
+    pub(crate) client: &'a Client,
+    pub(crate) now: Timestamp,
+}
+
+impl Policy {
+    /// Decides what happens to a question, before it is resolved.
+    ///
+    /// Total: any name, any client and any time has a decision. A client of a profile that is not there is decided as
+    /// one of the fallback profile.
+    #[must_use]
+    pub fn decide(&self, question: &Question, client: &Client, now: Timestamp) -> Decision {
+        let asker = self.asker(client, now);
+        let facts = self.names.find(&question.key);
+        let matches = self.look_up(&question.key);
+        let categories = matches.open.union(matches.raw.intersection(asker.profile.locked));
+        let mut would_block = None;
+        let reason = match asker.first(&question.key, &facts, &matches) {
+            Outcome::Allow(reason) => reason,
+            Outcome::Block(reason) => match asker.enforced(&question.key, &facts, &matches, &reason) {
+                Some(reason) => {
+                    let verdict = Verdict::Block(asker.response(&facts));
+                    return Decision { verdict, reason, categories, would_block: None };
+                }
+                None => {
+                    would_block = Some(Box::new(reason));
+                    Reason::Default
+                }
+            },
+        };
+        // 10. SafeSearch and YouTube, whatever allowed the name.
+        let (verdict, reason) = match asker.restriction(&facts) {
+            None => (Verdict::Allow, reason),
+            Some((engine, Some(target))) => (Verdict::Rewrite(target), Reason::SafeSearch(engine.id.clone())),
+            Some((engine, None)) => {
+                let restricted = Reason::SafeSearch(engine.id.clone());
+                if asker.profile.mode == Mode::Watch {
+                    would_block.get_or_insert_with(|| Box::new(restricted));
+                    (Verdict::Allow, reason)
+                } else {
+                    (Verdict::Block(asker.response(&facts)), restricted)
+                }
+            }
+        };
+        Decision { verdict, reason, categories, would_block }
+    }
+
+    pub(crate) fn asker<'a>(&'a self, client: &'a Client, now: Timestamp) -> Asker<'a> {
+        let place = self.place(client.profile);
+        Asker { policy: self, profile: &self.profiles[place], place, client, now }
+    }
+}
+
+impl Asker<'_> {
+    /// Steps 3 to 9.
+    fn first(&self, key: &Key, facts: &Found<'_>, matches: &Matches) -> Outcome {
+        // 3. What is locked; then a suspended device; then a lesson's list.
+        if let Some(listed) = self.locked(key, matches) {
+            return Outcome::Block(Reason::Locked(listed));
+        }
+        let essential = facts.essential();
+        if essential.is_none() {
+            let device = self.client.device.map(usize::from);
+            if device.is_some_and(|place| self.policy.suspended.get(place).copied().unwrap_or(false)) {
+                return Outcome::Block(Reason::Suspended);
+            }
+            if let Some(lesson) = self.lesson_against(facts) {
+                return Outcome::Block(Reason::Lesson(lesson));
+            }
+        }
+        // 4. Canaries.
+        if self.canary(facts).is_some() {
+            return Outcome::Block(Reason::Canary);
+        }
+        // 5. The school's rules.
+        match facts.rule(self.place, self.now) {
+            Some((rule, false, _)) => return Outcome::Block(Reason::BlockRule(RuleRef(rule))),
+            Some((rule, true, true)) => return Outcome::Allow(Reason::Exception(RuleRef(rule))),
+            Some((rule, true, false)) => return Outcome::Allow(Reason::AllowRule(RuleRef(rule))),
+            None => {}
+        }
+        // 6. Essential names, before any list has a say.
+        if essential.is_some() {
+            return Outcome::Allow(Reason::Essential);
+        }
+        // 7. The youngest: only what was approved.
+        let approved = self.profile.mode == Mode::AllowOnly && self.is_approved(facts, matches);
+        if self.profile.mode == Mode::AllowOnly && !approved {
+            return Outcome::Block(Reason::AllowOnly);
+        }
+        // 8. Categories.
+        if let Some(reason) = self.category_against(key, matches) {
+            return Outcome::Block(reason);
+        }
+        // 9. On no list.
+        if approved {
+            return Outcome::Allow(Reason::Approved);
+        }
+        if matches.open.is_empty() && self.profile.uncategorised == Access::Block {
+            return Outcome::Block(Reason::Uncategorised);
+        }
+        Outcome::Allow(Reason::Default)
+    }
+
+    /// The reason for which a block holds here: its own, or, in a profile that only watches, one that holds even there.
+    fn enforced(&self, key: &Key, facts: &Found<'_>, matches: &Matches, reason: &Reason) -> Option<Reason> {
+        let always = matches!(reason, Reason::Locked(_))
+            || (*reason == Reason::Canary && self.canary(facts).is_some_and(|(_, always)| always));
+        if self.profile.mode != Mode::Watch || always {
+            return Some(reason.clone());
+        }
+        let security = self.blocked_now(matches.open).intersection(self.policy.security);
+        if security.is_empty() {
+            return None;
+        }
+        Some(self.category_reason(self.policy.listed(key, security)))
+    }
+
+    /// How a block looks: as the profile says, but a canary always hears its own no, since software takes an address or
+    /// a refusal for a yes.
+    fn response(&self, facts: &Found<'_>) -> BlockResponse {
+        self.canary(facts).map_or(self.profile.block_with, |(answer, _)| answer)
+    }
+
+    /// The locked category of a name.
+    pub(crate) fn locked(&self, key: &Key, matches: &Matches) -> Option<Listed> {
+        let locked = matches.raw.intersection(self.profile.locked);
+        if locked.is_empty() { None } else { Some(self.policy.listed(key, locked)) }
+    }
+
+    /// Why a category of a name blocks it now.
+    pub(crate) fn category_against(&self, key: &Key, matches: &Matches) -> Option<Reason> {
+        if matches.open.is_empty() {
+            return None;
+        }
+        let blocked = self.blocked_now(matches.open);
+        if blocked.is_empty() {
+            return None;
+        }
+        Some(self.category_reason(self.policy.listed(key, blocked)))
+    }
+
+    pub(crate) fn category_reason(&self, listed: Listed) -> Reason {
+        if self.profile.during.iter().any(|(set, _)| set.contains(listed.category)) {
+            Reason::Schedule(listed)
+        } else {
+            Reason::Category(listed)
+        }
+    }
+
+    /// Which of some categories block the client now.
+    pub(crate) fn blocked_now(&self, categories: CategorySet) -> CategorySet {
+        let mut blocked = categories.intersection(self.profile.block);
+        for (set, schedule) in &self.profile.during {
+            let concerned = categories.intersection(*set);
+            if !concerned.is_empty()
+                && !self
+                    .policy
+                    .schedules
+                    .get(*schedule)
+                    .is_some_and(|schedule| schedule.is_active(&self.policy.calendar, self.now))
+            {
+                blocked = blocked.union(concerned);
+            }
+        }
+        for (set, group) in &self.profile.reserved {
+            let concerned = categories.intersection(*set);
+            if !concerned.is_empty()
+                && !self.policy.groups.get(*group).is_some_and(|group| group.contains(self.client))
+            {
+                blocked = blocked.union(concerned);
+            }
+        }
+        blocked
+    }
+
+    /// The first lesson in the client's room that keeps a name away; none where any lesson there has the name.
+    fn lesson_against(&self, facts: &Found<'_>) -> Option<LessonRef> {
+        let mut first = None;
+        for (place, lesson) in (0..=u16::MAX).zip(&self.policy.lessons) {
+            if !lesson.is_for(self.client, self.now) {
+                continue;
+            }
+            if facts.iter().any(|(_, fact)| fact.what == What::Lesson(place)) {
+                return None;
+            }
+            first.get_or_insert(LessonRef(place));
+        }
+        first
+    }
+
+    /// The answer of a canary that is on here, and whether it is on everywhere.
+    fn canary(&self, facts: &Found<'_>) -> Option<(BlockResponse, bool)> {
+        facts.iter().find_map(|(_, fact)| match fact.what {
+            What::Canary { answer, always } if always || self.profile.canaries => Some((answer, always)),
+            _ => None,
+        })
+    }
+
+    fn is_approved(&self, facts: &Found<'_>, matches: &Matches) -> bool {
+        matches.approved
+            || facts.iter().any(|(_, fact)| match fact.what {
+                What::Bundle(place) => self.profile.bundles & (1 << place.min(63)) != 0,
+                _ => false,
+            })
+    }
+
+    /// The engine that the name belongs to, where the profile restricts it, with the target; without one it is blocked.
+    fn restriction(&self, facts: &Found<'_>) -> Option<(&Engine, Option<Target>)> {
+        let aim = |(name, addresses): &(hickory_proto::rr::Name, Vec<std::net::IpAddr>)| Target {
+            name: name.clone(),
+            last_good: addresses.clone(),
+        };
+        facts.iter().find_map(|(_, fact)| {
+            let What::Engine { engine, site } = fact.what else { return None };
+            let engine = self.policy.tables.engines.get(usize::from(engine))?;
+            let target = match engine.kind {
+                EngineKind::Search if self.profile.safe_search => Some(aim(&engine.strict)),
+                EngineKind::Search => return None,
+                EngineKind::YouTube => match self.profile.youtube {
+                    YouTube::Off => return None,
+                    YouTube::Moderate => Some(aim(&engine.moderate)),
+                    YouTube::Strict => Some(aim(&engine.strict)),
+                    YouTube::Block => None,
+                },
+            };
+            // What is below or beside the hosts goes only where the whole service is blocked.
+            if site && target.is_some() { None } else { Some((engine, target)) }
+        })
+    }
+}

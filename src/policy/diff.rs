@@ -1,0 +1,225 @@
+//! What a new policy would change, in plain words, for `policy import --dry-run`.
+
+use std::collections::BTreeSet;
+
+use super::{
+    file::{Access, Action, Cell, ListFile, Mode, PolicyFile, ProfileFile, RuleFile, YouTube},
+    tables::Tables,
+};
+use crate::category::Categories;
+
+/// One difference between two policies.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Change {
+    /// What would change: `profile "ks2": games: block, was allow`.
+    pub what: String,
+    /// It could open names that are blocked now.
+    pub loosens: bool,
+}
+
+impl PolicyFile {
+    /// Says what would change if `new` took the place of this policy; empty when both mean the same.
+    ///
+    /// What can't be judged alone (a schedule's times, a group's members) counts as loosening, so that a reader looks.
+    #[must_use]
+    pub fn changes_to(&self, new: &Self, categories: &Categories) -> Vec<Change> {
+        let mut diff = Diff { categories, changes: Vec::new() };
+        diff.value("school", &self.school, &new.school, false);
+        diff.value("timezone", &self.timezone, &new.timezone, true);
+        diff.option("fallback_profile", self.fallback_profile.as_ref(), new.fallback_profile.as_ref(), true);
+        diff.option("contact", self.contact.as_ref(), new.contact.as_ref(), false);
+        diff.value("block_ttl", &self.block_ttl, &new.block_ttl, false);
+        diff.words("own name", &self.own_names, &new.own_names, (true, false));
+        diff.whole("terms", &self.terms, &new.terms);
+        diff.whole("holidays", &self.holidays, &new.holidays);
+        diff.profiles(&self.profiles, &new.profiles);
+        diff.things("group", &self.groups, &new.groups, |group| &group.id, (false, true));
+        diff.things("device", &self.devices, &new.devices, |device| &device.name, (true, true));
+        diff.things("schedule", &self.schedules, &new.schedules, |schedule| &schedule.id, (false, true));
+        diff.things("lesson", &self.lessons, &new.lessons, |lesson| &lesson.name, (false, true));
+        diff.rules(&self.rules, &new.rules);
+        diff.lists(&self.lists, &new.lists);
+        diff.things("category", &self.categories, &new.categories, |category| &category.id, (false, true));
+        diff.changes
+    }
+}
+
+struct Diff<'a> {
+    categories: &'a Categories,
+    changes: Vec<Change>,
+}
+
+impl Diff<'_> {
+    fn push(&mut self, loosens: bool, what: String) {
+        self.changes.push(Change { what, loosens });
+    }
+
+    fn value<T: PartialEq + std::fmt::Display>(&mut self, place: &str, old: &T, new: &T, loosens: bool) {
+        if old != new {
+            self.push(loosens, format!("{place}: {new}, was {old}"));
+        }
+    }
+
+    fn option(&mut self, place: &str, old: Option<&String>, new: Option<&String>, loosens: bool) {
+        if old != new {
+            let say = |value: Option<&String>| value.map_or_else(|| String::from("not set"), Clone::clone);
+            self.push(loosens, format!("{place}: {}, was {}", say(new), say(old)));
+        }
+    }
+
+    fn whole<T: PartialEq>(&mut self, place: &str, old: &T, new: &T) {
+        if old != new {
+            self.push(true, format!("{place}: changed"));
+        }
+    }
+
+    /// Words that come and go; whether an added one and a removed one loosen.
+    fn words(&mut self, kind: &str, old: &[String], new: &[String], loosens: (bool, bool)) {
+        let (old, new): (BTreeSet<&String>, BTreeSet<&String>) = (old.iter().collect(), new.iter().collect());
+        for word in new.difference(&old) {
+            self.push(loosens.0, format!("{kind} {word}: added"));
+        }
+        for word in old.difference(&new) {
+            self.push(loosens.1, format!("{kind} {word}: removed"));
+        }
+    }
+
+    /// Things with an identifier; whether an added one and a removed one loosen. A changed one always may.
+    fn things<T: PartialEq>(
+        &mut self,
+        kind: &str,
+        old: &[T],
+        new: &[T],
+        id: impl Fn(&T) -> &String,
+        loosens: (bool, bool),
+    ) {
+        for thing in new {
+            match old.iter().find(|other| id(other) == id(thing)) {
+                None => self.push(loosens.0, format!("{kind} {:?}: added", id(thing))),
+                Some(other) if other != thing => self.push(true, format!("{kind} {:?}: changed", id(thing))),
+                Some(_) => {}
+            }
+        }
+        for thing in old.iter().filter(|thing| !new.iter().any(|other| id(other) == id(thing))) {
+            self.push(loosens.1, format!("{kind} {:?}: removed", id(thing)));
+        }
+    }
+
+    fn profiles(&mut self, old: &[ProfileFile], new: &[ProfileFile]) {
+        for profile in new {
+            match old.iter().find(|other| other.id == profile.id) {
+                None => self.push(true, format!("profile {:?}: added", profile.id)),
+                Some(other) => self.profile(other, profile),
+            }
+        }
+        for profile in old.iter().filter(|profile| !new.iter().any(|other| other.id == profile.id)) {
+            self.push(true, format!("profile {:?}: removed; its clients get another one", profile.id));
+        }
+    }
+
+    fn profile(&mut self, old: &ProfileFile, new: &ProfileFile) {
+        let place = format!("profile {:?}", new.id);
+        self.value(&format!("{place}: name"), &old.title(), &new.title(), false);
+        self.words(&format!("{place}: subnet"), &old.subnets, &new.subnets, (true, true));
+        let mut setting = |what: &str, old: String, new: String, loosens: bool| {
+            if old != new {
+                self.push(loosens, format!("{place}: {what}: {new}, was {old}"));
+            }
+        };
+        setting("audience", word(&old.audience), word(&new.audience), true);
+        setting(
+            "mode",
+            word(&old.mode),
+            word(&new.mode),
+            strictness_of_mode(new.mode) < strictness_of_mode(old.mode),
+        );
+        let opens = old.uncategorised == Access::Block && new.uncategorised == Access::Allow;
+        setting("uncategorised", word(&old.uncategorised), word(&new.uncategorised), opens);
+        let on = |b: bool| String::from(if b { "on" } else { "off" });
+        setting("safe_search", on(old.safe_search), on(new.safe_search), old.safe_search);
+        let looser = strictness_of_youtube(new.youtube) < strictness_of_youtube(old.youtube);
+        setting("youtube", word(&old.youtube), word(&new.youtube), looser);
+        setting("strip_ech", on(old.strip_ech), on(new.strip_ech), old.strip_ech);
+        setting("canaries", on(old.canaries), on(new.canaries), old.canaries);
+        setting("block_with", word(&old.block_with), word(&new.block_with), false);
+        setting("log", word(&old.log), word(&new.log), false);
+        self.words(&format!("{place}: bundle"), &old.bundles, &new.bundles, (true, false));
+        let tables = Tables::shipped();
+        for (_, category) in self.categories.iter() {
+            let (before, after) = (old.cell(category, tables), new.cell(category, tables));
+            if before != after {
+                let loosens = !matches!((&before, &after), (Cell::Allow, _) | (_, Cell::Locked))
+                    && !(after == Cell::Block && before != Cell::Locked);
+                let what =
+                    format!("{place}: {}: {}, was {}", category.id, say_cell(&after), say_cell(&before));
+                self.changes.push(Change { what, loosens });
+            }
+        }
+    }
+
+    fn rules(&mut self, old: &[RuleFile], new: &[RuleFile]) {
+        for rule in new.iter().filter(|rule| !old.contains(rule)) {
+            self.push(rule.action == Action::Allow, format!("{}: added", say_rule(rule)));
+        }
+        for rule in old.iter().filter(|rule| !new.contains(rule)) {
+            self.push(rule.action == Action::Block, format!("{}: removed", say_rule(rule)));
+        }
+    }
+
+    fn lists(&mut self, old: &[ListFile], new: &[ListFile]) {
+        let opens = |list: &ListFile| list.action == Action::Allow;
+        for list in new {
+            let what = format!("list {:?} ({})", list.id, list.category);
+            match old.iter().find(|other| other.id == list.id) {
+                None => self.push(opens(list), format!("{what}: added")),
+                Some(other) if other != list => self.push(true, format!("{what}: changed")),
+                Some(_) => {}
+            }
+        }
+        for list in old.iter().filter(|list| !new.iter().any(|other| other.id == list.id)) {
+            self.push(!opens(list), format!("list {:?} ({}): removed", list.id, list.category));
+        }
+    }
+}
+
+fn strictness_of_mode(mode: Mode) -> u8 {
+    match mode {
+        Mode::Watch => 0,
+        Mode::Filter => 1,
+        Mode::AllowOnly => 2,
+    }
+}
+
+fn strictness_of_youtube(youtube: YouTube) -> u8 {
+    match youtube {
+        YouTube::Off => 0,
+        YouTube::Moderate => 1,
+        YouTube::Strict => 2,
+        YouTube::Block => 3,
+    }
+}
+
+/// The word that stands for a value in the file.
+fn word(value: &impl serde::Serialize) -> String {
+    match serde_json::to_value(value) {
+        Ok(serde_json::Value::String(word)) => word,
+        _ => String::from("?"),
+    }
+}
+
+fn say_cell(cell: &Cell) -> String {
+    match cell {
+        Cell::Allow => String::from("allow"),
+        Cell::Block => String::from("block"),
+        Cell::Locked => String::from("locked"),
+        Cell::AllowDuring(schedule) => format!("allow during {schedule}"),
+        Cell::AllowFor(group) => format!("allow for {group}"),
+    }
+}
+
+fn say_rule(rule: &RuleFile) -> String {
+    let action = word(&rule.action);
+    let profiles = rule.profiles.as_ref().map(|ids| format!(" for {}", ids.join(", "))).unwrap_or_default();
+    let until = rule.until.map(|until| format!(" until {until}")).unwrap_or_default();
+    format!("rule: {action} {}{profiles}{until}", rule.name)
+}

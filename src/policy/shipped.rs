@@ -1,0 +1,70 @@
+//! The policy of a box that nobody has set up yet.
+
+use super::{
+    file::{PolicyFile, ProfileFile, VERSION},
+    tables::Tables,
+};
+use crate::category::Categories;
+
+impl PolicyFile {
+    /// The policy that the product ships: its profiles, without subnets, with the state of every category written out.
+    ///
+    /// Nobody is known to it, so every client gets the strictest pupil profile.
+    #[must_use]
+    pub fn shipped() -> Self {
+        let tables = Tables::shipped();
+        let mut file = Self {
+            version: VERSION,
+            school: String::new(),
+            timezone: String::from("Europe/London"),
+            fallback_profile: None,
+            contact: None,
+            block_ttl: 10,
+            own_names: Vec::new(),
+            terms: Vec::new(),
+            holidays: Vec::new(),
+            profiles: tables
+                .profiles
+                .iter()
+                .map(|profile| ProfileFile {
+                    id: profile.id.clone(),
+                    name: profile.name.clone(),
+                    subnets: Vec::new(),
+                    audience: profile.audience,
+                    mode: profile.mode,
+                    uncategorised: profile.uncategorised,
+                    safe_search: profile.safe_search,
+                    youtube: profile.youtube,
+                    strip_ech: profile.strip_ech,
+                    block_with: profile.block_with,
+                    log: profile.log,
+                    canaries: true,
+                    bundles: profile.bundles.clone(),
+                    categories: [].into(),
+                })
+                .collect(),
+            groups: Vec::new(),
+            devices: Vec::new(),
+            schedules: Vec::new(),
+            lessons: Vec::new(),
+            rules: Vec::new(),
+            lists: Vec::new(),
+            categories: Vec::new(),
+        };
+        file.fill(&Categories::shipped());
+        file
+    }
+
+    /// Writes out the state of every category of every profile, so that a reader sees them all and an update of the
+    /// product changes none.
+    pub fn fill(&mut self, categories: &Categories) {
+        for profile in &mut self.profiles {
+            for (_, category) in categories.iter() {
+                if category.id != "uncategorised" && !profile.categories.contains_key(&category.id) {
+                    let cell = profile.cell(category, Tables::shipped());
+                    profile.categories.insert(category.id.clone(), cell);
+                }
+            }
+        }
+    }
+}

@@ -1,0 +1,360 @@
+//! What the product ships beside the lists: profiles, essential names, site bundles, canaries, SafeSearch.
+//!
+//! All of it is data under `lists/`, part of the program, and parsed by a test of this module; so a service more is a
+//! line in a table.
+
+use std::{collections::BTreeSet, net::IpAddr, sync::LazyLock};
+
+use hickory_proto::rr::Name;
+use serde::Deserialize;
+
+use super::{
+    BlockResponse,
+    file::{Access, LogLevel, Mode, YouTube},
+    names::{Essential, NamePattern},
+};
+use crate::category::Audience;
+
+/// A profile that the product ships.
+#[derive(Debug, Clone, Deserialize)]
+pub struct ShippedProfile {
+    /// The identifier.
+    pub id: String,
+    /// What people read.
+    pub name: String,
+    /// Who it is for.
+    pub audience: Audience,
+    /// How it decides.
+    pub mode: Mode,
+    /// What happens to names on no list.
+    pub uncategorised: Access,
+    /// Whether search engines are held in their safe mode.
+    pub safe_search: bool,
+    /// How YouTube is restricted.
+    pub youtube: YouTube,
+    /// Whether HTTPS records lose the key of encrypted hellos.
+    pub strip_ech: bool,
+    /// How a block looks.
+    pub block_with: BlockResponse,
+    /// What is logged.
+    pub log: LogLevel,
+    /// The bundles of approved sites.
+    #[serde(default)]
+    pub bundles: Vec<String>,
+    /// One plain sentence.
+    #[serde(default)]
+    pub summary: String,
+}
+
+/// What is rewritten: search engines, or YouTube.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum EngineKind {
+    /// A search engine, by the profile's `safe_search`.
+    Search,
+    /// YouTube, by the profile's `youtube`.
+    #[serde(rename = "youtube")]
+    YouTube,
+}
+
+/// A service with a safe mode that is chosen by name.
+#[derive(Debug, Clone)]
+pub struct Engine {
+    /// The identifier.
+    pub id: String,
+    /// What people read.
+    pub title: String,
+    /// What it is.
+    pub kind: EngineKind,
+    /// The names that are rewritten; what is below them is not.
+    pub hosts: Vec<NamePattern>,
+    /// The sites that go whole where the service is blocked: what is behind `www.` of its hosts.
+    pub sites: Vec<NamePattern>,
+    /// The name of the strict mode, with addresses that were good when the product was made.
+    pub strict: (Name, Vec<IpAddr>),
+    /// The name of the moderate mode.
+    pub moderate: (Name, Vec<IpAddr>),
+}
+
+/// A name that software asks to learn whether it may go around the filter.
+#[derive(Debug, Clone)]
+pub struct Canary {
+    /// The name.
+    pub name: NamePattern,
+    /// The answer that says no.
+    pub answer: BlockResponse,
+    /// What people read.
+    pub title: String,
+    /// Answered whatever a profile says: the name belongs to the resolver itself (RFC 9462).
+    pub always: bool,
+}
+
+/// Everything that the product ships beside the lists.
+#[derive(Debug, Clone, Default)]
+pub struct Tables {
+    /// The profiles.
+    pub profiles: Vec<ShippedProfile>,
+    /// The services with a safe mode.
+    pub engines: Vec<Engine>,
+    /// The canaries.
+    pub canaries: Vec<Canary>,
+    /// The essential names.
+    pub essential: Vec<(Essential, NamePattern)>,
+    /// The bundles of approved sites, by their identifiers.
+    pub bundles: Vec<(String, Vec<NamePattern>)>,
+}
+
+/// What is wrong with a table.
+#[derive(Debug, thiserror::Error)]
+#[error("{table}: {what}")]
+pub struct TableError {
+    /// The file under `lists/`.
+    pub table: &'static str,
+    /// What is wrong.
+    pub what: String,
+}
+
+#[derive(Deserialize)]
+struct ProfilesFile {
+    profile: Vec<ShippedProfile>,
+}
+
+#[derive(Deserialize)]
+struct EnginesFile {
+    engine: Vec<EngineFile>,
+}
+
+#[derive(Deserialize)]
+struct EngineFile {
+    id: String,
+    title: String,
+    kind: EngineKind,
+    #[serde(default)]
+    hosts: Vec<String>,
+    host_prefix: Option<String>,
+    #[serde(default)]
+    suffixes: Vec<String>,
+    target: Option<String>,
+    target_strict: Option<String>,
+    target_moderate: Option<String>,
+    #[serde(default)]
+    addresses: Vec<IpAddr>,
+    #[serde(default)]
+    addresses_strict: Vec<IpAddr>,
+    #[serde(default)]
+    addresses_moderate: Vec<IpAddr>,
+}
+
+#[derive(Deserialize)]
+struct CanariesFile {
+    canary: Vec<CanaryFile>,
+}
+
+#[derive(Deserialize)]
+struct CanaryFile {
+    name: String,
+    #[serde(rename = "match")]
+    matching: crate::lists::format::MatchMode,
+    answer: CanaryAnswer,
+    title: String,
+}
+
+#[derive(Deserialize)]
+#[serde(rename_all = "lowercase")]
+enum CanaryAnswer {
+    NxDomain,
+    NoData,
+}
+
+impl Tables {
+    /// The tables that are part of the program.
+    #[must_use]
+    pub fn shipped() -> &'static Self {
+        static SHIPPED: LazyLock<Tables> = LazyLock::new(|| {
+            // A test of this module parses the same embedded text, so this cannot fail at run time.
+            Tables::parse_shipped().expect("the embedded tables under lists/ are valid")
+        });
+        &SHIPPED
+    }
+
+    fn parse_shipped() -> Result<Self, TableError> {
+        let mut tables = Self::default();
+        tables.add_profiles(include_str!("../../lists/profiles.toml"))?;
+        tables.add_engines(include_str!("../../lists/safesearch.toml"))?;
+        tables.add_canaries(include_str!("../../lists/canaries.toml"))?;
+        for (set, table, text) in [
+            (
+                Essential::Infrastructure,
+                "lists/essential/infrastructure.txt",
+                include_str!("../../lists/essential/infrastructure.txt"),
+            ),
+            (Essential::Help, "lists/essential/help.txt", include_str!("../../lists/essential/help.txt")),
+            (
+                Essential::Education,
+                "lists/essential/education.txt",
+                include_str!("../../lists/essential/education.txt"),
+            ),
+            (Essential::Own, "lists/essential/own.txt", include_str!("../../lists/essential/own.txt")),
+        ] {
+            tables.essential.extend(names(table, text)?.into_iter().map(|name| (set, name)));
+        }
+        for (id, table, text) in [
+            (
+                "ks1-approved",
+                "lists/bundles/ks1-approved.txt",
+                include_str!("../../lists/bundles/ks1-approved.txt"),
+            ),
+            (
+                "childrens-search",
+                "lists/bundles/childrens-search.txt",
+                include_str!("../../lists/bundles/childrens-search.txt"),
+            ),
+        ] {
+            tables.bundles.push((id.to_owned(), names(table, text)?));
+        }
+        Ok(tables)
+    }
+
+    /// Adds the profiles of a text in the form of `lists/profiles.toml`.
+    ///
+    /// # Errors
+    ///
+    /// When the text is not such a table.
+    pub fn add_profiles(&mut self, text: &str) -> Result<(), TableError> {
+        let table = "lists/profiles.toml";
+        let file: ProfilesFile =
+            toml::from_str(text).map_err(|e| TableError { table, what: e.to_string() })?;
+        self.profiles.extend(file.profile);
+        Ok(())
+    }
+
+    /// Adds the services of a text in the form of `lists/safesearch.toml`.
+    ///
+    /// # Errors
+    ///
+    /// When the text is not such a table, a name is none, or a service has no target.
+    pub fn add_engines(&mut self, text: &str) -> Result<(), TableError> {
+        let table = "lists/safesearch.toml";
+        let wrong = |what: String| TableError { table, what };
+        let file: EnginesFile = toml::from_str(text).map_err(|e| wrong(e.to_string()))?;
+        for engine in file.engine {
+            let prefix = engine.host_prefix.clone().unwrap_or_default();
+            let texts =
+                engine.hosts.iter().cloned().chain(engine.suffixes.iter().map(|s| prefix.clone() + s));
+            let (mut hosts, mut sites) = (Vec::new(), BTreeSet::new());
+            for text in texts {
+                let host = NamePattern::parse(&format!("={text}"))
+                    .map_err(|e| wrong(format!("{}: {text:?}: {e}", engine.id)))?;
+                if let Some(site) = text.strip_prefix("www.") {
+                    sites.insert(site.to_owned());
+                }
+                hosts.push(host);
+            }
+            // The sites' texts are the ends of names that were parsed just now.
+            let sites = sites.iter().filter_map(|site| NamePattern::parse(site).ok()).collect();
+            let target = |level: &Option<String>, addresses: &[IpAddr]| {
+                let text = level
+                    .as_ref()
+                    .or(engine.target.as_ref())
+                    .or(engine.target_strict.as_ref())
+                    .ok_or_else(|| wrong(format!("{}: it has no target", engine.id)))?;
+                let name = Name::from_ascii(format!("{}.", text.trim_end_matches('.')))
+                    .map_err(|e| wrong(format!("{}: {text:?}: {e}", engine.id)))?;
+                let known = if addresses.is_empty() { &engine.addresses[..] } else { addresses };
+                Ok::<_, TableError>((name, known.to_vec()))
+            };
+            let strict = target(&engine.target_strict, &engine.addresses_strict)?;
+            let moderate = target(&engine.target_moderate, &engine.addresses_moderate)?;
+            let (id, title, kind) = (engine.id, engine.title, engine.kind);
+            self.engines.push(Engine { id, title, kind, hosts, sites, strict, moderate });
+        }
+        Ok(())
+    }
+
+    /// Adds the canaries of a text in the form of `lists/canaries.toml`.
+    ///
+    /// # Errors
+    ///
+    /// When the text is not such a table or a name is none.
+    pub fn add_canaries(&mut self, text: &str) -> Result<(), TableError> {
+        let table = "lists/canaries.toml";
+        let wrong = |what: String| TableError { table, what };
+        let file: CanariesFile = toml::from_str(text).map_err(|e| wrong(e.to_string()))?;
+        for canary in file.canary {
+            let mut name =
+                NamePattern::parse(&canary.name).map_err(|e| wrong(format!("{:?}: {e}", canary.name)))?;
+            name.exact = canary.matching == crate::lists::format::MatchMode::Exact;
+            let answer = match canary.answer {
+                CanaryAnswer::NxDomain => BlockResponse::NxDomain,
+                CanaryAnswer::NoData => BlockResponse::NoData,
+            };
+            let always = name.key.to_string() == "resolver.arpa";
+            self.canaries.push(Canary { name, answer, title: canary.title, always });
+        }
+        Ok(())
+    }
+
+    /// The place of a bundle.
+    #[must_use]
+    pub fn bundle(&self, id: &str) -> Option<usize> {
+        self.bundles.iter().position(|(known, _)| known == id)
+    }
+}
+
+/// The names of a text: one a line, `#` begins a comment.
+fn names(table: &'static str, text: &str) -> Result<Vec<NamePattern>, TableError> {
+    let mut found = Vec::new();
+    for (i, line) in text.lines().enumerate() {
+        let name = line.split('#').next().unwrap_or("").trim();
+        if name.is_empty() {
+            continue;
+        }
+        let pattern = NamePattern::parse(name)
+            .map_err(|e| TableError { table, what: format!("line {}: {name:?}: {e}", i + 1) })?;
+        found.push(pattern);
+    }
+    Ok(found)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_shipped_tables_are_valid() {
+        let tables = Tables::parse_shipped().unwrap();
+        for id in ["ks1", "ks2", "secondary", "staff", "staff-byod", "pupil-byod", "guest"] {
+            let profile = tables.profiles.iter().find(|p| p.id == id).unwrap_or_else(|| panic!("{id}"));
+            for bundle in &profile.bundles {
+                assert!(tables.bundle(bundle).is_some(), "{id}: {bundle}");
+            }
+        }
+        assert!(tables.canaries.iter().any(|c| c.always), "resolver.arpa is there");
+        assert!(tables.engines.iter().any(|e| e.kind == EngineKind::YouTube));
+        assert!(tables.essential.iter().any(|(set, _)| *set == Essential::Help));
+        // A school cannot be asked to hold an engine in a mode whose name is itself rewritten.
+        for engine in &tables.engines {
+            for (target, _) in [&engine.strict, &engine.moderate] {
+                let key = crate::name::Key::from_name(target);
+                assert!(
+                    tables.engines.iter().flat_map(|e| &e.hosts).all(|host| host.key != key),
+                    "{target} is rewritten"
+                );
+            }
+        }
+    }
+
+    #[test]
+    fn names_may_have_comments_and_an_equals_sign() {
+        let found = names("t", "# all\n\nexample.org  # one\n=www.example.org\n").unwrap();
+        assert_eq!(found.len(), 2);
+        assert!(found[1].exact);
+        assert!(names("t", "good.example\nbad name\n").unwrap_err().to_string().contains("line 2"));
+    }
+
+    #[test]
+    fn a_service_without_a_target_is_refused() {
+        let text = "[[engine]]\nid = 'x'\ntitle = 'X'\nkind = 'search'\nhosts = ['www.x.example']\n";
+        assert!(Tables::default().add_engines(text).unwrap_err().to_string().contains("no target"));
+    }
+}
