@@ -1,0 +1,284 @@
+//! One cached answer: a whole DNS message as bytes, and how long it may be used.
+//!
+//! Bytes rather than records, since an answer of four records takes 150 bytes so and over 1,000 as records, and a
+//! reader that answers from the bytes has nothing to build.
+
+use std::{
+    mem::size_of,
+    sync::atomic::{AtomicBool, AtomicU8, Ordering},
+};
+
+use hickory_proto::{
+    op::{Query, ResponseCode},
+    rr::{
+        Name, RData, Record, RecordType,
+        rdata::{A, AAAA},
+    },
+    serialize::binary::{BinDecodable, BinDecoder, BinEncodable, BinEncoder, Restrict},
+};
+use smallvec::SmallVec;
+
+use crate::{ede::Ede, resolver::Security};
+
+/// Length of a message's header, and so the place of the question's name.
+const HEADER: usize = 12;
+
+/// The longest message that is kept; longer ones answer the question that brought them and no other.
+const LONGEST: usize = 16 * 1024;
+
+/// A pointer's two highest bits (RFC 1035, section 4.1.4).
+const POINTER: u8 = 0xc0;
+
+/// A question as the cache knows it: lower-case labels, then the type.
+///
+/// With one byte more, it is the same question for clients that validate for themselves (CD).
+pub(crate) type QuestionKey = SmallVec<[u8; 96]>;
+
+/// Makes the key of a question; `apart` makes the one for CD.
+pub(crate) fn question_key(query: &Query, apart: bool) -> QuestionKey {
+    let mut key = QuestionKey::new();
+    for label in query.name().iter() {
+        // A label has at most 63 bytes.
+        key.push(u8::try_from(label.len()).unwrap_or(u8::MAX));
+        let from = key.len();
+        key.extend_from_slice(label);
+        key[from..].make_ascii_lowercase();
+    }
+    key.push(0);
+    key.extend_from_slice(&u16::from(query.query_type()).to_be_bytes());
+    if apart {
+        key.push(1);
+    }
+    key
+}
+
+/// Whether a question's key is about this name (labels as in a message, the root's empty one last) or one below it.
+pub(crate) fn is_below(key: &[u8], name: &[u8]) -> bool {
+    let mut at = 0;
+    while let Some(&length) = key.get(at) {
+        if key[at..].starts_with(name) {
+            return true;
+        }
+        if length == 0 {
+            return false;
+        }
+        at += 1 + usize::from(length);
+    }
+    false
+}
+
+/// One answer, immutable but for what is counted.
+#[derive(Debug)]
+pub(crate) struct Entry {
+    /// Header, question and records, names compressed; the ID is 0, owner names equal to the question's are pointers to
+    /// it, TTLs are those at the start.
+    wire: Box<[u8]>,
+    /// What is to be said about it.
+    pub(crate) ede: Box<[Ede]>,
+    /// When its life started, in milliseconds of the cache's time.
+    pub(crate) stored: u64,
+    /// Seconds of its life; 0 when it is for the waiting questions only.
+    pub(crate) lifetime: u32,
+    /// Seconds after `stored` past which it isn't even given as stale.
+    pub(crate) stale_until: u32,
+    pub(crate) rcode: ResponseCode,
+    pub(crate) security: Security,
+    /// It comes from a zone of the school's own.
+    pub(crate) own_zone: bool,
+    /// How often it was used, up to 255.
+    hits: AtomicU8,
+    /// It was chosen to be fetched anew before it runs out.
+    pub(crate) refreshing: AtomicBool,
+}
+
+/// What an entry is made of.
+#[derive(Debug)]
+pub(crate) struct Parts {
+    pub(crate) answers: Vec<Record>,
+    pub(crate) authorities: Vec<Record>,
+    pub(crate) ede: Vec<Ede>,
+    pub(crate) stored: u64,
+    pub(crate) lifetime: u32,
+    pub(crate) stale_until: u32,
+    pub(crate) rcode: ResponseCode,
+    pub(crate) security: Security,
+    pub(crate) own_zone: bool,
+}
+
+/// Which TTLs records get when they are read.
+#[derive(Debug, Clone, Copy)]
+pub(crate) enum Ttl {
+    /// Their own, less this many seconds.
+    Elapsed(u32),
+    /// All the same.
+    Fixed(u32),
+}
+
+impl Entry {
+    /// Packs an answer; none when it is not one that a DNS message can hold.
+    pub(crate) fn pack(query: &Query, mut parts: Parts) -> Option<Self> {
+        let mut question = query.clone();
+        question.set_name(query.name().to_lowercase());
+        for record in parts.answers.iter_mut().chain(&mut parts.authorities) {
+            if record.name == *question.name() {
+                record.name.clone_from(question.name());
+            }
+        }
+        let mut wire = Vec::with_capacity(512);
+        // QR, RD and RA are set; the code's high bits would need EDNS, which is never kept.
+        let flags = [0x81, 0x80 | parts.rcode.low()];
+        let counts = [1, parts.answers.len(), parts.authorities.len(), 0];
+        wire.extend_from_slice(&[0, 0]);
+        wire.extend_from_slice(&flags);
+        for count in counts {
+            wire.extend_from_slice(&u16::try_from(count).ok()?.to_be_bytes());
+        }
+        let mut encoder = BinEncoder::new(&mut wire);
+        encoder.set_offset(HEADER);
+        question.emit(&mut encoder).ok()?;
+        for record in parts.answers.iter().chain(&parts.authorities) {
+            record.emit(&mut encoder).ok()?;
+        }
+        let too_long = wire.len() > LONGEST;
+        Some(Self {
+            wire: wire.into_boxed_slice(),
+            ede: parts.ede.into_boxed_slice(),
+            stored: parts.stored,
+            lifetime: if too_long { 0 } else { parts.lifetime },
+            stale_until: if too_long { 0 } else { parts.stale_until },
+            rcode: parts.rcode,
+            security: parts.security,
+            own_zone: parts.own_zone,
+            hits: AtomicU8::new(0),
+            refreshing: AtomicBool::new(false),
+        })
+    }
+
+    /// The bytes that this entry takes on the heap, the allocator's share included.
+    pub(crate) fn bytes(&self) -> usize {
+        let texts: usize = self.ede.iter().map(|e| size_of::<Ede>() + allocated(e.text.len())).sum();
+        // Two counters of the Arc that holds it.
+        allocated(size_of::<Self>() + 2 * size_of::<usize>()) + allocated(self.wire.len()) + allocated(texts)
+    }
+
+    /// Counts one use and tells how many there were, up to 255.
+    pub(crate) fn hit(&self) -> u8 {
+        let before = self.hits.load(Ordering::Relaxed);
+        // A lost count is no loss, a shared cache line written for each question is; so no read-modify-write.
+        if before < u8::MAX {
+            self.hits.store(before + 1, Ordering::Relaxed);
+        }
+        before.saturating_add(1)
+    }
+
+    /// Reads the answer and authority sections.
+    ///
+    /// Names equal to the question's get the letter case of `asked`. None when the bytes can't be read, which would be
+    /// an error of the library that wrote them.
+    pub(crate) fn records(&self, asked: &Name, ttl: Ttl) -> Option<(Vec<Record>, Vec<Record>)> {
+        let answers = usize::from(self.u16_at(6)?);
+        let authorities = usize::from(self.u16_at(8)?);
+        let mut reader = Reader {
+            wire: &self.wire,
+            decoder: BinDecoder::new(&self.wire),
+            at: self.after_name(HEADER)? + 4,
+            asked,
+            last: None,
+            ttl,
+        };
+        Some((reader.section(answers)?, reader.section(authorities)?))
+    }
+
+    fn u16_at(&self, at: usize) -> Option<u16> {
+        u16_at(&self.wire, at)
+    }
+
+    fn after_name(&self, at: usize) -> Option<usize> {
+        after_name(&self.wire, at)
+    }
+}
+
+/// Bytes that the allocator takes for a piece of this size (glibc: a header of 8, in steps of 16, at least 32).
+pub(crate) fn allocated(size: usize) -> usize {
+    if size == 0 { 0 } else { (size + 8).next_multiple_of(16).max(32) }
+}
+
+fn u16_at(wire: &[u8], at: usize) -> Option<u16> {
+    Some(u16::from_be_bytes(*wire.get(at..)?.first_chunk()?))
+}
+
+/// The place after the name that starts here.
+fn after_name(wire: &[u8], mut at: usize) -> Option<usize> {
+    loop {
+        match *wire.get(at)? {
+            0 => return Some(at + 1),
+            length if length & POINTER == POINTER => return Some(at + 2),
+            length => at += 1 + usize::from(length),
+        }
+    }
+}
+
+/// Reads records one after the other.
+struct Reader<'a> {
+    wire: &'a [u8],
+    decoder: BinDecoder<'a>,
+    at: usize,
+    asked: &'a Name,
+    /// The name read last and its place: sets repeat their owner, and an alias's target owns the next record.
+    last: Option<(usize, Name)>,
+    ttl: Ttl,
+}
+
+impl Reader<'_> {
+    fn section(&mut self, count: usize) -> Option<Vec<Record>> {
+        let mut records = Vec::with_capacity(count);
+        for _ in 0..count {
+            records.push(self.record()?);
+        }
+        Some(records)
+    }
+
+    fn record(&mut self) -> Option<Record> {
+        let owner = self.owner()?;
+        let fixed: &[u8; 10] = self.wire.get(self.at..)?.first_chunk()?;
+        let &[k1, k2, _, _, t1, t2, t3, t4, l1, l2] = fixed;
+        let kind = RecordType::from(u16::from_be_bytes([k1, k2]));
+        let ttl = match self.ttl {
+            Ttl::Elapsed(seconds) => u32::from_be_bytes([t1, t2, t3, t4]).saturating_sub(seconds),
+            Ttl::Fixed(seconds) => seconds,
+        };
+        let length = u16::from_be_bytes([l1, l2]);
+        let start = self.at + fixed.len();
+        self.at = start + usize::from(length);
+        let data = self.wire.get(start..self.at)?;
+        let data = match (kind, length) {
+            (RecordType::A, 4) => RData::A(A(<[u8; 4]>::try_from(data).ok()?.into())),
+            (RecordType::AAAA, 16) => RData::AAAA(AAAA(<[u8; 16]>::try_from(data).ok()?.into())),
+            (_, 0) => RData::Update0(kind),
+            _ => {
+                let mut decoder = self.decoder.clone(u16::try_from(start).ok()?);
+                RData::read(&mut decoder, kind, Restrict::new(length)).ok()?
+            }
+        };
+        if let RData::CNAME(target) = &data {
+            self.last = Some((start, target.0.clone()));
+        }
+        Some(Record::from_rdata(owner, ttl, data))
+    }
+
+    fn owner(&mut self) -> Option<Name> {
+        let here = self.at;
+        self.at = after_name(self.wire, here)?;
+        let first = u16_at(self.wire, here)?;
+        let place = if first >> 8 >= u16::from(POINTER) { usize::from(first & 0x3fff) } else { here };
+        if place == HEADER {
+            return Some(self.asked.clone());
+        }
+        if let Some((_, name)) = self.last.as_ref().filter(|(at, _)| *at == place) {
+            return Some(name.clone());
+        }
+        let name = Name::read(&mut self.decoder.clone(u16::try_from(place).ok()?)).ok()?;
+        self.last = Some((place, name.clone()));
+        Some(name)
+    }
+}
