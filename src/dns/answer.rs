@@ -10,8 +10,9 @@ use hickory_proto::{
 use super::message::{Header, Question};
 use crate::ede::{Ede, EdeCode};
 
-/// The longest extra text of an extended error, in bytes; longer ones are cut.
-const MAX_EDE_TEXT: usize = 400;
+/// The longest extra text of an extended error, in bytes; a longer one is left out, since a cut one may be half a JSON
+/// document.
+const MAX_EDE_TEXT: usize = 1000;
 /// The most extended errors in one reply.
 const MAX_EDES: usize = 6;
 
@@ -145,7 +146,9 @@ impl Reply {
 
 fn ede_option(ede: &Ede) -> Vec<u8> {
     let mut data = (ede.code as u16).to_be_bytes().to_vec();
-    data.extend_from_slice(&ede.text.as_bytes()[..ede.text.floor_char_boundary(MAX_EDE_TEXT)]);
+    if ede.text.len() <= MAX_EDE_TEXT {
+        data.extend_from_slice(ede.text.as_bytes());
+    }
     data
 }
 
@@ -240,11 +243,16 @@ mod tests {
     #[test]
     fn a_long_reason_is_dropped_before_records_are() {
         let mut reply = text(800);
-        reply.ede = vec![Ede::new(EdeCode::StaleAnswer, "y".repeat(4000))];
+        reply.ede = vec![Ede::new(EdeCode::StaleAnswer, "y".repeat(900))];
         let message = Message::from_vec(&reply.clone().encode(&question(edns(1232)), UDP)).unwrap();
         assert_eq!(message.answers.len(), 4);
-        let edns_sent = message.edns.unwrap();
-        assert_eq!(edns_sent.option(15.into()), Some(&EdnsOption::Unknown(15, vec![0, 3])));
+        let option = |message: &Message| message.edns.as_ref().unwrap().option(15.into()).cloned();
+        assert_eq!(option(&message), Some(EdnsOption::Unknown(15, vec![0, 3])));
+        let whole = Message::from_vec(&reply.clone().encode(&question(edns(1232)), TCP)).unwrap();
+        assert!(matches!(option(&whole), Some(EdnsOption::Unknown(15, data)) if data.len() == 902));
+        reply.ede[0].text = "y".repeat(1001);
+        let without = Message::from_vec(&reply.clone().encode(&question(edns(1232)), TCP)).unwrap();
+        assert_eq!(option(&without), Some(EdnsOption::Unknown(15, vec![0, 3])));
         assert!(Message::from_vec(&reply.encode(&question(None), UDP)).unwrap().edns.is_none());
     }
 

@@ -35,9 +35,6 @@ use crate::{
     resolver::{AnswerSource, Ask, Resolver, Security},
 };
 
-/// How long a blocked answer may be kept, in seconds.
-const BLOCK_TTL: u32 = 10;
-
 /// How a question came.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub enum Transport {
@@ -162,7 +159,7 @@ impl<P: Decide, R: Resolve> Handler<P, R> {
     }
 
     /// Answers a question. The order of the steps is the design; each says why it stands where it stands.
-    async fn answer(&self, packet: &[u8], asked: Asked) -> Answered {
+    pub(super) async fn answer(&self, packet: &[u8], asked: Asked) -> Answered {
         let started = Instant::now();
 
         // Reading comes first: about bytes that are no question there is nothing to decide. Only our own networks are
@@ -235,7 +232,7 @@ impl<P: Decide, R: Resolve> Handler<P, R> {
     /// A block looks the same whether the question or the answer led to it.
     fn block(&self, subject: &Subject<'_, P>, how: BlockResponse, decision: Decision, asked: Asked) -> Done {
         let page = self.page(asked);
-        let mut reply = forge::blocked(&subject.question.query, how, BLOCK_TTL, page);
+        let mut reply = forge::blocked(&subject.question.query, how, subject.policy.block_ttl(), page);
         reply.ede.extend(subject.ede(&decision));
         Done { reply, decision, source: AnswerSource::Policy, security: None }
     }
@@ -280,7 +277,7 @@ impl<P: Decide, R: Resolve> Handler<P, R> {
             }
             done.reply = forge::rewritten(query, target, resolved);
         } else {
-            done.reply = forge::negative(ResponseCode::NoError, query.name(), BLOCK_TTL);
+            done.reply = forge::negative(ResponseCode::NoError, query.name(), subject.policy.block_ttl());
         }
         done.reply.ede.splice(0..0, subject.ede(&done.decision));
         done
@@ -448,12 +445,11 @@ impl<P: Decide> Subject<'_, P> {
     fn ede(&self, decision: &Decision) -> Option<Ede> {
         self.question.edns.as_ref()?;
         let code = self.policy.ede(decision)?;
-        let structured = if self.question.wants_structured_errors() {
+        let text = if self.question.wants_structured_errors() {
             self.policy.structured_error(decision, self.about, self.client)
         } else {
-            None
+            self.policy.explain(decision, self.about, self.client)
         };
-        let text = structured.unwrap_or_else(|| self.policy.explain(decision, self.about, self.client));
         Some(Ede::new(code, text))
     }
 }

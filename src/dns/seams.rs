@@ -32,9 +32,10 @@ pub trait Decide: Send + Sync + 'static {
     fn ede(&self, decision: &Decision) -> Option<EdeCode>;
     /// See [`Policy::explain`].
     fn explain(&self, decision: &Decision, question: &Question, client: &Client) -> String;
-    /// What [`explain`](Self::explain) says as the JSON of draft-ietf-dnsop-structured-dns-error, for askers that
-    /// read it; none where there is nothing to say in that form.
-    fn structured_error(&self, decision: &Decision, question: &Question, client: &Client) -> Option<String>;
+    /// What [`explain`](Self::explain) says as the JSON of draft-ietf-dnsop-structured-dns-error.
+    fn structured_error(&self, decision: &Decision, question: &Question, client: &Client) -> String;
+    /// How long a blocked answer may be kept, in seconds.
+    fn block_ttl(&self) -> u32;
     /// See [`Policy::profile`]: the identifier alone.
     fn profile_id(&self, id: ProfileId) -> &str;
 }
@@ -68,13 +69,12 @@ impl Decide for Policy {
         self.explain(decision, question, client)
     }
 
-    fn structured_error(
-        &self,
-        _decision: &Decision,
-        _question: &Question,
-        _client: &Client,
-    ) -> Option<String> {
-        None
+    fn structured_error(&self, decision: &Decision, question: &Question, client: &Client) -> String {
+        self.explain(decision, question, client)
+    }
+
+    fn block_ttl(&self) -> u32 {
+        10
     }
 
     fn profile_id(&self, id: ProfileId) -> &str {

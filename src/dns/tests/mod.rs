@@ -114,13 +114,12 @@ impl Decide for Rules {
         format!("about {}", question.key)
     }
 
-    fn structured_error(
-        &self,
-        _decision: &Decision,
-        _question: &Question,
-        _client: &Client,
-    ) -> Option<String> {
-        Some(String::from("{\"j\":\"about it\"}"))
+    fn structured_error(&self, _decision: &Decision, _question: &Question, _client: &Client) -> String {
+        String::from("{\"j\":\"about it\"}")
+    }
+
+    fn block_ttl(&self) -> u32 {
+        10
     }
 
     fn profile_id(&self, _id: ProfileId) -> &str {
