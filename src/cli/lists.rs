@@ -15,7 +15,8 @@ use crate::{
         inspect,
         source::{Source, SourceError},
     },
-    policy,
+    name::Key,
+    policy::Tables,
 };
 
 #[derive(Debug, Subcommand)]
@@ -63,8 +64,9 @@ pub(super) fn run(context: &Context, command: Command) -> Result<bool, Failure> 
         }
         Command::Inspect { file, format } => {
             let source = Source::at(&file);
-            let report =
-                inspect::inspect(&source, format, MatchMode::Subdomains, &policy::essential_names(), &[])?;
+            let essential: Vec<Key> =
+                Tables::shipped().essential.iter().map(|(_, pattern)| pattern.key.clone()).collect();
+            let report = inspect::inspect(&source, format, MatchMode::Subdomains, &essential, &[])?;
             context.print(&report, || report.to_string())?;
             Ok(true)
         }

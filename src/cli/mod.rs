@@ -106,14 +106,14 @@ impl Context {
             .build()
             .map_err(|e| Failure::could_not(format!("can't start: {e}")))?;
         let answer = runtime.block_on(async {
-            match control::socket::ask(&config.data, &request).await? {
-                Some(answer) => Ok(answer),
-                None => appliance::control_without_serving(&config)?.handle(request).await,
-            }
+            Ok::<_, Failure>(match control::socket::ask(&config.data, &request).await? {
+                Some(answer) => answer,
+                None => appliance::control_without_serving(&config)?.handle(request).await?,
+            })
         });
         // A question that is still being resolved must not hold up the end of the command.
         runtime.shutdown_background();
-        Ok(answer?)
+        answer
     }
 
     /// Prints a document as JSON or, without `--json`, as `text` says it.

@@ -13,7 +13,7 @@ use super::{Control, ControlError};
 use crate::{
     clients::Client,
     name::Key,
-    policy::{Decision, Listed, Policy, Question, Reason, Verdict},
+    policy::{Action, Decision, Policy, Question, Reason, RuleRef, Verdict},
     resolver::{Ask, Resolved, Resolver, Security},
 };
 
@@ -196,7 +196,8 @@ pub(super) async fn check(
         Asker::Address(address) => policy.identify(*address, control.neighbour(*address)),
         Asker::Profile(id) => {
             let profile = policy.find_profile(id).ok_or_else(|| {
-                bad(format!("there is no profile {id:?}; there are {}", policy.profile_ids().join(", ")))
+                let known: Vec<&str> = policy.profiles().map(|(_, profile)| profile.id.as_str()).collect();
+                bad(format!("there is no profile {id:?}; there are {}", known.join(", ")))
             })?;
             Client { address: NOBODY, mac: None, device: None, profile, unknown: false }
         }
@@ -237,7 +238,7 @@ pub(super) async fn check(
         verdict: verdict.to_owned(),
         response,
         reason: decision.reason.word().to_owned(),
-        category: listed(&decision.reason).map(|l| categories.get(l.category).id.clone()),
+        category: policy.deciding_category(&decision).map(|id| categories.get(id).id.clone()),
         categories: categories.ids(decision.categories).into_iter().map(str::to_owned).collect(),
         lists: listed_on(control, policy, subject(&decision.reason).unwrap_or(&question.key)),
         rule: rule(policy, &decision),
@@ -286,24 +287,22 @@ fn subject(reason: &Reason) -> Option<&Key> {
     }
 }
 
-fn listed(reason: &Reason) -> Option<&Listed> {
-    match reason {
-        Reason::Locked(listed) | Reason::Category(listed) | Reason::Schedule(listed) => Some(listed),
-        Reason::Address { listed, .. } => Some(listed),
-        Reason::Alias { because, .. } => self::listed(because),
-        _ => None,
-    }
-}
-
 fn rule(policy: &Policy, decision: &Decision) -> Option<String> {
-    fn of(reason: &Reason) -> Option<crate::policy::RuleRef> {
+    fn of(reason: &Reason) -> Option<RuleRef> {
         match reason {
             Reason::BlockRule(rule) | Reason::AllowRule(rule) | Reason::Exception(rule) => Some(*rule),
             Reason::Alias { because, .. } => of(because),
             _ => None,
         }
     }
-    of(&decision.reason).map(|rule| policy.describe_rule(rule))
+    let rule = policy.rule(of(&decision.reason)?)?;
+    let action = match rule.action {
+        Action::Allow => "allow",
+        Action::Block => "block",
+    };
+    let reason = if rule.reason.is_empty() { String::new() } else { format!(": {}", rule.reason) };
+    let until = rule.until.as_ref().map(|until| format!(" until {until}")).unwrap_or_default();
+    Some(format!("{action} {}{until}{reason}", rule.name))
 }
 
 fn hop(record: &Record) -> Option<Hop> {

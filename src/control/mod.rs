@@ -284,7 +284,8 @@ impl Control {
             return Err(wrong(PolicyErrors(errors)));
         }
         let warnings = warnings.iter().map(ToString::to_string).collect();
-        let changes = self.state().file.changes(&file);
+        let changes: Vec<String> =
+            self.state().file.changes_to(&file, &self.categories).into_iter().map(|change| change.what).collect();
         if dry_run || changes.is_empty() {
             return Ok(ImportReport { dry_run, revision: self.state().revision, changes, warnings });
         }
@@ -432,7 +433,7 @@ impl Control {
 
     /// How many names the starter lists and the subscribed lists have.
     #[must_use]
-    pub fn names(&self) -> (usize, usize) {
+    pub fn names(&self) -> (u64, u64) {
         let subscribed = self.state().subscribed.as_ref().map_or(0, |index| index.len());
         (self.starter.len(), subscribed)
     }

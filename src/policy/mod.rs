@@ -22,6 +22,7 @@ mod tables;
 mod tests;
 mod validate;
 mod wire;
+mod words;
 
 use std::{net::IpAddr, sync::Arc};
 
@@ -261,6 +262,11 @@ impl Policy {
     #[must_use]
     pub fn categories(&self) -> &Arc<Categories> {
         &self.categories
+    }
+
+    /// What was known of names when this policy was made: the starter lists' index first.
+    pub fn indexes(&self) -> impl Iterator<Item = &DomainIndex> {
+        self.views.iter().map(View::index)
     }
 
     /// The profile's identifier and title.

@@ -6,10 +6,16 @@ use super::{
 };
 use crate::category::Categories;
 
+/// The profile of questions from the box itself, so that whoever tries it there meets a filter that also answers.
+const LOOPBACK_PROFILE: &str = "ks2";
+
+/// The box itself.
+const LOOPBACK: [&str; 2] = ["127.0.0.0/8", "::1/128"];
+
 impl PolicyFile {
-    /// The policy that the product ships: its profiles, without subnets, with the state of every category written out.
+    /// The policy that the product ships: its profiles, with the state of every category written out.
     ///
-    /// Nobody is known to it, so every client gets the strictest pupil profile.
+    /// It knows no network but the box itself, so every other client gets the strictest pupil profile.
     #[must_use]
     pub fn shipped() -> Self {
         let tables = Tables::shipped();
@@ -29,7 +35,7 @@ impl PolicyFile {
                 .map(|profile| ProfileFile {
                     id: profile.id.clone(),
                     name: profile.name.clone(),
-                    subnets: Vec::new(),
+                    subnets: if profile.id == LOOPBACK_PROFILE { LOOPBACK.map(String::from).into() } else { Vec::new() },
                     audience: profile.audience,
                     mode: profile.mode,
                     uncategorised: profile.uncategorised,

@@ -73,14 +73,16 @@ impl Store {
         connection.pragma_update(None, "synchronous", "full").map_err(problem)?;
         // Settings are read a few times a day; SQLite's default of 2 MB for pages is of no use here.
         connection.pragma_update(None, "cache_size", -256).map_err(problem)?;
-        let done: usize = connection.pragma_query_value(None, "user_version", |row| row.get(0)).map_err(problem)?;
+        let done: u32 =
+            connection.pragma_query_value(None, "user_version", |row| row.get(0)).map_err(problem)?;
+        let done = done as usize;
         if done > MIGRATIONS.len() {
             return Err(StoreError::Newer { file });
         }
         for (place, step) in MIGRATIONS.iter().enumerate().skip(done) {
             let change = connection.transaction().map_err(problem)?;
             change.execute_batch(step).map_err(problem)?;
-            change.pragma_update(None, "user_version", place + 1).map_err(problem)?;
+            change.pragma_update(None, "user_version", place as u32 + 1).map_err(problem)?;
             change.commit().map_err(problem)?;
         }
         Ok(Self { connection, folder: folder.to_owned() })
@@ -138,7 +140,7 @@ impl Store {
     ///
     /// When the database can't be read.
     pub fn audit_records(&self, limit: u32) -> Result<Vec<AuditRecord>, StoreError> {
-        let read = || {
+        let read = || -> rusqlite::Result<Vec<AuditRecord>> {
             let mut statement = self
                 .connection
                 .prepare("SELECT at_ms, who, action, detail FROM audit ORDER BY id DESC LIMIT ?1")?;

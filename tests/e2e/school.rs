@@ -146,7 +146,7 @@ allow = ["127.0.0.0/8", "10.0.0.0/8", "fc00::/7"]
 [resolver]
 root_hints = "{state}/root.hints"
 trust_anchor = "{state}/trust-anchor.key"
-allow_special = ["test", "example"]
+allow_special = ["test"]
 {resolver}
 
 [[resolver.zone]]

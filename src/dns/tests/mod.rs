@@ -99,7 +99,7 @@ impl Decide for Rules {
             reason: Reason::Uncategorised,
             ..decision.clone()
         });
-        Review { block, strip_ech: self.strip_ech }
+        Review { block, would_block: None, strip_ech: self.strip_ech }
     }
 
     fn ede(&self, decision: &Decision) -> Option<EdeCode> {
