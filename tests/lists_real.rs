@@ -25,7 +25,10 @@ fn data(test: &str) -> Option<PathBuf> {
     match folder {
         Some(folder) if folder.is_dir() => Some(folder),
         Some(folder) => {
-            eprintln!("{test} did not run: SCHOOLGATE_LIST_DATA names {}, which is no folder", folder.display());
+            eprintln!(
+                "{test} did not run: SCHOOLGATE_LIST_DATA names {}, which is no folder",
+                folder.display()
+            );
             None
         }
         None => {
@@ -218,9 +221,15 @@ fn white_lists_of_ut1_never_block() {
     let whole = read(&archive);
     assert_eq!(whole.format, Some(Format::Squidguard));
     assert!(whole.allow.is_empty());
-    for white in
-        ["child", "liste_blanche", "liste_bu", "update", "educational_games", "sexual_education", "examen_pix"]
-    {
+    for white in [
+        "child",
+        "liste_blanche",
+        "liste_bu",
+        "update",
+        "educational_games",
+        "sexual_education",
+        "examen_pix",
+    ] {
         let said = Note::WhiteLeftOut(white.to_owned());
         assert!(whole.notes.contains(&said), "{white}: {:?}", whole.notes);
         let chosen = read(Path::new(&format!("{}#{white}", archive.display())));
@@ -246,7 +255,8 @@ fn white_lists_of_ut1_never_block() {
 fn a_linked_category_of_ut1_is_its_target() {
     let Some(data) = data("a_linked_category_of_ut1_is_its_target") else { return };
     let archive = data.join("ut1/blacklists.tar.gz");
-    for (link, target) in [("ads", "publicite"), ("aggressive", "agressif"), ("drugs", "drogue"), ("violence", "agressif")]
+    for (link, target) in
+        [("ads", "publicite"), ("aggressive", "agressif"), ("drugs", "drogue"), ("violence", "agressif")]
     {
         let by = |name: &str| read(Path::new(&format!("{}#{name}", archive.display()))).block;
         assert!(!by(target).is_empty(), "{target}");

@@ -319,9 +319,7 @@ impl Names {
             self.raw(a).cmp(self.raw(b)).then_with(|| key(a).cmp(&key(b)))
         });
         let before = entries.len();
-        entries.dedup_by(|b, a| {
-            self.raw(a) == self.raw(b) && a.allow == b.allow && a.exact == b.exact
-        });
+        entries.dedup_by(|b, a| self.raw(a) == self.raw(b) && a.allow == b.allow && a.exact == b.exact);
         let duplicates = (before - entries.len()) as u64;
         let (mut unique, mut covered) = (0, 0);
         let mut last: Option<&Entry> = None;
@@ -387,7 +385,11 @@ impl fmt::Display for Report {
         writeln!(f)?;
         if self.unique > 0 {
             writeln!(f, "  names       {} different ones", self.unique)?;
-            writeln!(f, "              {} said twice, {} below another name of the list", self.duplicates, self.covered)?;
+            writeln!(
+                f,
+                "              {} said twice, {} below another name of the list",
+                self.duplicates, self.covered
+            )?;
         }
         let skipped: u64 = self.skipped.iter().map(|skipped| skipped.count).sum();
         writeln!(f, "  skipped     {skipped}")?;

@@ -147,9 +147,7 @@ fn normal(rule: &str) -> String {
 }
 
 fn is_regex(pattern: &str) -> bool {
-    pattern.len() > 1
-        && pattern.starts_with('/')
-        && (pattern.ends_with('/') || pattern[1..].contains("/$"))
+    pattern.len() > 1 && pattern.starts_with('/') && (pattern.ends_with('/') || pattern[1..].contains("/$"))
 }
 
 /// Whether a line that starts with `#` is a comment rather than element hiding.

@@ -37,8 +37,8 @@ impl Unbound {
         };
         let kind = quoted(kind.trim()).map_or(kind.trim(), |(inner, _)| inner);
         let allow = match kind {
-            "always_null" | "always_nxdomain" | "always_nodata" | "always_refuse" | "always_deny" | "deny"
-            | "refuse" | "static" | "inform_deny" => false,
+            "always_null" | "always_nxdomain" | "always_nodata" | "always_refuse" | "always_deny"
+            | "deny" | "refuse" | "static" | "inform_deny" => false,
             "transparent" | "typetransparent" | "always_transparent" => true,
             // Nothing by itself: the data that follows decide whether it blocks.
             "redirect" | "inform_redirect" => {
