@@ -77,7 +77,7 @@ impl List {
     }
 
     fn blocks(&self, name: &str) -> bool {
-        let key = Key::parse(name).unwrap();
+        let key = Key::parse(name).expect("a name of the test");
         (1..=key.depth()).any(|depth| self.block.iter().any(|listed| listed.as_bytes() == key.prefix(depth)))
     }
 }
@@ -352,8 +352,8 @@ fn every_list_is_read_to_its_end_and_quickly() {
 }
 
 fn collect(folder: &Path, files: &mut Vec<PathBuf>) {
-    for entry in std::fs::read_dir(folder).unwrap() {
-        let path = entry.unwrap().path();
+    for entry in std::fs::read_dir(folder).expect("a folder") {
+        let path = entry.expect("an entry").path();
         if path.is_dir() {
             collect(&path, files);
         } else if !path.extension().is_some_and(|ending| ending == "md" || ending == "tsv") {

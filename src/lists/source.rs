@@ -188,10 +188,10 @@ impl Source {
         mode: MatchMode,
         sink: &mut dyn FnMut(Place<'_>, Result<Rule, Skip<'_>>),
     ) -> Result<Contents, SourceError> {
-        if let Origin::Path(path) = &self.origin {
-            if path.is_dir() {
-                return Tree::folder(self, path)?.read(mode, sink);
-            }
+        if let Origin::Path(path) = &self.origin
+            && path.is_dir()
+        {
+            return Tree::folder(self, path)?.read(mode, sink);
         }
         let mut text = self.text()?;
         if text.is_archive() {

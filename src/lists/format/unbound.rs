@@ -35,7 +35,8 @@ impl Unbound {
             Some(parts) => parts,
             None => value.split_once(char::is_whitespace).unwrap_or((value, "")),
         };
-        let kind = quoted(kind.trim()).map_or(kind.trim(), |(inner, _)| inner);
+        let kind = kind.trim();
+        let kind = quoted(kind).map_or(kind, |(inner, _)| inner);
         let allow = match kind {
             "always_null" | "always_nxdomain" | "always_nodata" | "always_refuse" | "always_deny"
             | "deny" | "refuse" | "static" | "inform_deny" => false,
