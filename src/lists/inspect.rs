@@ -296,6 +296,7 @@ const DOT: u8 = 1;
 
 impl Names {
     fn add(&mut self, key: &Key, exact: bool, allow: bool, part: u32, line: u64) {
+        // A source's limits keep its text far below 4 GiB; what is beyond is counted as an entry, not as a name.
         let Ok(start) = u32::try_from(self.bytes.len()) else { return };
         self.bytes.extend(key.as_bytes().iter().map(|&b| if b == b'.' { DOT } else { b }));
         let length = key.as_bytes().len() as u8;

@@ -171,9 +171,7 @@ fn single(word: &str) -> Vote {
     use super::{MatchMode, SkipReason};
     match entry::name_or_wildcard(word, MatchMode::Subdomains, false) {
         Ok(_) => Vote::Perhaps(Format::Domains),
-        Err(SkipReason::Address) if !word.starts_with('*') && !word.contains("://") => {
-            Vote::Perhaps(Format::Addresses)
-        }
+        Err(SkipReason::Address) if !word.starts_with('*') => Vote::Perhaps(Format::Addresses),
         Err(_) => Vote::Nothing,
     }
 }
