@@ -296,6 +296,7 @@ const DOT: u8 = 1;
 
 impl Names {
     fn add(&mut self, key: &Key, exact: bool, allow: bool, part: u32, line: u64) {
+        // A source's limits keep its text far below 4 GiB; what is beyond is counted as an entry, not as a name.
         let Ok(start) = u32::try_from(self.bytes.len()) else { return };
         self.bytes.extend(key.as_bytes().iter().map(|&b| if b == b'.' { DOT } else { b }));
         let length = key.as_bytes().len() as u8;
@@ -319,9 +320,7 @@ impl Names {
             self.raw(a).cmp(self.raw(b)).then_with(|| key(a).cmp(&key(b)))
         });
         let before = entries.len();
-        entries.dedup_by(|b, a| {
-            self.raw(a) == self.raw(b) && a.allow == b.allow && a.exact == b.exact
-        });
+        entries.dedup_by(|b, a| self.raw(a) == self.raw(b) && a.allow == b.allow && a.exact == b.exact);
         let duplicates = (before - entries.len()) as u64;
         let (mut unique, mut covered) = (0, 0);
         let mut last: Option<&Entry> = None;
@@ -387,7 +386,11 @@ impl fmt::Display for Report {
         writeln!(f)?;
         if self.unique > 0 {
             writeln!(f, "  names       {} different ones", self.unique)?;
-            writeln!(f, "              {} said twice, {} below another name of the list", self.duplicates, self.covered)?;
+            writeln!(
+                f,
+                "              {} said twice, {} below another name of the list",
+                self.duplicates, self.covered
+            )?;
         }
         let skipped: u64 = self.skipped.iter().map(|skipped| skipped.count).sum();
         writeln!(f, "  skipped     {skipped}")?;

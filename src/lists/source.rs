@@ -102,16 +102,26 @@ impl fmt::Display for Note {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::WhiteLeftOut(name) => {
-                write!(f, "{name} is a list for allowing and was left out; to allow its names, choose it by name")
+                write!(
+                    f,
+                    "{name} is a list for allowing and was left out; to allow its names, choose it by name"
+                )
             }
-            Self::WhiteAllows(name) => write!(f, "{name} is a list for allowing: its names are allowed, not blocked"),
+            Self::WhiteAllows(name) => {
+                write!(f, "{name} is a list for allowing: its names are allowed, not blocked")
+            }
             Self::MainlyWhite(name) => {
-                write!(f, "{name} is mainly a list for allowing and was left out; to block its names, choose it by name")
+                write!(
+                    f,
+                    "{name} is mainly a list for allowing and was left out; to block its names, choose it by name"
+                )
             }
             Self::BlackAndWhite(name) => {
                 write!(f, "{name} is a list for blocking or for allowing; its names are blocked")
             }
-            Self::LinkLeftOut(name) => write!(f, "{name} is a link that leads out of the folder and was left out"),
+            Self::LinkLeftOut(name) => {
+                write!(f, "{name} is a link that leads out of the folder and was left out")
+            }
         }
     }
 }
@@ -178,10 +188,10 @@ impl Source {
         mode: MatchMode,
         sink: &mut dyn FnMut(Place<'_>, Result<Rule, Skip<'_>>),
     ) -> Result<Contents, SourceError> {
-        if let Origin::Path(path) = &self.origin {
-            if path.is_dir() {
-                return Tree::folder(self, path)?.read(mode, sink);
-            }
+        if let Origin::Path(path) = &self.origin
+            && path.is_dir()
+        {
+            return Tree::folder(self, path)?.read(mode, sink);
         }
         let mut text = self.text()?;
         if text.is_archive() {
@@ -337,7 +347,9 @@ pub enum Problem {
     #[error("{0}")]
     OverLimit(String),
     /// A compression that is known by its first bytes but not undone.
-    #[error("it is compressed with {0}; plain text, gzip (.gz), zstd (.zst) and tar archives of them are read")]
+    #[error(
+        "it is compressed with {0}; plain text, gzip (.gz), zstd (.zst) and tar archives of them are read"
+    )]
     Unsupported(&'static str),
     /// The text is no list.
     #[error("{0}")]
@@ -360,7 +372,10 @@ pub enum Problem {
     #[error("no folder in it has a file called \"domains\"")]
     NoCategories,
     /// All its categories are for allowing.
-    #[error("all its categories are for allowing, so there is nothing to block; to allow names, choose one with #{}", listed(known))]
+    #[error(
+        "all its categories are for allowing, so there is nothing to block; to allow names, choose one with #{}",
+        listed(known)
+    )]
     AllWhite {
         /// The categories.
         known: Vec<String>,

@@ -80,10 +80,8 @@ enum Shape<'a> {
 
 /// What kind of rule it is, as far as that shows without parsing its name.
 fn shape(rule: &str) -> Result<Shape<'_>, SkipReason> {
-    if let Some(at) = rule.find('#') {
-        if entry::is_cosmetic_marker(&rule.as_bytes()[at..]) {
-            return Err(SkipReason::Cosmetic);
-        }
+    if rule.match_indices('#').any(|(at, _)| entry::is_cosmetic_marker(&rule.as_bytes()[at..])) {
+        return Err(SkipReason::Cosmetic);
     }
     if rule.contains("$$") || rule.contains("$@$") {
         return Err(SkipReason::Cosmetic);
@@ -147,9 +145,7 @@ fn normal(rule: &str) -> String {
 }
 
 fn is_regex(pattern: &str) -> bool {
-    pattern.len() > 1
-        && pattern.starts_with('/')
-        && (pattern.ends_with('/') || pattern[1..].contains("/$"))
+    pattern.len() > 1 && pattern.starts_with('/') && (pattern.ends_with('/') || pattern[1..].contains("/$"))
 }
 
 /// Whether a line that starts with `#` is a comment rather than element hiding.

@@ -1,6 +1,6 @@
 //! Addresses and subnets, one a line.
 
-use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
+use std::net::IpAddr;
 
 use ipnet::{IpNet, Ipv4Subnets, Ipv6Subnets};
 
@@ -25,14 +25,13 @@ pub(super) fn line(line: &str, out: Out<'_>) {
     }
     let Some((first, last)) = word.split_once('-') else { return out(Err(SkipReason::Syntax)) };
     // A range is at most 62 subnets (IPv4) or 254 (IPv6).
-    if let (Ok(first), Ok(last)) = (first.parse::<Ipv4Addr>(), last.parse::<Ipv4Addr>()) {
-        if first <= last {
-            return Ipv4Subnets::new(first, last, 0).for_each(|net| out(entry::subnet(net.into(), false)));
+    match (first.parse(), last.parse()) {
+        (Ok(IpAddr::V4(first)), Ok(IpAddr::V4(last))) if first <= last => {
+            Ipv4Subnets::new(first, last, 0).for_each(|net| out(entry::subnet(net.into(), false)));
         }
-    } else if let (Ok(first), Ok(last)) = (first.parse::<Ipv6Addr>(), last.parse::<Ipv6Addr>()) {
-        if first <= last {
-            return Ipv6Subnets::new(first, last, 0).for_each(|net| out(entry::subnet(net.into(), false)));
+        (Ok(IpAddr::V6(first)), Ok(IpAddr::V6(last))) if first <= last => {
+            Ipv6Subnets::new(first, last, 0).for_each(|net| out(entry::subnet(net.into(), false)));
         }
+        _ => out(Err(SkipReason::Syntax)),
     }
-    out(Err(SkipReason::Syntax));
 }

@@ -85,7 +85,7 @@ pub fn detect(head: &[u8]) -> Result<Format, NotAList> {
     }
     match votes.most() {
         // Lists of names often hold addresses; lists of addresses hold no names.
-        Some(Format::Addresses) if votes.of(Format::Domains) * 50 > votes.of(Format::Addresses) => {
+        Some(Format::Addresses) if votes.of(Format::Domains) * 10 > votes.of(Format::Addresses) => {
             Ok(Format::Domains)
         }
         // Only Adblock's own comments begin with `!`; its rules for single addresses may come first.
@@ -163,16 +163,15 @@ fn is_adblock(line: &str) -> bool {
         || line.contains("^$")
         || line.contains("$third-party")
         || line.contains("$domain=")
-        || (line.starts_with(['/', '-', '_', '&', '?', '.', '=', '+', ':']) && line.contains(['/', '?', '=', '$']))
+        || (line.starts_with(['/', '-', '_', '&', '?', '.', '=', '+', ':'])
+            && line.contains(['/', '?', '=', '$']))
 }
 
 fn single(word: &str) -> Vote {
     use super::{MatchMode, SkipReason};
     match entry::name_or_wildcard(word, MatchMode::Subdomains, false) {
         Ok(_) => Vote::Perhaps(Format::Domains),
-        Err(SkipReason::Address) if !word.starts_with('*') && !word.contains(":/") => {
-            Vote::Perhaps(Format::Addresses)
-        }
+        Err(SkipReason::Address) if !word.starts_with('*') => Vote::Perhaps(Format::Addresses),
         Err(_) => Vote::Nothing,
     }
 }

@@ -125,9 +125,8 @@ pub(super) fn is_icann_suffix(key: &Key) -> bool {
         }
         text.extend_from_slice(label);
     }
-    psl::suffix(&text).is_some_and(|suffix| {
-        suffix.typ() == Some(psl::Type::Icann) && suffix.as_bytes().len() == text.len()
-    })
+    psl::suffix(&text)
+        .is_some_and(|suffix| suffix.typ() == Some(psl::Type::Icann) && suffix.as_bytes().len() == text.len())
 }
 
 /// The line without its comment and without white space around it.

@@ -115,7 +115,8 @@ mod tests {
     #[test]
     fn a_line_over_the_limit_neither_takes_memory_nor_stops_the_reading() {
         let endless = io::repeat(b'x').take(50_000_000);
-        let mut input = BufReader::new(io::Cursor::new(b"first\n").chain(endless).chain(&b"\nlast.example\n"[..]));
+        let mut input =
+            BufReader::new(io::Cursor::new(b"first\n").chain(endless).chain(&b"\nlast.example\n"[..]));
         assert_eq!(
             lines(&mut input),
             [(1, Some("first".to_owned())), (2, None), (3, Some("last.example".to_owned()))]

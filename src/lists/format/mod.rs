@@ -3,8 +3,8 @@
 //! [`read`] takes text in a [`Format`] and hands out each [`Rule`], or the [`Skip`] that says why a line gave none.
 //! Nothing is dropped in silence: a line is a comment, a rule or a counted skip. [`detect`] tells formats apart.
 
-mod addresses;
 mod adblock;
+mod addresses;
 mod detect;
 mod dnsmasq;
 mod domains;

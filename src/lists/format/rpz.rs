@@ -115,10 +115,10 @@ impl Rpz {
         if self.apex.is_none() && self.origin.is_some() {
             self.apex.clone_from(&self.origin);
         }
-        if !is_bookkeeping(kind) {
-            if let Some(outcome) = self.outcome(kind, words.next()) {
-                out(outcome);
-            }
+        if !is_bookkeeping(kind)
+            && let Some(outcome) = self.outcome(kind, words.next())
+        {
+            out(outcome);
         }
     }
 
@@ -200,7 +200,7 @@ fn rule(owner: &str, allow: bool) -> Outcome {
     entry::name_or_wildcard(owner, MatchMode::Exact, allow)
 }
 
-/// Reads `24.0.2.0.192` as 192.0.2.0/24 and `48.zz.1.db8.2001` as 2001:db8:1::/48.
+/// Reads `24.0.2.0.192` as `192.0.2.0/24` and `48.zz.1.db8.2001` as `2001:db8:1::/48`.
 fn subnet(labels: &str) -> Option<IpNet> {
     let (length, rest) = labels.split_once('.')?;
     let length: u8 = length.parse().ok()?;

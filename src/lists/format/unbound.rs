@@ -35,10 +35,11 @@ impl Unbound {
             Some(parts) => parts,
             None => value.split_once(char::is_whitespace).unwrap_or((value, "")),
         };
-        let kind = quoted(kind.trim()).map_or(kind.trim(), |(inner, _)| inner);
+        let kind = kind.trim();
+        let kind = quoted(kind).map_or(kind, |(inner, _)| inner);
         let allow = match kind {
-            "always_null" | "always_nxdomain" | "always_nodata" | "always_refuse" | "always_deny" | "deny"
-            | "refuse" | "static" | "inform_deny" => false,
+            "always_null" | "always_nxdomain" | "always_nodata" | "always_refuse" | "always_deny"
+            | "deny" | "refuse" | "static" | "inform_deny" => false,
             "transparent" | "typetransparent" | "always_transparent" => true,
             // Nothing by itself: the data that follows decide whether it blocks.
             "redirect" | "inform_redirect" => {

@@ -156,7 +156,9 @@ impl<'a> Tree<'a> {
         let mut chosen = BTreeMap::new();
         if let Some(part) = self.source.part.as_deref().map(|part| part.trim_matches('/')) {
             let found = match self.find(part).as_slice() {
-                [] => return Err(self.source.error(Problem::NoPart { part: part.to_owned(), known: known() })),
+                [] => {
+                    return Err(self.source.error(Problem::NoPart { part: part.to_owned(), known: known() }));
+                }
                 [only] => only.clone(),
                 several => {
                     return Err(self.source.error(Problem::SeveralFiles { known: several.to_vec() }));
@@ -200,7 +202,9 @@ impl<'a> Tree<'a> {
         if self.categories.contains_key("") && self.shown_names().get("").is_some_and(|own| own == part) {
             return vec![String::new()];
         }
-        let ends = |path: &&String| path.strip_suffix(part).is_some_and(|rest| rest.is_empty() || rest.ends_with('/'));
+        let ends = |path: &&String| {
+            path.strip_suffix(part).is_some_and(|rest| rest.is_empty() || rest.ends_with('/'))
+        };
         if self.categories.contains_key(part) {
             return vec![part.to_owned()];
         }
@@ -307,10 +311,7 @@ impl<'a> Tree<'a> {
     }
 }
 
-fn walk_archive(
-    text: super::Text,
-    each: &mut dyn FnMut(&str, Node<'_>) -> io::Result<()>,
-) -> io::Result<()> {
+fn walk_archive(text: super::Text, each: &mut dyn FnMut(&str, Node<'_>) -> io::Result<()>) -> io::Result<()> {
     let mut archive = tar::Archive::new(text);
     // Raw: the long names of extension headers are of any length, and squidGuard's are short.
     for entry in archive.entries()?.raw(true) {
