@@ -30,7 +30,7 @@ use super::{
 
 /// What a list that is to be compiled is called and is about.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Source {
+pub struct Identity {
     /// The identifier (`ut1-adult`).
     pub id: String,
     /// What people read.
@@ -74,7 +74,7 @@ pub enum CompileError {
         /// The list that was one too many.
         id: String,
     },
-    /// A list can't be read to its end. It is left out; others can still be added.
+    /// A list can't be read to its end.
     #[error("{id}: the list can't be read: {source}")]
     Read {
         /// Which list.
@@ -85,7 +85,7 @@ pub enum CompileError {
     /// The rules can't be kept for sorting.
     #[error("{id}: its rules can't be written to a temporary file: {source}")]
     Sort {
-        /// The list that was being added.
+        /// Which list.
         id: String,
         /// What the system said.
         source: io::Error,
@@ -115,8 +115,8 @@ struct List {
     summary: ListSummary,
     /// Whether the entries are still to be counted.
     count: bool,
-    /// Whether it could not be read to its end.
-    discarded: bool,
+    /// Whether it was read to its end; it is left out otherwise.
+    complete: bool,
 }
 
 impl Compiler {
@@ -137,58 +137,57 @@ impl Compiler {
         Self { runs, addresses: Vec::new(), lists: Vec::new() }
     }
 
+    /// Starts a list, whose rules are then handed to what comes back.
+    ///
+    /// # Errors
+    ///
+    /// When there are too many lists.
+    pub fn list(&mut self, identity: Identity) -> Result<Adding<'_>, CompileError> {
+        self.start(identity, 0, true)
+    }
+
     /// Adds a list from its text, whose checksum becomes its version.
     ///
     /// Lines that can't be read as a rule are skipped and counted.
     ///
     /// # Errors
     ///
-    /// With [`CompileError::Read`] the list is left out and others can be added; after another error the compiler is
-    /// of no use.
+    /// When there are too many lists, or the list can't be read or its rules not kept; it is left out then, and others
+    /// can still be added.
     pub fn add(
         &mut self,
-        source: Source,
+        identity: Identity,
         format: Format,
         mode: MatchMode,
         input: &mut dyn BufRead,
     ) -> Result<(), CompileError> {
-        let list = self.start(source, String::new(), 0, true)?;
+        let id = identity.id.clone();
+        let mut list = self.list(identity)?;
         let mut summed = Summed { input, sum: Xxh3::new() };
-        let mut failed = None;
-        let read = format::read(&mut summed, format, mode, &mut |_, line| match line {
-            Ok(rule) if failed.is_none() => failed = self.push(list, rule).err(),
-            Ok(_) => {}
-            Err(reason) => self.skip(list, reason.to_string()),
-        });
-        if let Some(source) = failed {
-            return Err(CompileError::Sort { id: self.id(list), source });
-        }
+        format::read(&mut summed, format, mode, &mut |_, line| match line {
+            Ok(rule) => list.rule(rule),
+            Err(reason) => list.skip(reason),
+        })
         // A format may stop before the end; the version is that of the whole text.
-        match read.and_then(|_| io::copy(&mut summed, &mut io::sink())) {
-            Ok(_) => {
-                self.lists[list].summary.meta.version = format!("{:032x}", summed.sum.digest128());
-                Ok(())
-            }
-            Err(source) => {
-                self.lists[list].discarded = true;
-                Err(CompileError::Read { id: self.id(list), source })
-            }
-        }
+        .and_then(|()| io::copy(&mut summed, &mut io::sink()))
+        .map_err(|source| CompileError::Read { id, source })?;
+        list.end(format!("{:032x}", summed.sum.digest128()))
     }
 
     /// Adds a list whose rules were read before.
     ///
     /// # Errors
     ///
-    /// When there are too many lists or no temporary file can be written; the compiler is of no use then.
+    /// When there are too many lists, or the rules can't be kept; the list is left out then.
     pub fn add_rules(
         &mut self,
-        source: Source,
+        identity: Identity,
         version: String,
         rules: impl IntoIterator<Item = Rule>,
     ) -> Result<(), CompileError> {
-        let list = self.start(source, version, 0, true)?;
-        self.push_all(list, rules)
+        let mut list = self.list(identity)?;
+        rules.into_iter().for_each(|rule| list.rule(rule));
+        list.end(version)
     }
 
     /// Adds a list of which everything is known, how many entries it has too.
@@ -197,61 +196,23 @@ impl Compiler {
         meta: ListMeta,
         rules: impl IntoIterator<Item = Rule>,
     ) -> Result<(), CompileError> {
-        let source = Source { id: meta.id, title: meta.title, category: meta.category };
-        let list = self.start(source, meta.version, meta.entries, false)?;
-        self.push_all(list, rules)
+        let ListMeta { id, title, category, version, entries } = meta;
+        let mut list = self.start(Identity { id, title, category }, entries, false)?;
+        rules.into_iter().for_each(|rule| list.rule(rule));
+        list.end(version)
     }
 
-    fn push_all(&mut self, list: usize, rules: impl IntoIterator<Item = Rule>) -> Result<(), CompileError> {
-        for rule in rules {
-            self.push(list, rule).map_err(|source| CompileError::Sort { id: self.id(list), source })?;
-        }
-        Ok(())
-    }
-
-    fn start(
-        &mut self,
-        source: Source,
-        version: String,
-        entries: u64,
-        count: bool,
-    ) -> Result<usize, CompileError> {
-        let Source { id, title, category } = source;
-        // Lists that were left out have a code, but no place in the index.
-        if self.lists.len() >= ROOM || self.lists.iter().filter(|list| !list.discarded).count() >= MAX_LISTS {
+    fn start(&mut self, identity: Identity, entries: u64, count: bool) -> Result<Adding<'_>, CompileError> {
+        let Identity { id, title, category } = identity;
+        // Lists that were left out have a place among the codes, but none in the index.
+        if self.lists.len() >= ROOM || self.lists.iter().filter(|list| list.complete).count() >= MAX_LISTS {
             return Err(CompileError::TooManyLists { id });
         }
-        let meta = ListMeta { id, title, category, version, entries };
+        let place = self.lists.len() as u16;
+        let meta = ListMeta { id, title, category, version: String::new(), entries };
         let summary = ListSummary { meta, duplicates: 0, skipped: BTreeMap::new() };
-        self.lists.push(List { summary, count, discarded: false });
-        Ok(self.lists.len() - 1)
-    }
-
-    fn id(&self, list: usize) -> String {
-        self.lists[list].summary.meta.id.clone()
-    }
-
-    fn push(&mut self, list: usize, rule: Rule) -> io::Result<()> {
-        // `start` gives out places under ROOM only.
-        let entry = Entry { list: list as u16, exact: false, allow: rule.allow };
-        match rule.subject {
-            Subject::Name { key, .. } if key.depth() == 0 => {
-                self.skip(list, String::from("it is the root, which has every name"));
-                Ok(())
-            }
-            Subject::Name { key, mode } => {
-                let entry = Entry { exact: mode == MatchMode::Exact, ..entry };
-                self.runs.push(key.as_bytes(), entry.code())
-            }
-            Subject::Address(net) => {
-                self.addresses.push((net.trunc(), entry.code()));
-                Ok(())
-            }
-        }
-    }
-
-    fn skip(&mut self, list: usize, reason: String) {
-        *self.lists[list].summary.skipped.entry(reason).or_default() += 1;
+        self.lists.push(List { summary, count, complete: false });
+        Ok(Adding { compiler: self, place, failed: None })
     }
 
     /// Writes the index to memory.
@@ -356,6 +317,55 @@ impl Compiler {
     }
 }
 
+/// A list whose rules are being added; it is left out of the index unless it is [ended](Self::end).
+pub struct Adding<'a> {
+    compiler: &'a mut Compiler,
+    place: u16,
+    failed: Option<io::Error>,
+}
+
+impl Adding<'_> {
+    /// Adds a rule. An error is told at the end.
+    pub fn rule(&mut self, rule: Rule) {
+        let entry = Entry { list: self.place, exact: false, allow: rule.allow };
+        match rule.subject {
+            Subject::Name { key, .. } if key.depth() == 0 => {
+                self.skip("the root, which has every name below it")
+            }
+            Subject::Name { .. } if self.failed.is_some() => {}
+            Subject::Name { key, mode } => {
+                let entry = Entry { exact: mode == MatchMode::Exact, ..entry };
+                self.failed = self.compiler.runs.push(key.as_bytes(), entry.code()).err();
+            }
+            Subject::Address(net) => self.compiler.addresses.push((net.trunc(), entry.code())),
+        }
+    }
+
+    /// Counts a line that gave no rule.
+    pub fn skip(&mut self, reason: impl ToString) {
+        *self.list().summary.skipped.entry(reason.to_string()).or_default() += 1;
+    }
+
+    /// Ends the list, so that it will be in the index.
+    ///
+    /// # Errors
+    ///
+    /// When some rule could not be kept; the list is left out then.
+    pub fn end(mut self, version: String) -> Result<(), CompileError> {
+        if let Some(source) = self.failed.take() {
+            return Err(CompileError::Sort { id: self.list().summary.meta.id.clone(), source });
+        }
+        let list = self.list();
+        list.summary.meta.version = version;
+        list.complete = true;
+        Ok(())
+    }
+
+    fn list(&mut self) -> &mut List {
+        &mut self.compiler.lists[usize::from(self.place)]
+    }
+}
+
 /// The lists that were not left out, and the way from the codes that were given out to theirs.
 struct Live {
     lists: Vec<List>,
@@ -370,13 +380,13 @@ impl Live {
         let places = all
             .iter()
             .map(|list| {
-                (!list.discarded).then(|| {
+                (list.complete).then(|| {
                     next += 1;
                     next - 1
                 })
             })
             .collect();
-        Self { lists: all.into_iter().filter(|list| !list.discarded).collect(), places, set: Vec::new() }
+        Self { lists: all.into_iter().filter(|list| list.complete).collect(), places, set: Vec::new() }
     }
 
     /// The set that sorted codes make, each once.

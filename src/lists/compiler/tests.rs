@@ -3,8 +3,8 @@ use proptest::prelude::*;
 use super::*;
 use crate::name::Key;
 
-fn source(id: &str) -> Source {
-    Source { id: id.into(), title: format!("The list {id}"), category: String::from("games") }
+fn identity(id: &str) -> Identity {
+    Identity { id: id.into(), title: format!("The list {id}"), category: String::from("games") }
 }
 
 fn block(text: &str) -> Rule {
@@ -17,7 +17,7 @@ fn block(text: &str) -> Rule {
 fn compile(lists: &[Vec<Rule>]) -> (Vec<u8>, Summary) {
     let mut compiler = Compiler::in_memory();
     for (i, rules) in lists.iter().enumerate() {
-        compiler.add_rules(source(&format!("list-{i}")), String::from("1"), rules.clone()).unwrap();
+        compiler.add_rules(identity(&format!("list-{i}")), String::from("1"), rules.clone()).unwrap();
     }
     compiler.finish_bytes().unwrap()
 }
@@ -46,7 +46,7 @@ proptest! {
         let path = folder.path().join("lists.index");
         let rules: Vec<_> = names.iter().map(|name| block(name)).collect();
         let mut compiler = Compiler::new(folder.path());
-        compiler.add_rules(source("list-0"), String::from("1"), rules.clone()).unwrap();
+        compiler.add_rules(identity("list-0"), String::from("1"), rules.clone()).unwrap();
         let summary = compiler.finish(&path).unwrap();
         let (bytes, same) = compile(&[rules]);
         prop_assert_eq!(&fs::read(&path).unwrap(), &bytes);
@@ -80,16 +80,15 @@ fn the_summary_counts() {
 #[test]
 fn a_list_that_was_left_out_leaves_nothing() {
     let mut compiler = Compiler::in_memory();
+    // Entries of a list that was dropped stay among the sorted ones; none may come out.
     for id in ["first", "broken", "last"] {
-        compiler
-            .add_rules(
-                source(id),
-                String::from("1"),
-                [block("both.example"), block(&format!("{id}.example"))],
-            )
-            .unwrap();
+        let mut list = compiler.list(identity(id)).unwrap();
+        list.rule(block("both.example"));
+        list.rule(block(&format!("{id}.example")));
+        if id != "broken" {
+            list.end(String::from("1")).unwrap();
+        }
     }
-    compiler.lists[1].discarded = true;
     let (bytes, summary) = compiler.finish_bytes().unwrap();
     let index = DomainIndex::from_bytes(bytes).unwrap();
     assert_eq!(index.lists().iter().map(|meta| meta.id.as_str()).collect::<Vec<_>>(), ["first", "last"]);
@@ -103,9 +102,9 @@ fn a_list_that_was_left_out_leaves_nothing() {
 fn one_list_too_many_is_told() {
     let mut compiler = Compiler::in_memory();
     for i in 0..MAX_LISTS {
-        compiler.add_rules(source(&format!("list-{i}")), String::new(), []).unwrap();
+        compiler.add_rules(identity(&format!("list-{i}")), String::new(), []).unwrap();
     }
-    let error = compiler.add_rules(source("late"), String::new(), []).unwrap_err();
+    let error = compiler.add_rules(identity("late"), String::new(), []).unwrap_err();
     assert_eq!(error.to_string(), "late: an index holds 1024 lists, and this would be one more");
 }
 
@@ -130,7 +129,7 @@ fn an_index_is_replaced_in_one_step() {
     Compiler::in_memory().finish(&path).unwrap();
     let old = DomainIndex::open(&path).unwrap();
     let mut compiler = Compiler::new(folder.path());
-    compiler.add_rules(source("new"), String::new(), [block("a.example")]).unwrap();
+    compiler.add_rules(identity("new"), String::new(), [block("a.example")]).unwrap();
     compiler.finish(&path).unwrap();
     assert_eq!(old.len(), 0, "who has the old one keeps it");
     assert_eq!(DomainIndex::open(&path).unwrap().len(), 1);
