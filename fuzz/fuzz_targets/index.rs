@@ -4,8 +4,8 @@
 use libfuzzer_sys::fuzz_target;
 use schoolgate::{
     lists::{
-        format::{MatchMode, Rule, Subject},
         compiler::{Compiler, Identity},
+        format::{MatchMode, Rule, Subject},
         index::{DomainIndex, reseal},
     },
     name::Key,
@@ -63,7 +63,7 @@ fn whole() -> Vec<u8> {
         });
         let nets = ["192.0.2.0/24", "2001:db8::/32"]
             .map(|net| Rule { subject: Subject::Address(net.parse().expect("a subnet")), allow: false });
-        compiler.add_rules(identity, String::from("1"), names.chain(nets)).expect("it fits");
+        compiler.add_rules(identity, names.chain(nets)).expect("it fits");
     }
     compiler.finish_bytes().expect("memory can be written").0
 }

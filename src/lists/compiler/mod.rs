@@ -9,7 +9,7 @@ mod runs;
 use std::{
     collections::BTreeMap,
     fs::{self, File},
-    io::{self, BufRead, BufWriter, Cursor, Read, Seek, Write},
+    io::{self, BufRead, BufWriter, Cursor, Seek, Write},
     path::{Path, PathBuf},
     process,
     sync::atomic::{AtomicU64, Ordering},
@@ -17,15 +17,16 @@ use std::{
 
 use fst::MapBuilder;
 use ipnet::IpNet;
-use xxhash_rust::xxh3::Xxh3;
+use xxhash_rust::xxh3::xxh3_128_with_seed;
 
 use self::runs::Runs;
 use super::{
-    format::{self, Format, MatchMode, Rule, Subject},
+    format::{self, Format, MatchMode, Rule, Skip, Subject},
     index::{
         Code, Counter, Counts, DomainIndex, Entry, IndexError, ListMeta, MAX_LISTS, Numbered, ROOM, Region,
         Writer, build_addresses, build_filter, hash,
     },
+    source::{Contents, Source, SourceError},
 };
 
 /// What a list that is to be compiled is called and is about.
@@ -82,6 +83,14 @@ pub enum CompileError {
         /// What the system or the decompression said.
         source: io::Error,
     },
+    /// A list can't be read, or is none.
+    #[error("{id}: {source}")]
+    Source {
+        /// Which list.
+        id: String,
+        /// What is wrong with it.
+        source: SourceError,
+    },
     /// The rules can't be kept for sorting.
     #[error("{id}: its rules can't be written to a temporary file: {source}")]
     Sort {
@@ -113,8 +122,8 @@ pub struct Compiler {
 
 struct List {
     summary: ListSummary,
-    /// Whether the entries are still to be counted.
-    count: bool,
+    /// Whether its version and how many entries it has were given.
+    known: bool,
     /// Whether it was read to its end; it is left out otherwise.
     complete: bool,
 }
@@ -143,17 +152,41 @@ impl Compiler {
     ///
     /// When there are too many lists.
     pub fn list(&mut self, identity: Identity) -> Result<Adding<'_>, CompileError> {
-        self.start(identity, 0, true)
+        let Identity { id, title, category } = identity;
+        self.start(ListMeta { id, title, category, version: String::new(), entries: 0 }, false)
     }
 
-    /// Adds a list from its text, whose checksum becomes its version.
+    /// Adds a list from where its text is, which may be compressed, an archive or a folder.
     ///
-    /// Lines that can't be read as a rule are skipped and counted.
+    /// Without a format, it is detected. Lines that can't be read as a rule are skipped and counted.
     ///
     /// # Errors
     ///
     /// When there are too many lists, or the list can't be read or its rules not kept; it is left out then, and others
     /// can still be added.
+    pub fn add_source(
+        &mut self,
+        identity: Identity,
+        source: &Source,
+        format: Option<Format>,
+        mode: MatchMode,
+    ) -> Result<Contents, CompileError> {
+        let id = identity.id.clone();
+        let mut list = self.list(identity)?;
+        let contents = source
+            .read(format, mode, &mut |_, line| list.line(line))
+            .map_err(|source| CompileError::Source { id, source })?;
+        list.end()?;
+        Ok(contents)
+    }
+
+    /// Adds a list from its text.
+    ///
+    /// Lines that can't be read as a rule are skipped and counted.
+    ///
+    /// # Errors
+    ///
+    /// As [`add_source`](Self::add_source).
     pub fn add(
         &mut self,
         identity: Identity,
@@ -163,15 +196,9 @@ impl Compiler {
     ) -> Result<(), CompileError> {
         let id = identity.id.clone();
         let mut list = self.list(identity)?;
-        let mut summed = Summed { input, sum: Xxh3::new() };
-        format::read(&mut summed, format, mode, &mut |_, line| match line {
-            Ok(rule) => list.rule(rule),
-            Err(reason) => list.skip(reason),
-        })
-        // A format may stop before the end; the version is that of the whole text.
-        .and_then(|()| io::copy(&mut summed, &mut io::sink()))
-        .map_err(|source| CompileError::Read { id, source })?;
-        list.end(format!("{:032x}", summed.sum.digest128()))
+        format::read(input, format, mode, &mut |_, line| list.line(line))
+            .map_err(|source| CompileError::Read { id, source })?;
+        list.end()
     }
 
     /// Adds a list whose rules were read before.
@@ -182,37 +209,33 @@ impl Compiler {
     pub fn add_rules(
         &mut self,
         identity: Identity,
-        version: String,
         rules: impl IntoIterator<Item = Rule>,
     ) -> Result<(), CompileError> {
         let mut list = self.list(identity)?;
         rules.into_iter().for_each(|rule| list.rule(rule));
-        list.end(version)
+        list.end()
     }
 
-    /// Adds a list of which everything is known, how many entries it has too.
+    /// Adds a list of which everything is known, its version and how many entries it has too.
     pub(super) fn add_counted(
         &mut self,
         meta: ListMeta,
         rules: impl IntoIterator<Item = Rule>,
     ) -> Result<(), CompileError> {
-        let ListMeta { id, title, category, version, entries } = meta;
-        let mut list = self.start(Identity { id, title, category }, entries, false)?;
+        let mut list = self.start(meta, true)?;
         rules.into_iter().for_each(|rule| list.rule(rule));
-        list.end(version)
+        list.end()
     }
 
-    fn start(&mut self, identity: Identity, entries: u64, count: bool) -> Result<Adding<'_>, CompileError> {
-        let Identity { id, title, category } = identity;
+    fn start(&mut self, meta: ListMeta, known: bool) -> Result<Adding<'_>, CompileError> {
         // Lists that were left out have a place among the codes, but none in the index.
         if self.lists.len() >= ROOM || self.lists.iter().filter(|list| list.complete).count() >= MAX_LISTS {
-            return Err(CompileError::TooManyLists { id });
+            return Err(CompileError::TooManyLists { id: meta.id });
         }
         let place = self.lists.len() as u16;
-        let meta = ListMeta { id, title, category, version: String::new(), entries };
         let summary = ListSummary { meta, duplicates: 0, skipped: BTreeMap::new() };
-        self.lists.push(List { summary, count, complete: false });
-        Ok(Adding { compiler: self, place, failed: None })
+        self.lists.push(List { summary, known, complete: false });
+        Ok(Adding { compiler: self, place, sum: 0, failed: None })
     }
 
     /// Writes the index to memory.
@@ -321,6 +344,8 @@ impl Compiler {
 pub struct Adding<'a> {
     compiler: &'a mut Compiler,
     place: u16,
+    /// The sum of the checksums of its rules, which does not depend on their order.
+    sum: u128,
     failed: Option<io::Error>,
 }
 
@@ -328,17 +353,24 @@ impl Adding<'_> {
     /// Adds a rule. An error is told at the end.
     pub fn rule(&mut self, rule: Rule) {
         let entry = Entry { list: self.place, exact: false, allow: rule.allow };
-        match rule.subject {
+        let sum = match rule.subject {
             Subject::Name { key, .. } if key.depth() == 0 => {
-                self.skip("the root, which has every name below it")
+                return self.skip("the root, which has every name below it");
             }
-            Subject::Name { .. } if self.failed.is_some() => {}
             Subject::Name { key, mode } => {
                 let entry = Entry { exact: mode == MatchMode::Exact, ..entry };
-                self.failed = self.compiler.runs.push(key.as_bytes(), entry.code()).err();
+                if self.failed.is_none() {
+                    self.failed = self.compiler.runs.push(key.as_bytes(), entry.code()).err();
+                }
+                sum_of(key.as_bytes(), entry)
             }
-            Subject::Address(net) => self.compiler.addresses.push((net.trunc(), entry.code())),
-        }
+            Subject::Address(net) => {
+                let net = net.trunc();
+                self.compiler.addresses.push((net, entry.code()));
+                sum_of(net.to_string().as_bytes(), entry)
+            }
+        };
+        self.sum = self.sum.wrapping_add(sum);
     }
 
     /// Counts a line that gave no rule.
@@ -346,17 +378,28 @@ impl Adding<'_> {
         *self.list().summary.skipped.entry(reason.to_string()).or_default() += 1;
     }
 
+    /// Adds what a line gave.
+    fn line(&mut self, line: Result<Rule, Skip<'_>>) {
+        match line {
+            Ok(rule) => self.rule(rule),
+            Err(skip) => self.skip(skip.reason),
+        }
+    }
+
     /// Ends the list, so that it will be in the index.
     ///
     /// # Errors
     ///
     /// When some rule could not be kept; the list is left out then.
-    pub fn end(mut self, version: String) -> Result<(), CompileError> {
+    pub fn end(mut self) -> Result<(), CompileError> {
         if let Some(source) = self.failed.take() {
             return Err(CompileError::Sort { id: self.list().summary.meta.id.clone(), source });
         }
+        let sum = self.sum;
         let list = self.list();
-        list.summary.meta.version = version;
+        if !list.known {
+            list.summary.meta.version = format!("{sum:032x}");
+        }
         list.complete = true;
         Ok(())
     }
@@ -413,9 +456,9 @@ impl Live {
             }
         }
         for &code in &self.set {
-            let List { summary, count, .. } = &mut self.lists[usize::from(Entry::from_code(code).list)];
+            let List { summary, known, .. } = &mut self.lists[usize::from(Entry::from_code(code).list)];
             summary.duplicates -= 1;
-            summary.meta.entries += u64::from(*count);
+            summary.meta.entries += u64::from(!*known);
         }
         &self.set
     }
@@ -461,32 +504,9 @@ fn folder_of(path: &Path) -> &Path {
     path.parent().filter(|parent| !parent.as_os_str().is_empty()).unwrap_or(Path::new("."))
 }
 
-/// Sums up what is read through it.
-struct Summed<'a> {
-    input: &'a mut dyn BufRead,
-    sum: Xxh3,
-}
-
-impl Read for Summed<'_> {
-    fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
-        let read = self.input.read(buffer)?;
-        self.sum.update(&buffer[..read]);
-        Ok(read)
-    }
-}
-
-impl BufRead for Summed<'_> {
-    fn fill_buf(&mut self) -> io::Result<&[u8]> {
-        self.input.fill_buf()
-    }
-
-    fn consume(&mut self, amount: usize) {
-        // What is consumed was filled before, so this reads nothing and can't fail.
-        if let Ok(filled) = self.input.fill_buf() {
-            self.sum.update(&filled[..amount.min(filled.len())]);
-        }
-        self.input.consume(amount);
-    }
+/// The checksum of a rule: not of the place of its list, which says nothing of the list's content.
+fn sum_of(subject: &[u8], entry: Entry) -> u128 {
+    xxh3_128_with_seed(subject, u64::from(Entry { list: 0, ..entry }.code()))
 }
 
 #[cfg(test)]
