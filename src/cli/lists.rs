@@ -10,7 +10,7 @@ use crate::{
     control::{Answer, LibraryError, Request},
     lists::{
         Format,
-        compiler::{self, CompileError, Compiler},
+        compiler::{CompileError, Compiler, Identity},
         format::MatchMode,
         inspect,
         source::{Source, SourceError},
@@ -93,8 +93,8 @@ fn compile(
     for file in files {
         let id = file.file_name().map_or_else(|| file.display().to_string(), |n| n.to_string_lossy().into_owned());
         // The index only says which list has a name; a category comes with a policy.
-        let about = compiler::Source { id: id.clone(), title: id, category: String::from("uncategorised") };
-        compiler.add_source(about, &Source::at(file), format, mode, false).map_err(LibraryError::from)?;
+        let identity = Identity { id: id.clone(), title: id, category: String::from("uncategorised") };
+        compiler.add_source(identity, &Source::at(file), format, mode).map_err(LibraryError::from)?;
     }
     let summary = compiler.finish(output).map_err(LibraryError::from)?;
     let lists: Vec<_> = summary

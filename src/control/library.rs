@@ -15,9 +15,9 @@ use tracing::{error, warn};
 
 use crate::{
     lists::{
-        DomainIndex, ListMeta, compiler,
-        compiler::{CompileError, Compiler},
-        format::Subject,
+        DomainIndex, ListMeta,
+        compiler::{CompileError, Compiler, Identity},
+        format::{Rule, Subject},
         source::{Source, SourceError},
     },
     name::Key,
@@ -160,13 +160,20 @@ impl Library {
                 warn!(list = %list.id, "A list was never fetched and is not in force");
                 continue;
             };
-            let about = compiler::Source {
+            let identity = Identity {
                 id: list.id.clone(),
                 title: if list.title.is_empty() { list.id.clone() } else { list.title.clone() },
                 category: list.category.clone(),
             };
-            let allow = list.action == Action::Allow;
-            compiler.add_source(about, &Source::at(&text), list.format, list.matching, allow)?;
+            let allows = list.action == Action::Allow;
+            let mut adding = compiler.list(identity)?;
+            Source::at(&text)
+                .read(list.format, list.matching, &mut |_, line| match line {
+                    Ok(rule) => adding.rule(Rule { allow: rule.allow || allows, ..rule }),
+                    Err(skip) => adding.skip(skip.reason),
+                })
+                .map_err(|source| CompileError::Source { id: list.id.clone(), source })?;
+            adding.end()?;
             // `#part` of an archive is not a file of its own; folders stay where they are.
             if text.is_file() && text != self.copy(&list.id) {
                 texts.push((text, self.copy(&list.id)));

@@ -5,12 +5,11 @@
 //! come out. The file is written beside its place, read back and checked, and only then takes its place.
 
 mod runs;
-mod sources;
 
 use std::{
     collections::BTreeMap,
     fs::{self, File},
-    io::{self, BufRead, BufWriter, Cursor, Read, Seek, Write},
+    io::{self, BufRead, BufWriter, Cursor, Seek, Write},
     path::{Path, PathBuf},
     process,
     sync::atomic::{AtomicU64, Ordering},
@@ -18,21 +17,21 @@ use std::{
 
 use fst::MapBuilder;
 use ipnet::IpNet;
-use xxhash_rust::xxh3::Xxh3;
+use xxhash_rust::xxh3::xxh3_128_with_seed;
 
 use self::runs::Runs;
 use super::{
-    format::{self, Format, MatchMode, Rule, Subject},
+    format::{self, Format, MatchMode, Rule, Skip, Subject},
     index::{
         Code, Counter, Counts, DomainIndex, Entry, IndexError, ListMeta, MAX_LISTS, Numbered, ROOM, Region,
         Writer, build_addresses, build_filter, hash,
     },
-    source::SourceError,
+    source::{Contents, Source, SourceError},
 };
 
 /// What a list that is to be compiled is called and is about.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Source {
+pub struct Identity {
     /// The identifier (`ut1-adult`).
     pub id: String,
     /// What people read.
@@ -76,7 +75,7 @@ pub enum CompileError {
         /// The list that was one too many.
         id: String,
     },
-    /// A list can't be read to its end. It is left out; others can still be added.
+    /// A list can't be read to its end.
     #[error("{id}: the list can't be read: {source}")]
     Read {
         /// Which list.
@@ -84,8 +83,8 @@ pub enum CompileError {
         /// What the system or the decompression said.
         source: io::Error,
     },
-    /// A source can't be read, or is no list. It is left out; others can still be added.
-    #[error("list {id}: {source}")]
+    /// A list can't be read, or is none.
+    #[error("{id}: {source}")]
     Source {
         /// Which list.
         id: String,
@@ -95,7 +94,7 @@ pub enum CompileError {
     /// The rules can't be kept for sorting.
     #[error("{id}: its rules can't be written to a temporary file: {source}")]
     Sort {
-        /// The list that was being added.
+        /// Which list.
         id: String,
         /// What the system said.
         source: io::Error,
@@ -123,10 +122,10 @@ pub struct Compiler {
 
 struct List {
     summary: ListSummary,
-    /// Whether the entries are still to be counted.
-    count: bool,
-    /// Whether it could not be read to its end.
-    discarded: bool,
+    /// Whether its version and how many entries it has were given.
+    known: bool,
+    /// Whether it was read to its end; it is left out otherwise.
+    complete: bool,
 }
 
 impl Compiler {
@@ -147,121 +146,96 @@ impl Compiler {
         Self { runs, addresses: Vec::new(), lists: Vec::new() }
     }
 
-    /// Adds a list from its text, whose checksum becomes its version.
+    /// Starts a list, whose rules are then handed to what comes back.
+    ///
+    /// # Errors
+    ///
+    /// When there are too many lists.
+    pub fn list(&mut self, identity: Identity) -> Result<Adding<'_>, CompileError> {
+        let Identity { id, title, category } = identity;
+        self.start(ListMeta { id, title, category, version: String::new(), entries: 0 }, false)
+    }
+
+    /// Adds a list from where its text is, which may be compressed, an archive or a folder.
+    ///
+    /// Without a format, it is detected. Lines that can't be read as a rule are skipped and counted.
+    ///
+    /// # Errors
+    ///
+    /// When there are too many lists, or the list can't be read or its rules not kept; it is left out then, and others
+    /// can still be added.
+    pub fn add_source(
+        &mut self,
+        identity: Identity,
+        source: &Source,
+        format: Option<Format>,
+        mode: MatchMode,
+    ) -> Result<Contents, CompileError> {
+        let id = identity.id.clone();
+        let mut list = self.list(identity)?;
+        let contents = source
+            .read(format, mode, &mut |_, line| list.line(line))
+            .map_err(|source| CompileError::Source { id, source })?;
+        list.end()?;
+        Ok(contents)
+    }
+
+    /// Adds a list from its text.
     ///
     /// Lines that can't be read as a rule are skipped and counted.
     ///
     /// # Errors
     ///
-    /// With [`CompileError::Read`] the list is left out and others can be added; after another error the compiler is
-    /// of no use.
+    /// As [`add_source`](Self::add_source).
     pub fn add(
         &mut self,
-        source: Source,
+        identity: Identity,
         format: Format,
         mode: MatchMode,
         input: &mut dyn BufRead,
     ) -> Result<(), CompileError> {
-        let list = self.start(source, String::new(), 0, true)?;
-        let mut summed = Summed { input, sum: Xxh3::new() };
-        let mut failed = None;
-        let read = format::read(&mut summed, format, mode, &mut |_, line| match line {
-            Ok(rule) if failed.is_none() => failed = self.push(list, rule).err(),
-            Ok(_) => {}
-            Err(skip) => self.skip(list, skip.reason.to_string()),
-        });
-        if let Some(source) = failed {
-            return Err(CompileError::Sort { id: self.id(list), source });
-        }
-        // A format may stop before the end; the version is that of the whole text.
-        match read.and_then(|_| io::copy(&mut summed, &mut io::sink())) {
-            Ok(_) => {
-                self.lists[list].summary.meta.version = format!("{:032x}", summed.sum.digest128());
-                Ok(())
-            }
-            Err(source) => {
-                self.lists[list].discarded = true;
-                Err(CompileError::Read { id: self.id(list), source })
-            }
-        }
+        let id = identity.id.clone();
+        let mut list = self.list(identity)?;
+        format::read(input, format, mode, &mut |_, line| list.line(line))
+            .map_err(|source| CompileError::Read { id, source })?;
+        list.end()
     }
 
     /// Adds a list whose rules were read before.
     ///
     /// # Errors
     ///
-    /// When there are too many lists or no temporary file can be written; the compiler is of no use then.
+    /// When there are too many lists, or the rules can't be kept; the list is left out then.
     pub fn add_rules(
         &mut self,
-        source: Source,
-        version: String,
+        identity: Identity,
         rules: impl IntoIterator<Item = Rule>,
     ) -> Result<(), CompileError> {
-        let list = self.start(source, version, 0, true)?;
-        self.push_all(list, rules)
+        let mut list = self.list(identity)?;
+        rules.into_iter().for_each(|rule| list.rule(rule));
+        list.end()
     }
 
-    /// Adds a list of which everything is known, how many entries it has too.
+    /// Adds a list of which everything is known, its version and how many entries it has too.
     pub(super) fn add_counted(
         &mut self,
         meta: ListMeta,
         rules: impl IntoIterator<Item = Rule>,
     ) -> Result<(), CompileError> {
-        let source = Source { id: meta.id, title: meta.title, category: meta.category };
-        let list = self.start(source, meta.version, meta.entries, false)?;
-        self.push_all(list, rules)
+        let mut list = self.start(meta, true)?;
+        rules.into_iter().for_each(|rule| list.rule(rule));
+        list.end()
     }
 
-    fn push_all(&mut self, list: usize, rules: impl IntoIterator<Item = Rule>) -> Result<(), CompileError> {
-        for rule in rules {
-            self.push(list, rule).map_err(|source| CompileError::Sort { id: self.id(list), source })?;
+    fn start(&mut self, meta: ListMeta, known: bool) -> Result<Adding<'_>, CompileError> {
+        // Lists that were left out have a place among the codes, but none in the index.
+        if self.lists.len() >= ROOM || self.lists.iter().filter(|list| list.complete).count() >= MAX_LISTS {
+            return Err(CompileError::TooManyLists { id: meta.id });
         }
-        Ok(())
-    }
-
-    fn start(
-        &mut self,
-        source: Source,
-        version: String,
-        entries: u64,
-        count: bool,
-    ) -> Result<usize, CompileError> {
-        let Source { id, title, category } = source;
-        // Lists that were left out have a code, but no place in the index.
-        if self.lists.len() >= ROOM || self.lists.iter().filter(|list| !list.discarded).count() >= MAX_LISTS {
-            return Err(CompileError::TooManyLists { id });
-        }
-        let meta = ListMeta { id, title, category, version, entries };
+        let place = self.lists.len() as u16;
         let summary = ListSummary { meta, duplicates: 0, skipped: BTreeMap::new() };
-        self.lists.push(List { summary, count, discarded: false });
-        Ok(self.lists.len() - 1)
-    }
-
-    fn id(&self, list: usize) -> String {
-        self.lists[list].summary.meta.id.clone()
-    }
-
-    fn push(&mut self, list: usize, rule: Rule) -> io::Result<()> {
-        // `start` gives out places under ROOM only.
-        let entry = Entry { list: list as u16, exact: false, allow: rule.allow };
-        match rule.subject {
-            Subject::Name { key, .. } if key.depth() == 0 => {
-                self.skip(list, String::from("it is the root, which has every name"));
-                Ok(())
-            }
-            Subject::Name { key, mode } => {
-                let entry = Entry { exact: mode == MatchMode::Exact, ..entry };
-                self.runs.push(key.as_bytes(), entry.code())
-            }
-            Subject::Address(net) => {
-                self.addresses.push((net.trunc(), entry.code()));
-                Ok(())
-            }
-        }
-    }
-
-    fn skip(&mut self, list: usize, reason: String) {
-        *self.lists[list].summary.skipped.entry(reason).or_default() += 1;
+        self.lists.push(List { summary, known, complete: false });
+        Ok(Adding { compiler: self, place, sum: 0, failed: None })
     }
 
     /// Writes the index to memory.
@@ -366,6 +340,75 @@ impl Compiler {
     }
 }
 
+/// A list whose rules are being added; it is left out of the index unless it is [ended](Self::end).
+pub struct Adding<'a> {
+    compiler: &'a mut Compiler,
+    place: u16,
+    /// The sum of the checksums of its rules, which does not depend on their order.
+    sum: u128,
+    failed: Option<io::Error>,
+}
+
+impl Adding<'_> {
+    /// Adds a rule. An error is told at the end.
+    pub fn rule(&mut self, rule: Rule) {
+        let entry = Entry { list: self.place, exact: false, allow: rule.allow };
+        let sum = match rule.subject {
+            Subject::Name { key, .. } if key.depth() == 0 => {
+                return self.skip("the root, which has every name below it");
+            }
+            Subject::Name { key, mode } => {
+                let entry = Entry { exact: mode == MatchMode::Exact, ..entry };
+                if self.failed.is_none() {
+                    self.failed = self.compiler.runs.push(key.as_bytes(), entry.code()).err();
+                }
+                sum_of(key.as_bytes(), entry)
+            }
+            Subject::Address(net) => {
+                let net = net.trunc();
+                self.compiler.addresses.push((net, entry.code()));
+                sum_of(net.to_string().as_bytes(), entry)
+            }
+        };
+        self.sum = self.sum.wrapping_add(sum);
+    }
+
+    /// Counts a line that gave no rule.
+    pub fn skip(&mut self, reason: impl ToString) {
+        *self.list().summary.skipped.entry(reason.to_string()).or_default() += 1;
+    }
+
+    /// Adds what a line gave.
+    fn line(&mut self, line: Result<Rule, Skip<'_>>) {
+        match line {
+            Ok(rule) => self.rule(rule),
+            Err(skip) => self.skip(skip.reason),
+        }
+    }
+
+    /// Ends the list, so that it will be in the index.
+    ///
+    /// # Errors
+    ///
+    /// When some rule could not be kept; the list is left out then.
+    pub fn end(mut self) -> Result<(), CompileError> {
+        if let Some(source) = self.failed.take() {
+            return Err(CompileError::Sort { id: self.list().summary.meta.id.clone(), source });
+        }
+        let sum = self.sum;
+        let list = self.list();
+        if !list.known {
+            list.summary.meta.version = format!("{sum:032x}");
+        }
+        list.complete = true;
+        Ok(())
+    }
+
+    fn list(&mut self) -> &mut List {
+        &mut self.compiler.lists[usize::from(self.place)]
+    }
+}
+
 /// The lists that were not left out, and the way from the codes that were given out to theirs.
 struct Live {
     lists: Vec<List>,
@@ -380,13 +423,13 @@ impl Live {
         let places = all
             .iter()
             .map(|list| {
-                (!list.discarded).then(|| {
+                (list.complete).then(|| {
                     next += 1;
                     next - 1
                 })
             })
             .collect();
-        Self { lists: all.into_iter().filter(|list| !list.discarded).collect(), places, set: Vec::new() }
+        Self { lists: all.into_iter().filter(|list| list.complete).collect(), places, set: Vec::new() }
     }
 
     /// The set that sorted codes make, each once.
@@ -413,9 +456,9 @@ impl Live {
             }
         }
         for &code in &self.set {
-            let List { summary, count, .. } = &mut self.lists[usize::from(Entry::from_code(code).list)];
+            let List { summary, known, .. } = &mut self.lists[usize::from(Entry::from_code(code).list)];
             summary.duplicates -= 1;
-            summary.meta.entries += u64::from(*count);
+            summary.meta.entries += u64::from(!*known);
         }
         &self.set
     }
@@ -461,32 +504,9 @@ fn folder_of(path: &Path) -> &Path {
     path.parent().filter(|parent| !parent.as_os_str().is_empty()).unwrap_or(Path::new("."))
 }
 
-/// Sums up what is read through it.
-struct Summed<'a> {
-    input: &'a mut dyn BufRead,
-    sum: Xxh3,
-}
-
-impl Read for Summed<'_> {
-    fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
-        let read = self.input.read(buffer)?;
-        self.sum.update(&buffer[..read]);
-        Ok(read)
-    }
-}
-
-impl BufRead for Summed<'_> {
-    fn fill_buf(&mut self) -> io::Result<&[u8]> {
-        self.input.fill_buf()
-    }
-
-    fn consume(&mut self, amount: usize) {
-        // What is consumed was filled before, so this reads nothing and can't fail.
-        if let Ok(filled) = self.input.fill_buf() {
-            self.sum.update(&filled[..amount.min(filled.len())]);
-        }
-        self.input.consume(amount);
-    }
+/// The checksum of a rule: not of the place of its list, which says nothing of the list's content.
+fn sum_of(subject: &[u8], entry: Entry) -> u128 {
+    xxh3_128_with_seed(subject, u64::from(Entry { list: 0, ..entry }.code()))
 }
 
 #[cfg(test)]

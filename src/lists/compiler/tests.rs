@@ -1,10 +1,12 @@
+use std::collections::BTreeSet;
+
 use proptest::prelude::*;
 
 use super::*;
 use crate::name::Key;
 
-fn source(id: &str) -> Source {
-    Source { id: id.into(), title: format!("The list {id}"), category: String::from("games") }
+fn identity(id: &str) -> Identity {
+    Identity { id: id.into(), title: format!("The list {id}"), category: String::from("games") }
 }
 
 fn block(text: &str) -> Rule {
@@ -17,7 +19,7 @@ fn block(text: &str) -> Rule {
 fn compile(lists: &[Vec<Rule>]) -> (Vec<u8>, Summary) {
     let mut compiler = Compiler::in_memory();
     for (i, rules) in lists.iter().enumerate() {
-        compiler.add_rules(source(&format!("list-{i}")), String::from("1"), rules.clone()).unwrap();
+        compiler.add_rules(identity(&format!("list-{i}")), rules.clone()).unwrap();
     }
     compiler.finish_bytes().unwrap()
 }
@@ -46,7 +48,7 @@ proptest! {
         let path = folder.path().join("lists.index");
         let rules: Vec<_> = names.iter().map(|name| block(name)).collect();
         let mut compiler = Compiler::new(folder.path());
-        compiler.add_rules(source("list-0"), String::from("1"), rules.clone()).unwrap();
+        compiler.add_rules(identity("list-0"), rules.clone()).unwrap();
         let summary = compiler.finish(&path).unwrap();
         let (bytes, same) = compile(&[rules]);
         prop_assert_eq!(&fs::read(&path).unwrap(), &bytes);
@@ -80,16 +82,15 @@ fn the_summary_counts() {
 #[test]
 fn a_list_that_was_left_out_leaves_nothing() {
     let mut compiler = Compiler::in_memory();
+    // Entries of a list that was dropped stay among the sorted ones; none may come out.
     for id in ["first", "broken", "last"] {
-        compiler
-            .add_rules(
-                source(id),
-                String::from("1"),
-                [block("both.example"), block(&format!("{id}.example"))],
-            )
-            .unwrap();
+        let mut list = compiler.list(identity(id)).unwrap();
+        list.rule(block("both.example"));
+        list.rule(block(&format!("{id}.example")));
+        if id != "broken" {
+            list.end().unwrap();
+        }
     }
-    compiler.lists[1].discarded = true;
     let (bytes, summary) = compiler.finish_bytes().unwrap();
     let index = DomainIndex::from_bytes(bytes).unwrap();
     assert_eq!(index.lists().iter().map(|meta| meta.id.as_str()).collect::<Vec<_>>(), ["first", "last"]);
@@ -103,9 +104,9 @@ fn a_list_that_was_left_out_leaves_nothing() {
 fn one_list_too_many_is_told() {
     let mut compiler = Compiler::in_memory();
     for i in 0..MAX_LISTS {
-        compiler.add_rules(source(&format!("list-{i}")), String::new(), []).unwrap();
+        compiler.add_rules(identity(&format!("list-{i}")), []).unwrap();
     }
-    let error = compiler.add_rules(source("late"), String::new(), []).unwrap_err();
+    let error = compiler.add_rules(identity("late"), []).unwrap_err();
     assert_eq!(error.to_string(), "late: an index holds 1024 lists, and this would be one more");
 }
 
@@ -130,20 +131,48 @@ fn an_index_is_replaced_in_one_step() {
     Compiler::in_memory().finish(&path).unwrap();
     let old = DomainIndex::open(&path).unwrap();
     let mut compiler = Compiler::new(folder.path());
-    compiler.add_rules(source("new"), String::new(), [block("a.example")]).unwrap();
+    compiler.add_rules(identity("new"), [block("a.example")]).unwrap();
     compiler.finish(&path).unwrap();
     assert_eq!(old.len(), 0, "who has the old one keeps it");
     assert_eq!(DomainIndex::open(&path).unwrap().len(), 1);
 }
 
 #[test]
-fn what_is_read_through_a_sum_is_summed_once() {
-    let text = b"one\ntwo\nthree\n".repeat(1000);
-    let mut input = io::BufReader::with_capacity(17, text.as_slice());
-    let mut summed = Summed { input: &mut input, sum: Xxh3::new() };
-    let mut line = String::new();
-    summed.read_line(&mut line).unwrap();
-    summed.read_exact(&mut [0; 5]).unwrap();
-    io::copy(&mut summed, &mut io::sink()).unwrap();
-    assert_eq!(summed.sum.digest128(), xxhash_rust::xxh3::xxh3_128(&text));
+fn a_version_tells_the_rules_and_not_their_order() {
+    let version = |rules: Vec<Rule>| compile(&[rules]).1.lists[0].meta.version.clone();
+    let (a, b) = (block("a.example"), block("b.example"));
+    let allow = Rule { allow: true, ..a.clone() };
+    let exact = Rule {
+        subject: Subject::Name { key: Key::parse("a.example").unwrap(), mode: MatchMode::Exact },
+        ..a.clone()
+    };
+    assert_eq!(version(vec![a.clone(), b.clone()]), version(vec![b.clone(), a.clone()]));
+    let all = [vec![], vec![a.clone()], vec![b.clone()], vec![allow], vec![exact], vec![a, b]];
+    let different: BTreeSet<_> = all.into_iter().map(version).collect();
+    assert_eq!(different.len(), 6);
+    assert!(different.iter().all(|version| version.len() == 32));
+}
+
+#[test]
+fn a_list_is_read_from_its_text() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("hosts.txt");
+    let text = "# made up\n0.0.0.0 a.example\n0.0.0.0 b.example\n0.0.0.0 a.example\n0.0.0.0 not/a/name\n";
+    fs::write(&path, text).unwrap();
+    let mut compiler = Compiler::in_memory();
+    let contents =
+        compiler.add_source(identity("file"), &Source::at(&path), None, MatchMode::Subdomains).unwrap();
+    assert_eq!(contents.format, Format::Hosts);
+    compiler.add(identity("text"), Format::Hosts, MatchMode::Subdomains, &mut text.as_bytes()).unwrap();
+    let nowhere = Source::at(folder.path().join("none"));
+    let missing = compiler.add_source(identity("missing"), &nowhere, None, MatchMode::Subdomains);
+    assert!(matches!(missing, Err(CompileError::Source { .. })), "{missing:?}");
+    let (bytes, summary) = compiler.finish_bytes().unwrap();
+    assert_eq!(summary.names, 2);
+    let [file, text] = &summary.lists[..] else { panic!("two lists: {summary:?}") };
+    assert_eq!((file.meta.entries, file.duplicates), (2, 1));
+    assert_eq!(file.skipped.values().sum::<u64>(), 1, "{:?}", file.skipped);
+    assert_eq!(file.meta.version, text.meta.version);
+    let index = DomainIndex::from_bytes(bytes).unwrap();
+    assert_eq!(index.lookup(&Key::parse("www.a.example").unwrap()).len(), 1);
 }

@@ -49,7 +49,7 @@ pub struct ListMeta {
     pub title: String,
     /// The identifier of the category that it feeds.
     pub category: String,
-    /// Which version of the list this is: the checksum of its text.
+    /// Which version of the list this is: a checksum of its rules, in which their order makes no difference.
     pub version: String,
     /// How many rules it brought.
     pub entries: u64,

@@ -1,0 +1,219 @@
+//! Names to measure with: real lists, where a folder of them is given, and made-up names of the same shape.
+
+use std::{
+    fmt, fs, io,
+    path::{Path, PathBuf},
+};
+
+use schoolgate::lists::{
+    compiler::{Compiler, Identity, Summary},
+    format::MatchMode,
+    source::Source,
+};
+
+/// Which names are measured.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Names {
+    /// All lists below the folder that `SCHOOLGATE_LIST_DATA` names.
+    Real,
+    /// About so many made-up names.
+    MadeUp(u64),
+}
+
+impl fmt::Display for Names {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Real => f.write_str("real lists"),
+            Self::MadeUp(count) => write!(f, "{count} made-up names"),
+        }
+    }
+}
+
+impl Names {
+    /// What there is to measure with: says where real lists are missing.
+    pub fn all() -> Vec<Self> {
+        let mut all = vec![Self::MadeUp(1_700_000), Self::MadeUp(5_000_000)];
+        if folder().is_some() {
+            all.insert(0, Self::Real);
+        } else {
+            eprintln!("Real lists are not measured: set SCHOOLGATE_LIST_DATA to a folder of them.");
+        }
+        all
+    }
+
+    /// Makes lists of text in a folder: a file each, plain.
+    pub fn write(self, to: &Path) -> io::Result<Vec<PathBuf>> {
+        match self {
+            Self::Real => real(to),
+            Self::MadeUp(count) => made_up(count, to),
+        }
+    }
+}
+
+/// Compiles lists of text.
+pub fn compile(files: &[PathBuf], index: &Path) -> Summary {
+    let folder = index.parent().expect("a file in a folder");
+    let mut compiler = Compiler::new(folder);
+    for (i, file) in files.iter().enumerate() {
+        let title = file.file_name().unwrap_or_default().to_string_lossy().into_owned();
+        let identity = Identity { id: format!("list-{i}"), title, category: String::from("games") };
+        // Web pages, regular expressions and empty files are among real lists, and are left out.
+        let _ = compiler.add_source(identity, &Source::at(file), None, MatchMode::Subdomains);
+    }
+    compiler.finish(index).expect("the index is written")
+}
+
+fn folder() -> Option<PathBuf> {
+    std::env::var_os("SCHOOLGATE_LIST_DATA").map(PathBuf::from).filter(|folder| folder.is_dir())
+}
+
+fn real(to: &Path) -> io::Result<Vec<PathBuf>> {
+    let mut found = Vec::new();
+    collect(&folder().ok_or(io::ErrorKind::NotFound)?, &mut found)?;
+    let mut files = Vec::new();
+    for (i, file) in found.iter().enumerate() {
+        if file.to_string_lossy().ends_with(".tar.gz") {
+            let into = to.join(format!("{i}"));
+            tar::Archive::new(flate2::read::MultiGzDecoder::new(fs::File::open(file)?)).unpack(&into)?;
+            let mut members = Vec::new();
+            collect(&into, &mut members)?;
+            files.extend(members.into_iter().filter(|member| member.ends_with("domains")));
+        } else if let Ok(mut text) = Source::at(file).text() {
+            let plain = to.join(format!("{i}.txt"));
+            io::copy(&mut text, &mut fs::File::create(&plain)?)?;
+            files.push(plain);
+        }
+    }
+    Ok(files)
+}
+
+fn collect(folder: &Path, files: &mut Vec<PathBuf>) -> io::Result<()> {
+    let mut entries = fs::read_dir(folder)?.collect::<Result<Vec<_>, _>>()?;
+    entries.sort_by_key(fs::DirEntry::path);
+    for entry in entries {
+        let kind = entry.file_type()?;
+        if kind.is_dir() {
+            collect(&entry.path(), files)?;
+        } else if kind.is_file() && entry.path().extension().is_none_or(|end| end != "md" && end != "tsv") {
+            files.push(entry.path());
+        }
+    }
+    Ok(())
+}
+
+/// Writes names to forty lists of one name a line; each name is on two of them, as in real lists.
+fn made_up(count: u64, to: &Path) -> io::Result<Vec<PathBuf>> {
+    use io::Write;
+    const LISTS: u64 = 40;
+    let files: Vec<_> = (0..LISTS).map(|i| to.join(format!("{i}.txt"))).collect();
+    let mut outputs = files
+        .iter()
+        .map(|file| Ok(io::BufWriter::new(fs::File::create(file)?)))
+        .collect::<io::Result<Vec<_>>>()?;
+    for i in 0..count {
+        let name = name(i);
+        // A few lists have most of the names, and most names of a list are on the same other list.
+        let draw = mix(i ^ 0x5eed) % (LISTS * LISTS);
+        let (first, second) = (draw.isqrt(), (draw.isqrt() * 7 + draw % 2) % LISTS);
+        for list in [first, second] {
+            writeln!(outputs[list as usize], "{name}")?;
+        }
+    }
+    outputs.iter_mut().try_for_each(|output| output.flush())?;
+    Ok(files)
+}
+
+/// The made-up name of a number.
+///
+/// Of real names 47 % have two labels, 39 % three, 9.5 % four, the rest more; they have 20.5 characters on average,
+/// and those of more labels share their parents.
+pub fn name(i: u64) -> String {
+    let mut random = Random(mix(i));
+    let labels = match random.below(1000) {
+        0..470 => 2,
+        470..860 => 3,
+        860..955 => 4,
+        955..972 => 5,
+        _ => 6 + random.below(4),
+    };
+    // About eight names share a parent, by the same draw from a number of their own.
+    let mut parent = if labels > 2 { Random(mix(i / 8 ^ 0xfa11)) } else { Random(random.next()) };
+    let end = match parent.below(100) {
+        0..52 => ".com",
+        52..60 => ".net",
+        60..65 => ".org",
+        65..69 => ".ru",
+        69..73 => ".de",
+        73..77 => ".co.uk",
+        77..80 => ".info",
+        80..83 => ".xyz",
+        83..86 => ".fr",
+        86..88 => ".top",
+        88..90 => ".com.br",
+        90..92 => ".online",
+        92..94 => ".io",
+        94..96 => ".nl",
+        96..98 => ".it",
+        _ => ".cn",
+    };
+    let mut name = String::new();
+    for _ in 2..labels {
+        let words = if random.below(3) == 0 { 2 } else { 1 };
+        word(&mut random, words, &mut name);
+        name.push('.');
+    }
+    let words = 3 + parent.below(3);
+    word(&mut parent, words, &mut name);
+    name.push_str(end);
+    name
+}
+
+fn word(random: &mut Random, syllables: u64, to: &mut String) {
+    const STARTS: [&str; 24] = [
+        "b", "c", "d", "f", "g", "h", "j", "k", "l", "m", "n", "p", "r", "s", "t", "v", "w", "tr", "st",
+        "ch", "pl", "cl", "sh", "",
+    ];
+    const ENDS: [&str; 20] = [
+        "a", "e", "i", "o", "u", "an", "en", "in", "on", "er", "ar", "or", "es", "at", "et", "it", "ing",
+        "ack", "ow", "ee",
+    ];
+    for _ in 0..syllables {
+        to.push_str(STARTS[random.below(24) as usize]);
+        to.push_str(ENDS[random.below(20) as usize]);
+    }
+    match random.below(12) {
+        0 => to.push_str(&random.below(1000).to_string()),
+        1 => to.push_str("-x"),
+        _ => {}
+    }
+}
+
+/// Numbers that look random and are the same in each run.
+pub struct Random(pub u64);
+
+impl Random {
+    /// The next number.
+    pub fn next(&mut self) -> u64 {
+        self.0 = self.0.wrapping_add(0x9e37_79b9_7f4a_7c15);
+        mix(self.0)
+    }
+
+    /// The next number under `limit`.
+    pub fn below(&mut self, limit: u64) -> u64 {
+        self.next() % limit
+    }
+}
+
+/// Spreads a number over all bits (splitmix64).
+fn mix(mut z: u64) -> u64 {
+    z = (z ^ (z >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
+    z = (z ^ (z >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
+    z ^ (z >> 31)
+}
+
+/// What the system says of this process's memory: `VmHWM` (the most it had) or `VmRSS`, in MB.
+pub fn memory(what: &str) -> f64 {
+    let status = fs::read_to_string("/proc/self/status").unwrap_or_default();
+    let line = status.lines().find(|line| line.starts_with(what)).unwrap_or_default();
+    line.split_whitespace().nth(1).and_then(|kb| kb.parse::<f64>().ok()).unwrap_or_default() / 1024.0
+}
