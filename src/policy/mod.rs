@@ -175,7 +175,7 @@ pub enum Reason {
     Essential,
     /// The profile allows only what was approved, and this was not.
     AllowOnly,
-    /// The profile allows only what was approved, and this was.
+    /// The profile allows only what was approved or is known, and this was approved.
     Approved,
     /// A blocked category has the name.
     Category(Listed),

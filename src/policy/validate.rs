@@ -11,7 +11,7 @@ use jiff::{Timestamp, tz::TimeZone};
 use super::{
     MAX_PROFILES, Policy,
     build::{subnet, zone},
-    file::{Action, Cell, Mode, PolicyFile, ProfileFile, VERSION, YouTube},
+    file::{Access, Action, Cell, Mode, PolicyFile, ProfileFile, VERSION, YouTube},
     names::{Essential, NamePattern},
     problem::{Problem, Problems, nearest, suggest},
     profile::Members,
@@ -260,11 +260,12 @@ impl Check<'_> {
                     self.problems.error(&place, format!("there is no bundle {bundle:?}"), instead);
                 }
             }
-            if !profile.bundles.is_empty() && profile.mode != Mode::AllowOnly {
+            let needs_approval = profile.mode == Mode::AllowOnly || profile.uncategorised == Access::Block;
+            if !profile.bundles.is_empty() && !needs_approval {
                 self.problems.warning(
                     format!("{place}: bundles"),
-                    "they do nothing, since only an allow-only profile needs approved sites",
-                    "write mode = \"allow-only\", or leave them out",
+                    "they do nothing, since names need no approval here",
+                    "write mode = \"allow-only\" or uncategorised = \"block\", or leave them out",
                 );
             }
             if profile.mode == Mode::Watch {

@@ -35,14 +35,14 @@ fn list(id: &str, category: &str, rules: &[&str]) -> (ListMeta, Vec<Rule>) {
         .iter()
         .map(|text| {
             let (text, allow) = text.strip_prefix("@@").map_or((*text, false), |rest| (rest, true));
-            let subject = text.parse().map_or_else(
-                |_| {
+            let subject = match super::build::subnet(text) {
+                Some(net) => Subject::Address(net),
+                None => {
                     let pattern = NamePattern::parse(text).unwrap();
                     let mode = if pattern.exact { MatchMode::Exact } else { MatchMode::Subdomains };
                     Subject::Name { key: pattern.key, mode }
-                },
-                Subject::Address,
-            );
+                }
+            };
             Rule { subject, allow }
         })
         .collect();

@@ -292,6 +292,19 @@ fn names_on_no_list_are_the_profiles_setting() {
 }
 
 #[test]
+fn an_approved_name_is_known_where_unknown_ones_are_blocked() {
+    let text =
+        SCHOOL.replace("uncategorised = \"allow\"", "uncategorised = \"block\"\nbundles = [\"first-sites\"]");
+    let policy = school_with(&text);
+    assert_eq!(policy.ask("one.example", KS2, MORNING).reason, Reason::Approved);
+    assert_eq!(policy.ask("jokes.example", KS2, MORNING).reason, Reason::Approved, "on a list that approves");
+    assert!(
+        matches!(policy.ask("abc.example", KS2, MORNING).reason, Reason::Schedule(_)),
+        "a category still blocks"
+    );
+}
+
+#[test]
 fn safesearch_applies_whatever_allowed_the_name() {
     let text = SCHOOL.to_owned() + "\n[[rule]]\naction = \"allow\"\nname = \"seek.example\"\n";
     let policy = school_with(&text);
