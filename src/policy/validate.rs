@@ -71,8 +71,8 @@ impl PolicyFile {
         }
     }
 
-    /// The keys before the first table; the time zone, if it is one.
-    fn check_top(&self, problems: &mut Problems) -> Option<TimeZone> {
+    /// The keys before the first table; the time zone, or a stand-in for one that is none.
+    fn check_top(&self, problems: &mut Problems) -> TimeZone {
         if self.version != VERSION {
             problems.error(
                 "version",
@@ -110,7 +110,7 @@ impl PolicyFile {
                 }
             }
         }
-        zone
+        zone.unwrap_or(TimeZone::UTC)
     }
 }
 
@@ -195,7 +195,7 @@ struct Check<'a> {
     file: &'a PolicyFile,
     categories: &'a Categories,
     tables: &'a Tables,
-    zone: Option<TimeZone>,
+    zone: TimeZone,
     now: Option<Timestamp>,
     problems: Problems,
 }
@@ -499,8 +499,8 @@ impl Check<'_> {
     }
 
     fn until(&mut self, place: &str, until: Option<toml::value::Datetime>) {
-        let (Some(until), Some(zone)) = (until, &self.zone) else { return };
-        match schedule::moment(until, zone) {
+        let Some(until) = until else { return };
+        match schedule::moment(until, &self.zone) {
             Err(e) => self.problems.error(format!("{place}: until"), e, ""),
             Ok(end) if self.now.is_some_and(|now| end <= now) => self.problems.warning(
                 format!("{place}: until"),

@@ -35,7 +35,7 @@ fn list(id: &str, category: &str, rules: &[&str]) -> (ListMeta, Vec<Rule>) {
         .iter()
         .map(|text| {
             let (text, allow) = text.strip_prefix("@@").map_or((*text, false), |rest| (rest, true));
-            let subject = match super::build::subnet(text) {
+            let subject = match build::subnet(text) {
                 Some(net) => Subject::Address(net),
                 None => {
                     let pattern = NamePattern::parse(text).unwrap();

@@ -313,7 +313,7 @@ proptest! {
         for _ in 0..2 {
             let decision = policy.decide(&question, &client, now);
             prop_assert!(!policy.explain(&decision, &question, &client).is_empty());
-            policy.advice(&decision, &question, &client);
+            drop(policy.advice(&decision, &question, &client));
             let text = policy.structured_error(&decision, &question, &client);
             prop_assert!(serde_json::from_str::<serde_json::Value>(&text).is_ok());
             client.profile = ProfileId(profile);
