@@ -190,7 +190,7 @@ pub enum Reason {
         /// The target.
         target: Key,
         /// Why the target is blocked.
-        because: Box<Reason>,
+        because: Box<Self>,
     },
     /// An address in the answer is listed.
     Address {
