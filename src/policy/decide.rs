@@ -109,7 +109,7 @@ impl Asker<'_> {
             return Outcome::Allow(Reason::Essential);
         }
         // 7. The youngest: only what was approved.
-        let approved = self.profile.mode == Mode::AllowOnly && self.is_approved(facts, matches);
+        let approved = self.is_approved(facts, matches);
         if self.profile.mode == Mode::AllowOnly && !approved {
             return Outcome::Block(Reason::AllowOnly);
         }
@@ -117,11 +117,12 @@ impl Asker<'_> {
         if let Some(reason) = self.category_against(key, matches) {
             return Outcome::Block(reason);
         }
-        // 9. On no list.
-        if approved {
+        // 9. On no list. What was approved is known, in a profile of any mode.
+        let unknown = matches.open.is_empty() && self.profile.uncategorised == Access::Block;
+        if approved && (unknown || self.profile.mode == Mode::AllowOnly) {
             return Outcome::Allow(Reason::Approved);
         }
-        if matches.open.is_empty() && self.profile.uncategorised == Access::Block {
+        if unknown {
             return Outcome::Block(Reason::Uncategorised);
         }
         Outcome::Allow(Reason::Default)

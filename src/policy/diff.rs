@@ -36,7 +36,9 @@ impl PolicyFile {
         diff.things("group", &self.groups, &new.groups, |group| &group.id, (false, true));
         diff.things("device", &self.devices, &new.devices, |device| &device.name, (true, true));
         diff.things("schedule", &self.schedules, &new.schedules, |schedule| &schedule.id, (false, true));
-        diff.things("lesson", &self.lessons, &new.lessons, |lesson| &lesson.name, (false, true));
+        // A second lesson in a room opens its names to the first.
+        let second = !self.lessons.is_empty();
+        diff.things("lesson", &self.lessons, &new.lessons, |lesson| &lesson.name, (second, true));
         diff.rules(&self.rules, &new.rules);
         diff.lists(&self.lists, &new.lists);
         diff.things("category", &self.categories, &new.categories, |category| &category.id, (false, true));
@@ -148,8 +150,11 @@ impl Diff<'_> {
         for (_, category) in self.categories.iter() {
             let (before, after) = (old.cell(category, tables), new.cell(category, tables));
             if before != after {
-                let loosens = !matches!((&before, &after), (Cell::Allow, _) | (_, Cell::Locked))
-                    && !(after == Cell::Block && before != Cell::Locked);
+                let loosens = match (&before, &after) {
+                    (Cell::Allow, _) | (_, Cell::Locked) => false,
+                    (Cell::Locked, _) => true,
+                    (_, after) => *after != Cell::Block,
+                };
                 let what =
                     format!("{place}: {}: {}, was {}", category.id, say_cell(&after), say_cell(&before));
                 self.changes.push(Change { what, loosens });

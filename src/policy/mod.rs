@@ -176,7 +176,7 @@ pub enum Reason {
     Essential,
     /// The profile allows only what was approved, and this was not.
     AllowOnly,
-    /// The profile allows only what was approved, and this was.
+    /// The profile allows only what was approved or is known, and this was approved.
     Approved,
     /// A blocked category has the name.
     Category(Listed),
@@ -191,7 +191,7 @@ pub enum Reason {
         /// The target.
         target: Key,
         /// Why the target is blocked.
-        because: Box<Reason>,
+        because: Box<Self>,
     },
     /// An address in the answer is listed.
     Address {

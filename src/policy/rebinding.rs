@@ -8,9 +8,9 @@ use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
 /// Whether an address is private, local or of the machine itself, also when it is wrapped in an IPv6 one.
 ///
-/// IPv4: 0.0.0.0/8, 10/8, 100.64/10 (shared by carriers), 127/8, 169.254/16, 172.16/12, 192.168/16. IPv6: `::`, `::1`,
-/// fc00::/7, fe80::/10, fec0::/10, 64:ff9b:1::/48, and the IPv4 ones within `::/96`, ::ffff:0:0/96, 64:ff9b::/96 and
-/// 2002::/16.
+/// IPv4: `0.0.0.0/8`, `10.0.0.0/8`, `100.64.0.0/10` (shared by carriers), `127.0.0.0/8`, `169.254.0.0/16`,
+/// `172.16.0.0/12`, `192.168.0.0/16`. IPv6: `::`, `::1`, `fc00::/7`, `fe80::/10`, `fec0::/10`, `64:ff9b:1::/48`, and the
+/// IPv4 ones within `::/96`, `::ffff:0:0/96`, `64:ff9b::/96` and `2002::/16`.
 #[must_use]
 pub fn is_private(address: IpAddr) -> bool {
     match address {

@@ -1,5 +1,8 @@
 //! Looks through what a school wrote and tells everything that is wrong at once.
 
+mod conflicts;
+mod rules;
+
 use std::{
     collections::{HashMap, HashSet},
     net::IpAddr,
@@ -9,17 +12,17 @@ use ipnet::IpNet;
 use jiff::{Timestamp, tz::TimeZone};
 
 use super::{
-    MAX_PROFILES, Policy,
+    MAX_PROFILES,
     build::{subnet, zone},
-    file::{Action, Cell, Mode, PolicyFile, ProfileFile, VERSION, YouTube},
-    names::{Essential, NamePattern},
+    file::{Access, Cell, Mode, PolicyFile, ProfileFile, VERSION, YouTube},
+    names::NamePattern,
     problem::{Problem, Problems, nearest, suggest},
     profile::Members,
     schedule,
     tables::Tables,
 };
 use crate::{
-    category::{Audience, Categories, CategorySet, LOCKED},
+    category::{Audience, Categories, LOCKED},
     clients::Mac,
 };
 
@@ -71,8 +74,8 @@ impl PolicyFile {
         }
     }
 
-    /// The keys before the first table; the time zone, if it is one.
-    fn check_top(&self, problems: &mut Problems) -> Option<TimeZone> {
+    /// The keys before the first table; the time zone, or a stand-in for one that is none.
+    fn check_top(&self, problems: &mut Problems) -> TimeZone {
         if self.version != VERSION {
             problems.error(
                 "version",
@@ -110,56 +113,12 @@ impl PolicyFile {
                 }
             }
         }
-        zone
-    }
-}
-
-impl Policy {
-    /// What is wrong with the school's rules in the light of the lists, which [`PolicyFile::validate`] doesn't know:
-    /// rules that try to open a locked name (errors: the rule does nothing) and rules that block an essential name
-    /// (warnings: it is blocked).
-    #[must_use]
-    pub fn conflicts(&self) -> Vec<Problem> {
-        let mut problems = Problems::default();
-        for (i, rule) in self.file.rules.iter().enumerate() {
-            let Ok(pattern) = NamePattern::parse(&rule.name) else { continue };
-            let place = place_of_rule(i, &rule.name);
-            if rule.action == Action::Allow {
-                let raw = self.look_up(&pattern.key).raw;
-                let concerned =
-                    |id: &str| rule.profiles.as_ref().is_none_or(|ids| ids.iter().any(|i| i == id));
-                let locked = self
-                    .file
-                    .profiles
-                    .iter()
-                    .zip(&self.profiles)
-                    .filter(|(written, _)| concerned(&written.id))
-                    .fold(CategorySet::EMPTY, |set, (_, profile)| {
-                        set.union(profile.locked.intersection(raw))
-                    });
-                if !locked.is_empty() {
-                    problems.error(
-                        place,
-                        format!("{} is locked ({})", pattern.key, self.categories.ids(locked).join(", ")),
-                        "nothing opens a locked category: take the rule out",
-                    );
-                }
-            } else if let Some(set) = self.essential(&pattern.key)
-                && set != Essential::Own
-            {
-                problems.warning(
-                    place,
-                    format!("{} is an essential name, and this blocks it", pattern.key),
-                    "be sure that nobody needs it",
-                );
-            }
-        }
-        problems.into_vec()
+        zone.unwrap_or(TimeZone::UTC)
     }
 }
 
 /// Where a rule is, for people who look for it.
-pub(crate) fn place_of_rule(i: usize, name: &str) -> String {
+fn place_of_rule(i: usize, name: &str) -> String {
     format!("rule[{i}] ({name})")
 }
 
@@ -195,7 +154,7 @@ struct Check<'a> {
     file: &'a PolicyFile,
     categories: &'a Categories,
     tables: &'a Tables,
-    zone: Option<TimeZone>,
+    zone: TimeZone,
     now: Option<Timestamp>,
     problems: Problems,
 }
@@ -260,11 +219,12 @@ impl Check<'_> {
                     self.problems.error(&place, format!("there is no bundle {bundle:?}"), instead);
                 }
             }
-            if !profile.bundles.is_empty() && profile.mode != Mode::AllowOnly {
+            let needs_approval = profile.mode == Mode::AllowOnly || profile.uncategorised == Access::Block;
+            if !profile.bundles.is_empty() && !needs_approval {
                 self.problems.warning(
                     format!("{place}: bundles"),
-                    "they do nothing, since only an allow-only profile needs approved sites",
-                    "write mode = \"allow-only\", or leave them out",
+                    "they do nothing, since names need no approval here",
+                    "write mode = \"allow-only\" or uncategorised = \"block\", or leave them out",
                 );
             }
             if profile.mode == Mode::Watch {
@@ -417,136 +377,6 @@ impl Check<'_> {
                 && !self.file.profiles.iter().any(|p| p.id == *profile)
             {
                 self.unknown(&format!("{place}: profile"), "profile", profile);
-            }
-        }
-    }
-
-    fn schedules(&mut self) {
-        for schedule in &self.file.schedules {
-            let place = format!("schedule {:?}", schedule.id);
-            if schedule.windows.is_empty() {
-                self.problems.error(
-                    &place,
-                    "it has no windows",
-                    "write windows = [{ days = \"mon-fri\", from = \"12:00\", to = \"13:15\" }]",
-                );
-            }
-            for (i, window) in schedule.windows.iter().enumerate() {
-                for (part, what) in schedule::window_problems(window) {
-                    self.problems.error(format!("{place}: windows[{i}].{part}"), what, "");
-                }
-            }
-            if schedule.term_only && self.file.terms.is_empty() {
-                self.problems.warning(
-                    place,
-                    "it holds in terms only, but no terms are given, so every day counts as term",
-                    "write terms = [{ from = 2026-09-02, to = 2026-12-18 }] at the top of the file",
-                );
-            }
-        }
-    }
-
-    fn lessons(&mut self) {
-        for lesson in &self.file.lessons {
-            let place = format!("lesson {:?}", lesson.name);
-            self.members(&format!("{place}: room"), &lesson.room);
-            for (i, name) in lesson.only.iter().enumerate() {
-                check_name(&mut self.problems, &format!("{place}: only[{i}]"), name);
-            }
-            self.until(&place, lesson.until);
-        }
-    }
-
-    fn rules(&mut self) {
-        let mut seen: HashMap<(NamePattern, Option<Vec<String>>, bool), (Action, usize)> = HashMap::new();
-        for (i, rule) in self.file.rules.iter().enumerate() {
-            let place = place_of_rule(i, &rule.name);
-            check_name(&mut self.problems, &place, &rule.name);
-            for profile in rule.profiles.iter().flatten() {
-                if !self.file.profiles.iter().any(|p| p.id == *profile) {
-                    self.unknown(&format!("{place}: profiles"), "profile", profile);
-                }
-            }
-            if rule.profiles.as_ref().is_some_and(Vec::is_empty) {
-                self.problems.error(
-                    format!("{place}: profiles"),
-                    "it names no profile",
-                    "leave profiles out for all of them",
-                );
-            }
-            self.until(&place, rule.until);
-            let Ok(pattern) = NamePattern::parse(&rule.name) else { continue };
-            let key = (pattern, rule.profiles.clone(), rule.until.is_some());
-            match seen.insert(key, (rule.action, i)) {
-                Some((action, other)) if action != rule.action && rule.until.is_none() => {
-                    self.problems.warning(
-                        place,
-                        format!("rule[{other}] says the opposite; the one that blocks wins"),
-                        "take one of them out",
-                    )
-                }
-                Some((action, other)) if action == rule.action => {
-                    self.problems.warning(
-                        place,
-                        format!("rule[{other}] says the same"),
-                        "take one of them out",
-                    );
-                }
-                _ => {}
-            }
-        }
-    }
-
-    fn until(&mut self, place: &str, until: Option<toml::value::Datetime>) {
-        let (Some(until), Some(zone)) = (until, &self.zone) else { return };
-        match schedule::moment(until, zone) {
-            Err(e) => self.problems.error(format!("{place}: until"), e, ""),
-            Ok(end) if self.now.is_some_and(|now| end <= now) => self.problems.warning(
-                format!("{place}: until"),
-                format!("{until} is past, so it does nothing"),
-                "take it out",
-            ),
-            Ok(_) => {}
-        }
-    }
-
-    fn lists(&mut self) {
-        for list in &self.file.lists {
-            let place = format!("list {:?}", list.id);
-            if self.categories.find(&list.category).is_none() {
-                let known = self.categories.iter().map(|(_, category)| category.id.as_str());
-                let instead = suggest(&list.category, known);
-                let what = format!("there is no category {:?}", list.category);
-                self.problems.error(format!("{place}: category"), what, instead);
-            }
-            match (&list.url, &list.file) {
-                (None, None) => {
-                    self.problems.error(&place, "it has neither url nor file", "write one of them");
-                }
-                (Some(_), Some(_)) => {
-                    self.problems.error(&place, "it has both url and file", "write one of them");
-                }
-                (Some(url), None) if !url.starts_with("https://") && !url.starts_with("http://") => {
-                    let what = format!("{url:?} is no web address");
-                    self.problems.error(format!("{place}: url"), what, "write it as https://…");
-                }
-                (Some(url), None) if url.starts_with("http://") => self.problems.warning(
-                    format!("{place}: url"),
-                    "what is fetched over http can be changed on its way",
-                    "write https, if the server has it",
-                ),
-                _ => {}
-            }
-            if list.refresh_hours == 0 {
-                let what = "0 hours is no interval";
-                self.problems.error(format!("{place}: refresh_hours"), what, "24 is usual");
-            }
-            if list.action == Action::Allow && LOCKED.iter().any(|(id, _)| *id == list.category) {
-                self.problems.error(
-                    place,
-                    format!("it would open names of {}, which is locked", list.category),
-                    "nothing opens a locked category",
-                );
             }
         }
     }

@@ -1,0 +1,173 @@
+//! Every step against every other: each subset of the steps is made to apply to one name, and the earliest must win.
+
+use super::*;
+
+/// What can be made to apply to the name, in the order of decision.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+enum Step {
+    Locked,
+    Suspended,
+    Lesson,
+    Canary,
+    Exception,
+    BlockRule,
+    AllowRule,
+    Essential,
+    AllowOnly,
+    Category,
+    Uncategorised,
+    SafeSearch,
+}
+
+use Step::*;
+
+const STEPS: [Step; 12] = [
+    Locked,
+    Suspended,
+    Lesson,
+    Canary,
+    Exception,
+    BlockRule,
+    AllowRule,
+    Essential,
+    AllowOnly,
+    Category,
+    Uncategorised,
+    SafeSearch,
+];
+
+const NAME: &str = "www.target.example";
+
+/// A policy in which the steps apply to [`NAME`] for the client 10.0.0.1, and no others do.
+fn policy(steps: &[Step]) -> Policy {
+    let has = |step: Step| steps.contains(&step);
+    let mut tables = tables();
+    let name = || NamePattern::parse("target.example").unwrap();
+    if has(Essential) {
+        tables.essential.push((super::Essential::Education, name()));
+    }
+    if has(Canary) {
+        tables.canaries.push(super::Canary {
+            name: name(),
+            answer: BlockResponse::NxDomain,
+            title: String::new(),
+            always: false,
+        });
+    }
+    if has(SafeSearch) {
+        tables.engines[0].hosts.push(NamePattern::parse("=www.target.example").unwrap());
+    }
+    let mut text = format!(
+        r#"
+        version = 1
+        [[profile]]
+        id = "p"
+        audience = "pupil"
+        subnets = ["10.0.0.0/24"]
+        mode = "{}"
+        uncategorised = "{}"
+        block_with = "refused"
+        [profile.categories]
+        gambling = "block"
+        [[profile]]
+        id = "s"
+        audience = "staff"
+        [[device]]
+        name = "d"
+        address = "10.0.0.1"
+        suspended = {}
+        "#,
+        if has(AllowOnly) { "allow-only" } else { "filter" },
+        if has(Uncategorised) { "block" } else { "allow" },
+        has(Suspended),
+    );
+    if has(Lesson) {
+        text += "[[lesson]]\nname = 'l'\nroom = ['d']\nonly = ['other.example']\n";
+    }
+    for (step, rule) in [
+        (AllowRule, "action = 'allow'"),
+        (BlockRule, "action = 'block'"),
+        (Exception, "action = 'allow'\nuntil = 2030-01-01T00:00:00Z"),
+    ] {
+        if has(step) {
+            text += &format!("[[rule]]\n{rule}\nname = 'target.example'\n");
+        }
+    }
+    let mut lists = Vec::new();
+    if has(Locked) {
+        lists.push(list("l", "adult", &["target.example"]));
+    }
+    if has(Category) {
+        lists.push(list("c", "gambling", &["target.example"]));
+    }
+    Policy::build_with(&PolicyFile::parse(&text).unwrap(), &knowledge(lists), &tables).unwrap()
+}
+
+/// The step that must decide, by the order as it is promised.
+fn expected(steps: &[Step]) -> Option<Step> {
+    let essential = steps.contains(&Essential);
+    let listed = steps.contains(&Category);
+    let first = steps.iter().copied().find(|step| match step {
+        // Suspended devices and lessons leave essential names alone.
+        Suspended | Lesson => !essential,
+        // What is on a list is not uncategorised.
+        Uncategorised => !listed,
+        _ => true,
+    });
+    let allows = matches!(first, None | Some(Exception | AllowRule | Essential));
+    if allows && steps.contains(&SafeSearch) { Some(SafeSearch) } else { first }
+}
+
+fn decided(decision: &Decision) -> Option<Step> {
+    Some(match &decision.reason {
+        Reason::Locked(_) => Locked,
+        Reason::Suspended => Suspended,
+        Reason::Lesson(_) => Lesson,
+        Reason::Canary => Canary,
+        Reason::Exception(_) => Exception,
+        Reason::BlockRule(_) => BlockRule,
+        Reason::AllowRule(_) => AllowRule,
+        Reason::Essential => Essential,
+        Reason::AllowOnly => AllowOnly,
+        Reason::Category(_) => Category,
+        Reason::Uncategorised => Uncategorised,
+        Reason::SafeSearch(_) => SafeSearch,
+        Reason::Default => return None,
+        other => panic!("{other:?}"),
+    })
+}
+
+#[test]
+fn the_earliest_step_that_applies_decides_whatever_else_applies() {
+    let mut seen = [0; STEPS.len()];
+    for bits in 0..1_u32 << STEPS.len() {
+        let steps: Vec<Step> =
+            STEPS.into_iter().enumerate().filter(|(i, _)| bits & (1 << i) != 0).map(|(_, s)| s).collect();
+        let decision = policy(&steps).ask(NAME, "10.0.0.1", MORNING);
+        let expected = expected(&steps);
+        assert_eq!(decided(&decision), expected, "{steps:?}");
+        match expected {
+            None | Some(Exception | AllowRule | Essential) => {
+                assert_eq!(decision.verdict, Verdict::Allow, "{steps:?}")
+            }
+            Some(SafeSearch) => assert!(matches!(decision.verdict, Verdict::Rewrite(_)), "{steps:?}"),
+            // A canary hears its own no, whoever says it.
+            Some(_) if steps.contains(&Canary) => {
+                assert_eq!(decision.verdict, Verdict::Block(BlockResponse::NxDomain), "{steps:?}");
+            }
+            Some(_) => assert_eq!(decision.verdict, Verdict::Block(BlockResponse::Refused), "{steps:?}"),
+        }
+        if let Some(step) = expected {
+            seen[step as usize] += 1;
+        }
+    }
+    assert!(seen.iter().all(|n| *n > 0), "every step decided somewhere: {seen:?}");
+}
+
+#[test]
+fn each_step_alone_is_what_the_test_believes() {
+    for step in STEPS {
+        assert_eq!(decided(&policy(&[step]).ask(NAME, "10.0.0.1", MORNING)), Some(step));
+    }
+    assert_eq!(policy(&[]).ask(NAME, "10.0.0.1", MORNING).reason, Reason::Default);
+}

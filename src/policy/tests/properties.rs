@@ -1,0 +1,333 @@
+//! What must hold of every policy, tried on many.
+
+use hickory_proto::rr::Name;
+use proptest::prelude::*;
+
+use super::*;
+use crate::category::Audience;
+
+/// A small tree of names, so that things meet.
+const NAMES: [&str; 8] = [
+    "example",
+    "a.example",
+    "b.a.example",
+    "c.b.a.example",
+    "d.c.b.a.example",
+    "z.example",
+    "y.z.example",
+    "seek.example",
+];
+const CATEGORIES: [&str; 6] = ["adult", "illegal-terrorism", "gambling", "games", "malware", "ads-trackers"];
+/// Categories that can be opened, for cells.
+const OPEN: [&str; 4] = ["gambling", "games", "malware", "ads-trackers"];
+
+fn name() -> impl Strategy<Value = String> {
+    (prop::sample::select(&NAMES[..]), any::<bool>())
+        .prop_map(|(name, alone)| if alone { format!("={name}") } else { name.to_owned() })
+}
+
+fn cell() -> impl Strategy<Value = Cell> {
+    prop_oneof![
+        Just(Cell::Allow),
+        Just(Cell::Block),
+        Just(Cell::AllowDuring("lunch".into())),
+        Just(Cell::AllowFor("group".into())),
+    ]
+}
+
+fn rule() -> impl Strategy<Value = RuleFile> {
+    let until = prop_oneof![
+        3 => Just(None),
+        1 => Just(Some("2030-01-01T00:00:00Z".parse().unwrap())),
+        1 => Just(Some("2020-01-01T00:00:00Z".parse().unwrap())),
+    ];
+    let profiles =
+        prop_oneof![Just(None), Just(Some(vec!["p".to_owned()])), Just(Some(vec!["s".to_owned()]))];
+    let action = prop_oneof![Just(Action::Allow), Just(Action::Block)];
+    (action, name(), profiles, until).prop_map(|(action, name, profiles, until)| RuleFile {
+        action,
+        name,
+        profiles,
+        reason: String::new(),
+        until,
+    })
+}
+
+/// Everything about a policy that can vary.
+#[derive(Debug, Clone)]
+struct World {
+    file: PolicyFile,
+    lists: Vec<(&'static str, Vec<String>)>,
+    essential: Vec<String>,
+    bundle: Vec<String>,
+}
+
+prop_compose! {
+    fn world()(
+        rules in prop::collection::vec(rule(), 0..6),
+        cells in prop::collection::vec(cell(), OPEN.len()),
+        mode in prop::sample::select(vec![Mode::Filter, Mode::AllowOnly, Mode::Watch]),
+        uncategorised in prop::sample::select(vec![Access::Allow, Access::Block]),
+        (safe_search, canaries, suspended, member) in any::<(bool, bool, bool, bool)>(),
+        youtube in prop::sample::select(vec![YouTube::Off, YouTube::Moderate, YouTube::Strict, YouTube::Block]),
+        own_names in prop::collection::vec(name(), 0..2),
+        essential in prop::collection::vec(name(), 0..2),
+        bundle in prop::collection::vec(name(), 0..2),
+        lesson in prop::option::of(prop::collection::vec(name(), 1..3)),
+        audience in prop::sample::select(vec![Audience::Pupil, Audience::Staff, Audience::Guest]),
+        lists in prop::collection::vec(
+            (prop::sample::select(&CATEGORIES[..]), prop::collection::vec((any::<bool>(), name()), 1..5)),
+            0..5,
+        ),
+    ) -> World {
+        let mut file = PolicyFile::parse(
+            "version = 1\n[[profile]]\nid = 'p'\naudience = 'pupil'\nsubnets = ['10.0.0.0/24']\n\
+             [[profile]]\nid = 'pupils'\naudience = 'pupil'\n[[profile]]\nid = 's'\naudience = 'staff'\n\
+             [[schedule]]\nid = 'lunch'\nwindows = [{ days = 'daily', from = '12:00', to = '13:00' }]\n\
+             [[group]]\nid = 'group'\ndevices = ['192.0.2.1']\n\
+             [[device]]\nname = 'd'\naddress = '10.0.0.1'\n",
+        )
+        .unwrap();
+        let profile = &mut file.profiles[0];
+        profile.audience = audience;
+        profile.mode = mode;
+        profile.uncategorised = uncategorised;
+        profile.safe_search = safe_search;
+        profile.youtube = youtube;
+        profile.canaries = canaries;
+        profile.bundles = vec!["made-up".into()];
+        profile.categories = OPEN.iter().map(|id| (*id).to_owned()).zip(cells).collect();
+        file.devices[0].suspended = suspended;
+        if member {
+            file.groups[0].devices.push("d".into());
+        }
+        file.rules = rules;
+        file.own_names = own_names;
+        if let Some(only) = lesson {
+            file.lessons.push(LessonFile { name: "l".into(), room: vec!["10.0.0.1".into()], only, until: None });
+        }
+        let lists = lists
+            .into_iter()
+            .map(|(category, rules)| {
+                let rules = rules.into_iter().map(|(allow, name)| if allow { format!("@@{name}") } else { name });
+                (category, rules.collect())
+            })
+            .collect();
+        World { file, lists, essential, bundle }
+    }
+}
+
+impl World {
+    fn policy(&self) -> Policy {
+        self.policy_of(&[0, 1, 2, 3, 4, 5, 6, 7])
+    }
+
+    /// The policy with the lists in another order; each keeps its identifier.
+    fn policy_of(&self, order: &[usize]) -> Policy {
+        let mut tables = tables();
+        let names =
+            |texts: &[String]| texts.iter().map(|text| NamePattern::parse(text).unwrap()).collect::<Vec<_>>();
+        tables.essential =
+            names(&self.essential).into_iter().map(|name| (Essential::Education, name)).collect();
+        tables.bundles = vec![("made-up".into(), names(&self.bundle))];
+        let lists = order.iter().filter_map(|&i| {
+            let (category, rules) = self.lists.get(i)?;
+            let rules: Vec<&str> = rules.iter().map(String::as_str).collect();
+            Some(list(&format!("list-{i}-{category}"), category, &rules))
+        });
+        Policy::build_with(&self.file, &knowledge(lists.collect()), &tables).unwrap()
+    }
+}
+
+fn is_blocked(decision: &Decision) -> bool {
+    matches!(decision.verdict, Verdict::Block(_))
+}
+
+fn decide_all(policy: &Policy) -> Vec<Decision> {
+    let times = [MORNING, LUNCH];
+    NAMES.iter().flat_map(|name| times.map(|at| policy.ask(name, "10.0.0.1", at))).collect()
+}
+
+/// A change that makes a policy stricter.
+#[derive(Debug, Clone)]
+enum Tightening {
+    BlockCell(usize),
+    LockCell(usize),
+    AddBlockRule(RuleFile),
+    RemoveAllowRule(usize),
+    AllowOnly,
+    Enforce,
+    BlockUncategorised,
+    BlockYouTube,
+    Canaries,
+    Suspend,
+    LeaveGroup,
+    NoBundles,
+    NoOwnNames,
+    FirstLesson(Vec<String>),
+}
+
+fn tightening() -> impl Strategy<Value = Tightening> {
+    use Tightening::*;
+    prop_oneof![
+        (0..OPEN.len()).prop_map(BlockCell),
+        (0..OPEN.len()).prop_map(LockCell),
+        rule().prop_map(|rule| AddBlockRule(RuleFile { action: Action::Block, ..rule })),
+        (0..6_usize).prop_map(RemoveAllowRule),
+        Just(AllowOnly),
+        Just(Enforce),
+        Just(BlockUncategorised),
+        Just(BlockYouTube),
+        Just(Canaries),
+        Just(Suspend),
+        Just(LeaveGroup),
+        Just(NoBundles),
+        Just(NoOwnNames),
+        prop::collection::vec(name(), 1..3).prop_map(FirstLesson),
+    ]
+}
+
+impl Tightening {
+    fn apply(&self, world: &World) -> World {
+        let mut world = world.clone();
+        let file = &mut world.file;
+        let profile = &mut file.profiles[0];
+        match self {
+            Self::BlockCell(i) => drop(profile.categories.insert(OPEN[*i].into(), Cell::Block)),
+            Self::LockCell(i) => drop(profile.categories.insert(OPEN[*i].into(), Cell::Locked)),
+            Self::AddBlockRule(rule) => file.rules.push(rule.clone()),
+            Self::RemoveAllowRule(i) => {
+                if file.rules.get(*i).is_some_and(|rule| rule.action == Action::Allow) {
+                    file.rules.remove(*i);
+                }
+            }
+            Self::AllowOnly => profile.mode = Mode::AllowOnly,
+            Self::Enforce => {
+                if profile.mode == Mode::Watch {
+                    profile.mode = Mode::Filter;
+                }
+            }
+            Self::BlockUncategorised => profile.uncategorised = Access::Block,
+            Self::BlockYouTube => profile.youtube = YouTube::Block,
+            Self::Canaries => profile.canaries = true,
+            Self::Suspend => file.devices[0].suspended = true,
+            Self::LeaveGroup => file.groups[0].devices.truncate(1),
+            Self::NoBundles => profile.bundles.clear(),
+            Self::NoOwnNames => file.own_names.clear(),
+            Self::FirstLesson(only) => {
+                if file.lessons.is_empty() {
+                    let room = vec!["10.0.0.0/24".into()];
+                    file.lessons.push(LessonFile {
+                        name: "new".into(),
+                        room,
+                        only: only.clone(),
+                        until: None,
+                    });
+                }
+            }
+        }
+        world
+    }
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig { cases: 300, ..ProptestConfig::default() })]
+
+    #[test]
+    fn locked_is_never_opened_by_anything(world in world(), place in 0..NAMES.len(), locked in 0..2_usize) {
+        let mut world = world;
+        // A list of a locked category has the name; whatever else there is stays.
+        world.lists.push((CATEGORIES[locked], vec![NAMES[place].to_owned()]));
+        let audience = world.file.profiles[0].audience;
+        prop_assume!(locked == 1 || audience != Audience::Staff);
+        let policy = world.policy();
+        let listed = Key::parse(NAMES[place]).unwrap();
+        for name in NAMES.iter().filter(|name| Key::parse(name).unwrap().is_within(&listed)) {
+            for at in [MORNING, LUNCH] {
+                let decision = policy.ask(name, "10.0.0.1", at);
+                prop_assert!(is_blocked(&decision), "{name}");
+                prop_assert!(matches!(decision.reason, Reason::Locked(_)), "{name}: {:?}", decision.reason);
+            }
+        }
+    }
+
+    #[test]
+    fn tightening_never_opens_a_name(world in world(), change in tightening()) {
+        let before = decide_all(&world.policy());
+        let after = decide_all(&change.apply(&world).policy());
+        for (i, (before, after)) in before.iter().zip(&after).enumerate() {
+            prop_assert!(
+                !is_blocked(before) || is_blocked(after),
+                "{}: {before:?} became {after:?}",
+                NAMES[i / 2]
+            );
+        }
+    }
+
+    #[test]
+    fn a_decision_does_not_depend_on_the_order_of_lists_or_rules(
+        world in world(),
+        order in Just((0..8_usize).collect::<Vec<_>>()).prop_shuffle(),
+    ) {
+        let (straight, shuffled) = (world.policy(), world.policy_of(&order));
+        let mut backwards = world.clone();
+        backwards.file.rules.reverse();
+        let reversed = backwards.policy();
+        for name in NAMES {
+            let (a, b) = (straight.ask(name, "10.0.0.1", MORNING), shuffled.ask(name, "10.0.0.1", MORNING));
+            prop_assert_eq!(&a.verdict, &b.verdict);
+            prop_assert_eq!(a.categories, b.categories);
+            // Who is named as the reason is the same too: the sentence says the list.
+            let client = straight.client("10.0.0.1");
+            prop_assert_eq!(straight.explain(&a, &ask(name), &client), shuffled.explain(&b, &ask(name), &client));
+            prop_assert_eq!(a.verdict, reversed.ask(name, "10.0.0.1", MORNING).verdict);
+        }
+    }
+
+    #[test]
+    fn the_same_inputs_decide_the_same(world in world()) {
+        let (one, two) = (world.policy(), world.policy());
+        prop_assert_eq!(decide_all(&one), decide_all(&one));
+        prop_assert_eq!(decide_all(&one), decide_all(&two));
+    }
+
+    #[test]
+    fn a_policy_survives_being_written_and_read(world in world()) {
+        let text = world.file.to_toml();
+        prop_assert_eq!(PolicyFile::parse(&text).unwrap(), world.file);
+    }
+
+    #[test]
+    fn any_name_any_time_and_any_client_has_a_decision_with_words(
+        labels in prop::collection::vec(prop::collection::vec(any::<u8>(), 1..20), 0..10),
+        seconds in -300_000_000_000_i64..250_000_000_000,
+        address in any::<IpAddr>(),
+        qtype in any::<u16>(),
+        profile in any::<u16>(),
+    ) {
+        let policy = school();
+        let name = Name::from_labels(labels).unwrap();
+        let question = Question { key: Key::from_name(&name), qtype: RecordType::from(qtype) };
+        let mut client = policy.identify(address, None);
+        let now = Timestamp::from_second(seconds).unwrap();
+        for _ in 0..2 {
+            let decision = policy.decide(&question, &client, now);
+            prop_assert!(!policy.explain(&decision, &question, &client).is_empty());
+            drop(policy.advice(&decision, &question, &client));
+            let text = policy.structured_error(&decision, &question, &client);
+            prop_assert!(serde_json::from_str::<serde_json::Value>(&text).is_ok());
+            client.profile = ProfileId(profile);
+        }
+    }
+
+    #[test]
+    fn no_text_makes_the_reader_or_the_checks_panic(text in "[ -~\n]{0,200}", cut in 0..SCHOOL.len()) {
+        drop(PolicyFile::parse(&text));
+        let mut edited = SCHOOL.to_owned();
+        edited.insert_str(cut, &text);
+        if let Ok(file) = PolicyFile::parse(&edited) {
+            let _ = file.validate(&Categories::shipped(), time(MORNING));
+            drop(Policy::build_with(&file, &knowledge(Vec::new()), &tables()));
+        }
+    }
+}

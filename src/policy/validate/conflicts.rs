@@ -1,0 +1,56 @@
+//! Rules that the lists in force contradict.
+
+use super::place_of_rule;
+use crate::{
+    category::CategorySet,
+    policy::{
+        Policy,
+        file::Action,
+        names::{Essential, NamePattern},
+        problem::{Problem, Problems},
+    },
+};
+
+impl Policy {
+    /// What is wrong with the school's rules in the light of the lists, which [`PolicyFile::validate`] doesn't know:
+    /// rules that try to open a locked name (errors: the rule does nothing) and rules that block an essential name
+    /// (warnings: it is blocked).
+    #[must_use]
+    pub fn conflicts(&self) -> Vec<Problem> {
+        let mut problems = Problems::default();
+        for (i, rule) in self.file.rules.iter().enumerate() {
+            let Ok(pattern) = NamePattern::parse(&rule.name) else { continue };
+            let place = place_of_rule(i, &rule.name);
+            if rule.action == Action::Allow {
+                let raw = self.look_up(&pattern.key).raw;
+                let concerned =
+                    |id: &str| rule.profiles.as_ref().is_none_or(|ids| ids.iter().any(|i| i == id));
+                let locked = self
+                    .file
+                    .profiles
+                    .iter()
+                    .zip(&self.profiles)
+                    .filter(|(written, _)| concerned(&written.id))
+                    .fold(CategorySet::EMPTY, |set, (_, profile)| {
+                        set.union(profile.locked.intersection(raw))
+                    });
+                if !locked.is_empty() {
+                    problems.error(
+                        place,
+                        format!("{} is locked ({})", pattern.key, self.categories.ids(locked).join(", ")),
+                        "nothing opens a locked category: take the rule out",
+                    );
+                }
+            } else if let Some(set) = self.essential(&pattern.key)
+                && set != Essential::Own
+            {
+                problems.warning(
+                    place,
+                    format!("{} is an essential name, and this blocks it", pattern.key),
+                    "be sure that nobody needs it",
+                );
+            }
+        }
+        problems.into_vec()
+    }
+}
