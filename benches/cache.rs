@@ -1,5 +1,5 @@
 //! What an answer from the cache costs, in time and in bytes: `cargo bench --bench cache`.
-#![expect(missing_docs, reason = "divan's macros make public items")]
+#![expect(clippy::print_stdout, reason = "a bench reports")]
 
 use std::{
     future::Future,
