@@ -10,7 +10,12 @@
 pub mod backend;
 pub mod cache;
 mod chain;
+pub mod config;
 mod flight;
+pub mod forwarder;
+pub mod local;
+mod records;
+pub mod recursor;
 
 use std::{
     fmt,
@@ -33,7 +38,9 @@ use tokio::{
 use self::{
     backend::{Backend, Failure},
     cache::{Cache, CacheConfig, Entry, Known, Landing, QuestionKey, Ttl, question_key},
+    config::Backends,
     flight::{Boarding, Flights},
+    local::LocalAnswer,
 };
 use crate::{
     clock::Clock,
@@ -107,19 +114,6 @@ const LONGEST_FLIGHT: Duration = Duration::from_secs(90);
 /// How many answers are joined into one by aliases.
 const MAX_LINKS: usize = 16;
 
-/// The answer of a local zone.
-#[derive(Debug, Clone)]
-pub struct LocalAnswer {
-    /// How it ended.
-    pub rcode: ResponseCode,
-    /// The answer section, aliases first.
-    pub answers: Vec<Record>,
-    /// The authority section: the SOA of a negative answer.
-    pub authorities: Vec<Record>,
-    /// Where the aliases lead when that is outside: the name still to be resolved, whose answer belongs after `answers`.
-    pub continue_at: Option<Name>,
-}
-
 /// Answers from local zones; none when no local zone has the name. The same question always has the same answer.
 pub type LocalAnswers = Arc<dyn Fn(&Query) -> Option<LocalAnswer> + Send + Sync>;
 
@@ -137,6 +131,13 @@ pub struct Routes {
 impl fmt::Debug for Routes {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Routes").field("own", &self.own).field("main", &self.main).finish_non_exhaustive()
+    }
+}
+
+impl From<Backends> for Routes {
+    fn from(backends: Backends) -> Self {
+        let Backends { main, zones, local } = backends;
+        Self { local: Arc::new(move |query| local.answer(query)), own: zones, main }
     }
 }
 
@@ -214,8 +215,8 @@ impl Resolver {
     ///
     /// Questions themselves may be polled on any thread.
     #[must_use]
-    pub fn new(routes: Routes, config: CacheConfig, clock: Clock, runtime: Handle) -> Self {
-        let mut routes = routes;
+    pub fn new(routes: impl Into<Routes>, config: CacheConfig, clock: Clock, runtime: Handle) -> Self {
+        let mut routes = routes.into();
         // The first match is then the most specific.
         routes.own.sort_by_key(|(zone, _)| std::cmp::Reverse(zone.depth()));
         Self {

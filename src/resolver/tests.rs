@@ -25,9 +25,10 @@ use proptest::prelude::*;
 use tokio::{runtime::Handle, time::sleep};
 
 use super::{
-    AnswerSource, Ask, LocalAnswer, Resolved, Resolver, Routes, Security,
+    AnswerSource, Ask, Resolved, Resolver, Routes, Security,
     backend::{Backend, Failure, Found},
     cache::CacheConfig,
+    local::LocalAnswer,
 };
 use crate::{
     clock::Clock,
@@ -616,6 +617,7 @@ fn with_own_zones(main: &Arc<Fake>, own: &Arc<Fake>) -> Resolver {
             rcode: ResponseCode::NoError,
             answers: vec![target.map_or_else(|| a(&asked, 300, 9), |target| alias(&asked, target))],
             authorities: vec![],
+            authoritative: true,
             continue_at: target.map(name),
         })
     };
