@@ -690,7 +690,7 @@ fn the_first_poll_of_a_cached_answer_needs_no_runtime() {
     let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(1).enable_all().build().unwrap();
     let main = Fake::new(|n, _, _| {
         let delay = if n == 0 { AT_ONCE } else { Duration::from_millis(5) };
-        (delay, Ok(found(vec![a("www.example.", u32::from(n > 0), 1)])))
+        (delay, Ok(found(vec![a("www.example.", if n == 0 { 0 } else { 300 }, 1)])))
     });
     let resolver = runtime.block_on(async { resolver(&main) });
     // Asked from a thread without a runtime, the answer still comes.
