@@ -1,5 +1,5 @@
 //! What an answer from the cache costs, in time and in bytes: `cargo bench --bench cache`.
-#![expect(missing_docs, reason = "divan's macros make public items")]
+#![expect(clippy::print_stdout, reason = "a bench reports")]
 
 use std::{
     future::Future,
@@ -37,7 +37,7 @@ static ALLOC: AllocProfiler = AllocProfiler::system();
 const ASK: Ask = Ask { checking_disabled: false };
 
 fn main() {
-    report_size();
+    filled();
     divan::main();
 }
 
@@ -108,6 +108,17 @@ fn resolver(runtime: &Runtime) -> Resolver {
     Resolver::new(routes, CacheConfig::default(), Clock::system(), runtime.handle().clone())
 }
 
+const SHAPES: [&str; 6] = ["single", "pool", "six", "cdn", "signed", "none"];
+
+/// Has each shape asked under so many names.
+fn fill(runtime: &Runtime, resolver: &Resolver, names: usize) {
+    for i in 0..names {
+        for shape in SHAPES {
+            runtime.block_on(resolver.resolve(&query(shape, i), ASK));
+        }
+    }
+}
+
 fn filled() -> &'static Resolver {
     static FILLED: OnceLock<(Runtime, Resolver)> = OnceLock::new();
     &FILLED
@@ -118,23 +129,22 @@ fn filled() -> &'static Resolver {
                 .build()
                 .expect("a runtime");
             let resolver = resolver(&runtime);
-            for i in 0..10_000 {
-                for shape in ["single", "pool", "six", "cdn", "signed", "none"] {
-                    if i % 6 == 0 {
-                        runtime.block_on(resolver.resolve(&query(shape, i), ASK));
-                    }
-                }
-            }
+            report(&resolver, || fill(&runtime, &resolver, 10));
+            report(&resolver, || fill(&runtime, &resolver, 1_667));
+            report(&resolver, || fill(&runtime, &resolver, 20_000));
+            resolver.flush();
+            fill(&runtime, &resolver, 1_667);
             (runtime, resolver)
         })
         .1
 }
 
 fn query(shape: &str, i: usize) -> Query {
-    Query::query(name(&format!("{shape}.host{i}.example.")), RecordType::A)
+    let kind = if shape == "six" { RecordType::AAAA } else { RecordType::A };
+    Query::query(name(&format!("{shape}.host{i}.example.")), kind)
 }
 
-#[divan::bench(args = ["single", "pool", "six", "cdn", "signed", "none"])]
+#[divan::bench(args = SHAPES)]
 fn hit(bencher: Bencher<'_, '_>, shape: &str) {
     let resolver = filled();
     let query = query(shape, 600);
@@ -156,7 +166,7 @@ fn miss_of_the_cache(bencher: Bencher<'_, '_>) {
 }
 
 /// For comparison: what it costs to clone the records themselves.
-#[divan::bench(args = ["single", "pool", "six", "cdn", "signed", "none"])]
+#[divan::bench(args = SHAPES)]
 fn clone_of_records(bencher: Bencher<'_, '_>, shape: &str) {
     let resolved = filled().resolve_now(&query(shape, 600), ASK).expect("a ready answer");
     bencher.bench_local(|| black_box(&resolved).clone());
@@ -168,16 +178,16 @@ fn resident() -> u64 {
     pages.split(' ').nth(1).and_then(|n| n.parse::<u64>().ok()).unwrap_or(0) * 4096
 }
 
-fn report_size() {
-    let before = resident();
-    let stats = filled().stats();
-    let grown = resident() - before;
+/// Says how much the cache counts and how much the process really grew.
+fn report(resolver: &Resolver, fill: impl FnOnce()) {
+    let (bytes, resident_before) = (resolver.stats().bytes, resident());
+    fill();
+    let stats = resolver.stats();
     println!(
-        "{} answers: {} bytes counted, {} each; the process grew by {} bytes, {} each",
+        "{} answers, {} bytes each; {} bytes more counted, {} more resident",
         stats.entries,
-        stats.bytes,
         stats.bytes / stats.entries,
-        grown,
-        grown / stats.entries
+        stats.bytes - bytes,
+        resident() - resident_before
     );
 }

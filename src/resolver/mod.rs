@@ -42,7 +42,9 @@ pub use self::{
 use self::{
     backend::{Backend, Failure},
     cache::{Cache, CacheConfig, Entry, Known, Landing, QuestionKey, Ttl, question_key},
+    config::Backends,
     flight::{Boarding, Flights},
+    local::LocalAnswer,
 };
 use crate::{
     clock::Clock,
@@ -136,6 +138,13 @@ impl fmt::Debug for Routes {
     }
 }
 
+impl From<Backends> for Routes {
+    fn from(backends: Backends) -> Self {
+        let Backends { main, zones, local } = backends;
+        Self { local: Arc::new(move |query| local.answer(query)), own: zones, main }
+    }
+}
+
 /// What the resolver did since it started, and holds now.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub struct Stats {
@@ -210,8 +219,8 @@ impl Resolver {
     ///
     /// Questions themselves may be polled on any thread.
     #[must_use]
-    pub fn new(routes: Routes, config: CacheConfig, clock: Clock, runtime: Handle) -> Self {
-        let mut routes = routes;
+    pub fn new(routes: impl Into<Routes>, config: CacheConfig, clock: Clock, runtime: Handle) -> Self {
+        let mut routes = routes.into();
         // The first match is then the most specific.
         routes.own.sort_by_key(|(zone, _)| std::cmp::Reverse(zone.depth()));
         Self {

@@ -11,9 +11,13 @@ use std::{
 };
 
 use hickory_proto::{
+    dnssec::{
+        Algorithm,
+        rdata::{DNSSECRData, RRSIG, SigInput},
+    },
     op::{Message, MessageType, OpCode, Query, ResponseCode},
     rr::{
-        DNSClass, Name, RData, Record, RecordType,
+        DNSClass, Name, RData, Record, RecordType, SerialNumber,
         rdata::{A, CNAME, SOA},
     },
 };
@@ -21,9 +25,10 @@ use proptest::prelude::*;
 use tokio::{runtime::Handle, time::sleep};
 
 use super::{
-    AnswerSource, Ask, LocalAnswer, Resolved, Resolver, Routes, Security,
+    AnswerSource, Ask, Resolved, Resolver, Routes, Security,
     backend::{Backend, Failure, Found},
     cache::CacheConfig,
+    local::LocalAnswer,
 };
 use crate::{
     clock::Clock,
@@ -74,6 +79,8 @@ impl Backend for Fake {
     }
 }
 
+/// The time of day, in seconds since 1970.
+const NOW: u32 = 1_795_338_000;
 const AT_ONCE: Duration = Duration::ZERO;
 const CD: Ask = Ask { checking_disabled: true };
 const PLAIN: Ask = Ask { checking_disabled: false };
@@ -125,7 +132,7 @@ fn failure() -> Failure {
 fn resolver_with(main: &Arc<Fake>, config: CacheConfig) -> Resolver {
     let routes =
         Routes { local: Arc::new(|_| None), own: vec![], main: Arc::clone(main) as Arc<dyn Backend> };
-    let clock = Clock::held_at("2026-11-22T09:00:00Z".parse().unwrap());
+    let clock = Clock::held_at(jiff::Timestamp::from_second(i64::from(NOW)).unwrap());
     Resolver::new(routes, config, clock, Handle::current())
 }
 
@@ -336,6 +343,46 @@ async fn stale_answers_end_with_their_limit() {
     assert_eq!(resolver.resolve(&query("www.example."), PLAIN).await.source, AnswerSource::Stale);
     pass(secs(1)).await;
     assert_eq!(resolver.resolve(&query("www.example."), PLAIN).await.rcode, ResponseCode::ServFail);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_stale_answer_is_not_given_past_its_signatures() {
+    let signed = || {
+        let input = SigInput {
+            type_covered: RecordType::A,
+            algorithm: Algorithm::ECDSAP256SHA256,
+            num_labels: 2,
+            original_ttl: 60,
+            sig_expiration: SerialNumber::new(NOW + 1000),
+            sig_inception: SerialNumber::new(NOW - 1000),
+            key_tag: 7,
+            signer_name: name("example."),
+        };
+        let data = RData::DNSSEC(DNSSECRData::RRSIG(RRSIG::from_sig(input, vec![9; 64])));
+        let answers = vec![a("www.example.", 60, 1), Record::from_rdata(name("www.example."), 60, data)];
+        Found { security: Security::Secure, ..found(answers) }
+    };
+    let main = Fake::new(move |n, _, _| (AT_ONCE, if n == 0 { Ok(signed()) } else { Err(failure()) }));
+    let resolver = resolver(&main);
+    resolver.resolve(&query("www.example."), PLAIN).await;
+    pass(secs(999)).await;
+    assert_eq!(resolver.resolve(&query("www.example."), PLAIN).await.source, AnswerSource::Stale);
+    pass(secs(1)).await;
+    assert_eq!(resolver.resolve(&query("www.example."), PLAIN).await.rcode, ResponseCode::ServFail);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_flood_of_names_asked_once_does_not_displace_a_popular_one() {
+    let main = Fake::new(|_, q, _| (AT_ONCE, Ok(found(vec![a(&q.name().to_ascii(), 3600, 1)]))));
+    let resolver = resolver_with(&main, CacheConfig { bytes: 200_000, ..CacheConfig::default() });
+    for i in 0..5_000 {
+        resolver.resolve(&query(&format!("random{i}.example.")), PLAIN).await;
+        if i % 20 == 0 {
+            resolver.resolve(&query("www.example."), PLAIN).await;
+        }
+    }
+    assert!(resolver.stats().entries < 1_000);
+    assert!(main.asked() <= 5_000 + 3, "the popular name was asked {} times", main.asked() - 5_000);
 }
 
 #[tokio::test(start_paused = true)]
@@ -571,6 +618,7 @@ fn with_own_zones(main: &Arc<Fake>, own: &Arc<Fake>) -> Resolver {
             rcode: ResponseCode::NoError,
             answers: vec![target.map_or_else(|| a(&asked, 300, 9), |target| alias(&asked, target))],
             authorities: vec![],
+            authoritative: true,
             continue_at: target.map(name),
         })
     };
@@ -643,7 +691,7 @@ fn the_first_poll_of_a_cached_answer_needs_no_runtime() {
     let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(1).enable_all().build().unwrap();
     let main = Fake::new(|n, _, _| {
         let delay = if n == 0 { AT_ONCE } else { Duration::from_millis(5) };
-        (delay, Ok(found(vec![a("www.example.", u32::from(n > 0), 1)])))
+        (delay, Ok(found(vec![a("www.example.", if n == 0 { 0 } else { 300 }, 1)])))
     });
     let resolver = runtime.block_on(async { resolver(&main) });
     // Asked from a thread without a runtime, the answer still comes.

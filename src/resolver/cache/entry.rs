@@ -277,8 +277,161 @@ impl Reader<'_> {
         if let Some((_, name)) = self.last.as_ref().filter(|(at, _)| *at == place) {
             return Some(name.clone());
         }
+        if place >= self.wire.len() {
+            return None;
+        }
         let name = Name::read(&mut self.decoder.clone(u16::try_from(place).ok()?)).ok()?;
         self.last = Some((place, name.clone()));
         Some(name)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::str::FromStr;
+
+    use hickory_proto::{
+        dnssec::{
+            Algorithm,
+            rdata::{DNSSECRData, NSEC, RRSIG, SigInput},
+        },
+        rr::{
+            SerialNumber,
+            rdata::{
+                CNAME, HTTPS, MX, SOA, SVCB, TXT,
+                svcb::{Alpn, SvcParamKey, SvcParamValue},
+            },
+        },
+    };
+    use proptest::prelude::*;
+
+    use super::*;
+    use crate::ede::EdeCode;
+
+    fn name(text: &str) -> Name {
+        Name::from_str(text).unwrap()
+    }
+
+    fn parts(answers: Vec<Record>, authorities: Vec<Record>) -> Parts {
+        Parts {
+            answers,
+            authorities,
+            ede: vec![],
+            stored: 0,
+            lifetime: 60,
+            stale_until: 600,
+            rcode: ResponseCode::NoError,
+            security: Security::Insecure,
+            own_zone: false,
+        }
+    }
+
+    fn signature() -> RData {
+        let input = SigInput {
+            type_covered: RecordType::A,
+            algorithm: Algorithm::ECDSAP256SHA256,
+            num_labels: 2,
+            original_ttl: 60,
+            sig_expiration: SerialNumber::new(2_000_000_000),
+            sig_inception: SerialNumber::new(1_000_000_000),
+            key_tag: 7,
+            signer_name: name("Example."),
+        };
+        RData::DNSSEC(DNSSECRData::RRSIG(RRSIG::from_sig(input, vec![9; 64])))
+    }
+
+    #[test]
+    fn records_of_every_shape_come_back_as_they_were() {
+        let asked = name("www.example.");
+        let params = vec![
+            (SvcParamKey::Alpn, SvcParamValue::Alpn(Alpn(vec!["h2".into(), "h3".into()]))),
+            (SvcParamKey::Port, SvcParamValue::Port(8443)),
+        ];
+        let https = RData::HTTPS(HTTPS(SVCB::new(1, name("svc.Example."), params)));
+        let nsec = NSEC::new(name("Next.example."), [RecordType::A, RecordType::RRSIG]);
+        let soa = SOA::new(name("NS.example."), name("admin.example."), 1, 2, 3, 4, 5);
+        let record = |owner: &str, data| Record::from_rdata(name(owner), 60, data);
+        let answers = vec![
+            record("www.example.", RData::CNAME(CNAME(name("Web.Example.")))),
+            record("Web.Example.", RData::A(A::new(192, 0, 2, 1))),
+            record("web.example.", RData::A(A::new(192, 0, 2, 2))),
+            record("web.example.", RData::AAAA(AAAA::new(1, 2, 3, 4, 5, 6, 7, 8))),
+            record("web.example.", signature()),
+            record("web.example.", https),
+            record("other.test.", RData::MX(MX::new(10, name("mail.other.test.")))),
+            record("other.test.", RData::TXT(TXT::new(vec!["two".into(), "texts".into()]))),
+            record(".", RData::A(A::new(192, 0, 2, 3))),
+        ];
+        let authorities = vec![
+            record("example.", RData::SOA(soa)),
+            record("example.", RData::DNSSEC(DNSSECRData::NSEC(nsec))),
+            record("example.", signature()),
+        ];
+        let query = Query::query(asked.clone(), RecordType::A);
+        let entry = Entry::pack(&query, parts(answers.clone(), authorities.clone())).unwrap();
+        assert_eq!(entry.records(&asked, Ttl::Elapsed(0)).unwrap(), (answers.clone(), authorities));
+        let (later, _) = entry.records(&asked, Ttl::Elapsed(50)).unwrap();
+        assert!(later.iter().all(|r| r.ttl == 10));
+        let (stale, _) = entry.records(&asked, Ttl::Fixed(30)).unwrap();
+        assert!(stale.iter().all(|r| r.ttl == 30));
+        // The bytes are a message that others can read.
+        let message = hickory_proto::op::Message::from_vec(&entry.wire).unwrap();
+        assert_eq!(message.answers, answers);
+        assert_eq!(message.queries, [query]);
+    }
+
+    #[test]
+    fn an_answer_over_the_limit_is_for_those_who_wait_only() {
+        let asked = name("big.example.");
+        let texts = |n: usize| {
+            vec![Record::from_rdata(asked.clone(), 60, RData::TXT(TXT::new(vec!["x".repeat(250); n])))]
+        };
+        let query = Query::query(asked.clone(), RecordType::TXT);
+        assert_eq!(Entry::pack(&query, parts(texts(60), vec![])).unwrap().lifetime, 60);
+        let long = Entry::pack(&query, parts(texts(70), vec![])).unwrap();
+        assert_eq!((long.lifetime, long.stale_until), (0, 0));
+        assert_eq!(long.records(&asked, Ttl::Elapsed(0)).unwrap().0, texts(70));
+        assert!(Entry::pack(&query, parts(texts(300), vec![])).is_none());
+    }
+
+    #[test]
+    fn texts_are_counted() {
+        let query = Query::query(name("www.example."), RecordType::A);
+        let plain = Entry::pack(&query, parts(vec![], vec![])).unwrap();
+        let ede = vec![Ede::new(EdeCode::Other, "t".repeat(1000))];
+        let told = Entry::pack(&query, Parts { ede, ..parts(vec![], vec![]) }).unwrap();
+        assert!(told.bytes() >= plain.bytes() + 1000);
+    }
+
+    #[test]
+    fn below_is_by_label() {
+        let key = question_key(&Query::query(name("WWW.example.test."), RecordType::A), true);
+        assert!(is_below(&key, b"\x03www\x07example\x04test\0"));
+        assert!(is_below(&key, b"\x07example\x04test\0"));
+        assert!(is_below(&key, b"\0"));
+        assert!(!is_below(&key, b"\x06xample\x04test\0"));
+        assert!(!is_below(&key, b"\x07example\0"));
+    }
+
+    proptest! {
+        #[test]
+        fn damaged_bytes_are_an_answer_less_and_never_a_panic(
+            at in 0_usize..200, byte in any::<u8>(), cut in 0_usize..200,
+        ) {
+            let asked = name("www.example.");
+            let answers = vec![
+                Record::from_rdata(asked.clone(), 60, RData::CNAME(CNAME(name("web.test.")))),
+                Record::from_rdata(name("web.test."), 60, signature()),
+            ];
+            let query = Query::query(asked.clone(), RecordType::A);
+            let mut entry = Entry::pack(&query, parts(answers, vec![])).unwrap();
+            let mut wire = entry.wire.to_vec();
+            if let Some(place) = wire.get_mut(at) {
+                *place = byte;
+            }
+            wire.truncate(wire.len().saturating_sub(cut.saturating_sub(100)));
+            entry.wire = wire.into_boxed_slice();
+            let _ = entry.records(&asked, Ttl::Elapsed(0));
+        }
     }
 }

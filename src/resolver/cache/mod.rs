@@ -31,6 +31,7 @@ use super::{
     Ask, Security,
     backend::{Failure, Found},
     chain,
+    config::Config,
 };
 use crate::{
     clock::Clock,
@@ -67,9 +68,24 @@ impl Default for CacheConfig {
             max_ttl: 86_400,
             max_negative_ttl: 3_600,
             serve_stale: true,
-            stale_max: 3 * 86_400,
+            stale_max: 86_400,
             prefetch: true,
             max_flights: 1_024,
+        }
+    }
+}
+
+impl From<&Config> for CacheConfig {
+    fn from(config: &Config) -> Self {
+        Self {
+            bytes: config.cache_bytes as u64,
+            min_ttl: config.min_ttl,
+            max_ttl: config.max_ttl,
+            max_negative_ttl: config.max_negative_ttl,
+            serve_stale: config.serve_stale,
+            stale_max: config.stale_max,
+            prefetch: config.prefetch,
+            ..Self::default()
         }
     }
 }
