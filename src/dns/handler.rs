@@ -31,7 +31,7 @@ use crate::{
     clock::Clock,
     ede::{Ede, EdeCode},
     name::Key,
-    policy::{self, BlockResponse, Decision, Policy, Target, Verdict},
+    policy::{self, BlockResponse, Decision, Policy, Reason, Target, Verdict},
     resolver::{AnswerSource, Ask, Resolver, Security},
 };
 
@@ -269,6 +269,7 @@ impl<P: Decide, R: Resolve> Handler<P, R> {
             if let Some(block) = review.block {
                 return self.block(subject, how(&block), block, asked);
             }
+            note(&mut done.decision, review.would_block);
             if review.strip_ech {
                 forge::strip_ech(&mut resolved);
             }
@@ -324,6 +325,7 @@ impl<P: Decide, R: Resolve> Handler<P, R> {
         if let Some(block) = review.block {
             return self.block(subject, how(&block), block, asked);
         }
+        note(&mut done.decision, review.would_block);
         let changed = review.strip_ech && forge::strip_ech(&mut resolved);
         done.reply = forge::resolved(resolved, question.checking_disabled);
         done.reply.authentic &= !changed;
@@ -459,5 +461,12 @@ fn how(block: &Decision) -> BlockResponse {
     match block.verdict {
         Verdict::Block(how) => how,
         Verdict::Allow | Verdict::Rewrite(_) => BlockResponse::NxDomain,
+    }
+}
+
+/// Notes in a decision for which reason a profile that only watches would have blocked the answer.
+fn note(decision: &mut Decision, would_block: Option<Reason>) {
+    if decision.would_block.is_none() {
+        decision.would_block = would_block.map(Box::new);
     }
 }
