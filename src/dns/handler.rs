@@ -1,4 +1,4 @@
-//! From the bytes of a question to the bytes of its reply: [`Handler::answer`] is the path of every question.
+//! From the bytes of a question to the bytes of its reply: `Handler::answer` is the path of every question.
 
 use std::{
     net::{IpAddr, SocketAddr},
@@ -139,7 +139,7 @@ impl<P: Decide, R: Resolve> Handler<P, R> {
         &self.neighbours
     }
 
-    /// Bytes in, bytes out: [`answer`](Self::answer), with a failure in place of a panic.
+    /// Bytes in, bytes out; should anything panic on the way, the reply is SERVFAIL.
     ///
     /// Ready at the first poll for what is refused, blocked or cached.
     pub async fn handle(&self, packet: &[u8], asked: Asked) -> Answered {
