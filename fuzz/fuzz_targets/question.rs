@@ -60,7 +60,7 @@ impl Decide for Byte {
         _: Timestamp,
     ) -> Review {
         let block = (self.0 & 8 != 0).then(|| decision.clone());
-        Review { block, strip_ech: self.0 & 16 != 0 }
+        Review { block, strip_ech: self.0 & 16 != 0, would_block: None }
     }
 
     fn ede(&self, _: &Decision) -> Option<EdeCode> {

@@ -219,14 +219,7 @@ mod tests {
 
     #[test]
     fn each_block_response_answers_each_type() {
-        const ALL: [BlockResponse; 5] = [
-            BlockResponse::BlockPage,
-            BlockResponse::NxDomain,
-            BlockResponse::NoData,
-            BlockResponse::NullAddress,
-            BlockResponse::Refused,
-        ];
-        for how in ALL {
+        for how in BlockResponse::ALL {
             for kind in [RecordType::A, RecordType::AAAA, RecordType::HTTPS, RecordType::TXT] {
                 let reply = blocked(&Query::query(name("bad.example."), kind), how, 10, PAGE);
                 let expected = match (how, kind) {

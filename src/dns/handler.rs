@@ -1,4 +1,4 @@
-//! From the bytes of a question to the bytes of its reply: [`Handler::answer`] is the path of every question.
+//! From the bytes of a question to the bytes of its reply: `Handler::answer` is the path of every question.
 
 use std::{
     net::{IpAddr, SocketAddr},
@@ -31,7 +31,7 @@ use crate::{
     clock::Clock,
     ede::{Ede, EdeCode},
     name::Key,
-    policy::{self, BlockResponse, Decision, Policy, Target, Verdict},
+    policy::{self, BlockResponse, Decision, Policy, Reason, Target, Verdict},
     resolver::{AnswerSource, Ask, Resolver, Security},
 };
 
@@ -139,7 +139,7 @@ impl<P: Decide, R: Resolve> Handler<P, R> {
         &self.neighbours
     }
 
-    /// Bytes in, bytes out: [`answer`](Self::answer), with a failure in place of a panic.
+    /// Bytes in, bytes out; should anything panic on the way, the reply is SERVFAIL.
     ///
     /// Ready at the first poll for what is refused, blocked or cached.
     pub async fn handle(&self, packet: &[u8], asked: Asked) -> Answered {
@@ -269,6 +269,7 @@ impl<P: Decide, R: Resolve> Handler<P, R> {
             if let Some(block) = review.block {
                 return self.block(subject, how(&block), block, asked);
             }
+            note(&mut done.decision, review.would_block);
             if review.strip_ech {
                 forge::strip_ech(&mut resolved);
             }
@@ -324,6 +325,7 @@ impl<P: Decide, R: Resolve> Handler<P, R> {
         if let Some(block) = review.block {
             return self.block(subject, how(&block), block, asked);
         }
+        note(&mut done.decision, review.would_block);
         let changed = review.strip_ech && forge::strip_ech(&mut resolved);
         done.reply = forge::resolved(resolved, question.checking_disabled);
         done.reply.authentic &= !changed;
@@ -459,5 +461,12 @@ fn how(block: &Decision) -> BlockResponse {
     match block.verdict {
         Verdict::Block(how) => how,
         Verdict::Allow | Verdict::Rewrite(_) => BlockResponse::NxDomain,
+    }
+}
+
+/// Notes in a decision for which reason a profile that only watches would have blocked the answer.
+fn note(decision: &mut Decision, would_block: Option<Reason>) {
+    if decision.would_block.is_none() {
+        decision.would_block = would_block.map(Box::new);
     }
 }

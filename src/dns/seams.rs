@@ -32,9 +32,9 @@ pub trait Decide: Send + Sync + 'static {
     fn ede(&self, decision: &Decision) -> Option<EdeCode>;
     /// See [`Policy::explain`].
     fn explain(&self, decision: &Decision, question: &Question, client: &Client) -> String;
-    /// What [`explain`](Self::explain) says as the JSON of draft-ietf-dnsop-structured-dns-error.
+    /// See [`Policy::structured_error`].
     fn structured_error(&self, decision: &Decision, question: &Question, client: &Client) -> String;
-    /// How long a blocked answer may be kept, in seconds.
+    /// See [`Policy::block_ttl`].
     fn block_ttl(&self) -> u32;
     /// See [`Policy::profile`]: the identifier alone.
     fn profile_id(&self, id: ProfileId) -> &str;
@@ -70,11 +70,11 @@ impl Decide for Policy {
     }
 
     fn structured_error(&self, decision: &Decision, question: &Question, client: &Client) -> String {
-        self.explain(decision, question, client)
+        self.structured_error(decision, question, client)
     }
 
     fn block_ttl(&self) -> u32 {
-        10
+        self.block_ttl()
     }
 
     fn profile_id(&self, id: ProfileId) -> &str {

@@ -4,6 +4,7 @@ mod messages;
 mod property;
 mod transport;
 mod verdicts;
+mod whole;
 
 use std::{
     collections::HashMap,
@@ -42,13 +43,16 @@ use crate::{
 /// The longest that a test waits for what must come.
 const PATIENCE: Duration = Duration::from_secs(10);
 
-pub(super) const ALL_BLOCKS: [(&str, BlockResponse); 5] = [
-    ("page", BlockResponse::BlockPage),
-    ("nxdomain", BlockResponse::NxDomain),
-    ("nodata", BlockResponse::NoData),
-    ("null", BlockResponse::NullAddress),
-    ("refused", BlockResponse::Refused),
-];
+/// The word of a block response in the names of these tests.
+pub(super) fn word(how: BlockResponse) -> &'static str {
+    match how {
+        BlockResponse::BlockPage => "page",
+        BlockResponse::NxDomain => "nxdomain",
+        BlockResponse::NoData => "nodata",
+        BlockResponse::NullAddress => "null",
+        BlockResponse::Refused => "refused",
+    }
+}
 
 pub(super) fn name(text: &str) -> Name {
     Name::from_ascii(text).unwrap()
@@ -70,9 +74,10 @@ impl Decide for Rules {
     fn decide(&self, question: &Question, _client: &Client, _now: Timestamp) -> Decision {
         let asked = question.key.to_string();
         assert!(!asked.ends_with("panic.test"), "as asked");
-        let blocked = ALL_BLOCKS.iter().find(|(word, _)| asked == format!("{word}.blocked.test"));
+        let blocked =
+            BlockResponse::ALL.into_iter().find(|how| asked == format!("{}.blocked.test", word(*how)));
         let (verdict, reason) = match blocked {
-            Some((_, how)) => (Verdict::Block(*how), Reason::AllowOnly),
+            Some(how) => (Verdict::Block(how), Reason::AllowOnly),
             None if asked == "search.test" => (
                 Verdict::Rewrite(Target { name: name("safe.test."), last_good: self.last_good.clone() }),
                 Reason::SafeSearch("test".into()),
@@ -99,7 +104,7 @@ impl Decide for Rules {
             reason: Reason::Uncategorised,
             ..decision.clone()
         });
-        Review { block, would_block: None, strip_ech: self.strip_ech }
+        Review { block, strip_ech: self.strip_ech, would_block: None }
     }
 
     fn ede(&self, decision: &Decision) -> Option<EdeCode> {
