@@ -10,6 +10,7 @@ pub mod forwarder;
 pub mod local;
 mod records;
 pub mod recursor;
+mod udp;
 
 use hickory_proto::{
     op::{Query, ResponseCode},
