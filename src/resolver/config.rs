@@ -82,7 +82,7 @@ impl Default for Config {
             tls_roots: None,
             allow_servers: Vec::new(),
             allow_special: Vec::new(),
-            time_limit_ms: 8_000,
+            time_limit_ms: 12_000,
             cache_bytes: 16 * 1024 * 1024,
             min_ttl: 0,
             max_ttl: 86_400,

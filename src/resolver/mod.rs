@@ -16,6 +16,7 @@ pub mod forwarder;
 pub mod local;
 mod records;
 pub mod recursor;
+mod udp;
 
 use std::{
     fmt,

@@ -1,11 +1,6 @@
 //! One question to one upstream server, and its whole answer.
 
-use std::{
-    io,
-    net::{Ipv4Addr, Ipv6Addr, SocketAddr},
-    sync::Arc,
-    time::Duration,
-};
+use std::{io, sync::Arc, time::Duration};
 
 use hickory_net::{
     NetError,
@@ -14,22 +9,19 @@ use hickory_net::{
     tls::tls_exchange,
     xfer::{DnsExchange, DnsHandle, FirstAnswer},
 };
-use hickory_proto::op::{DnsRequest, DnsRequestOptions, Edns, Message, MessageType, OpCode, Query};
+use hickory_proto::op::{DnsRequest, DnsRequestOptions, Edns, Message, Query};
 use rustls::{ClientConfig, pki_types::ServerName};
 use tokio::{
     io::{AsyncReadExt, AsyncWriteExt},
-    net::{TcpStream, UdpSocket},
+    net::TcpStream,
     sync::Mutex,
 };
 
 use super::upstream::{Transport, Upstream};
+use crate::resolver::udp::{self, Reply};
 
 /// The largest answer over UDP, in bytes (DNS flag day 2020).
 const MAX_UDP: u16 = 1_232;
-/// The time after which a question over UDP is sent again, since a packet may have been lost.
-const RESEND: Duration = Duration::from_millis(700);
-/// How many packets that are no answer to the question are passed over before UDP is given up.
-const MAX_STRANGERS: usize = 16;
 /// How long a request on an encrypted connection may take before hickory gives it up.
 const ENCRYPTED_LIMIT: Duration = Duration::from_secs(5);
 
@@ -73,10 +65,11 @@ impl Line {
             Transport::Plain => {
                 // An attacker who answers blindly must guess the case of each letter too.
                 question.queries[0].name.randomize_label_case();
-                match self.udp(&question).await {
-                    Ok(Some(answer)) => answer,
-                    Ok(None) | Err(ExchangeError::NotAnAnswer) => self.tcp(&question).await?,
-                    Err(error) => return Err(error),
+                let bytes = question.to_vec().map_err(|_| ExchangeError::Question)?;
+                match udp::exchange(self.upstream.address, &bytes, &question.queries[0]).await? {
+                    Reply::Answer(answer) => answer,
+                    Reply::Truncated | Reply::OtherCase | Reply::Strangers => self.tcp(&question).await?,
+                    Reply::FormErr => self.without_edns(question).await?,
                 }
             }
             Transport::Tcp => self.tcp(&question).await?,
@@ -85,43 +78,10 @@ impl Line {
         Ok(answer)
     }
 
-    /// The answer over UDP; nothing when it does not fit.
-    async fn udp(&self, question: &Message) -> Result<Option<Message>, ExchangeError> {
-        let local: SocketAddr = match self.upstream.address {
-            SocketAddr::V4(_) => (Ipv4Addr::UNSPECIFIED, 0).into(),
-            SocketAddr::V6(_) => (Ipv6Addr::UNSPECIFIED, 0).into(),
-        };
-        // A socket for each question has a port that nobody can guess, and the kernel drops what others send.
-        let socket = UdpSocket::bind(local).await?;
-        socket.connect(self.upstream.address).await?;
-        let bytes = question.to_vec().map_err(|_| ExchangeError::Question)?;
-        socket.send(&bytes).await?;
-        let mut resent = false;
-        let mut packet = [0; 4_096];
-        let mut strangers = 0;
-        loop {
-            let received = match tokio::time::timeout(RESEND, socket.recv(&mut packet)).await {
-                Ok(received) => received?,
-                Err(_) if resent => socket.recv(&mut packet).await?,
-                Err(_) => {
-                    resent = true;
-                    socket.send(&bytes).await?;
-                    continue;
-                }
-            };
-            let packet = &packet[..received];
-            // RFC 2181, section 9: what was cut off need not even be readable.
-            if is_truncated(packet, question.metadata.id) {
-                return Ok(None);
-            }
-            match Message::from_vec(packet).ok().filter(|answer| answers(answer, question, true)) {
-                Some(answer) => return Ok(Some(answer)),
-                None => strangers += 1,
-            }
-            if strangers >= MAX_STRANGERS {
-                return Err(ExchangeError::NotAnAnswer);
-            }
-        }
+    /// Asks a server that can't read the question over TCP, without EDNS.
+    async fn without_edns(&self, mut question: Message) -> Result<Message, ExchangeError> {
+        question.edns = None;
+        self.tcp(&question).await
     }
 
     async fn tcp(&self, question: &Message) -> Result<Message, ExchangeError> {
@@ -136,7 +96,8 @@ impl Line {
         stream.read_exact(&mut packet).await?;
         Message::from_vec(&packet)
             .ok()
-            .filter(|answer| answers(answer, question, true))
+            .filter(|answer| answer.metadata.id == question.metadata.id)
+            .filter(|answer| udp::is_answer(answer, &question.queries[0]))
             .ok_or(ExchangeError::NotAnAnswer)
     }
 
@@ -157,7 +118,11 @@ impl Line {
         }
         // The id is the transport's business (DoH sends 0), so only the question is compared.
         let answer = answer?;
-        if answers(&answer, question, false) { Ok(answer) } else { Err(ExchangeError::NotAnAnswer) }
+        if udp::is_answer(&answer, &question.queries[0]) {
+            Ok(answer)
+        } else {
+            Err(ExchangeError::NotAnAnswer)
+        }
     }
 
     async fn send(
@@ -206,21 +171,4 @@ fn question(query: &Query, checking_disabled: bool) -> Message {
     edns.set_max_payload(MAX_UDP).set_version(0).set_dnssec_ok(true);
     message.set_edns(edns);
     message
-}
-
-/// Whether a message is an answer to a question, by id (where it counts), and question in the same case.
-fn answers(answer: &Message, question: &Message, same_id: bool) -> bool {
-    let asked = &question.queries[0];
-    (!same_id || answer.metadata.id == question.metadata.id)
-        && answer.metadata.message_type == MessageType::Response
-        && answer.metadata.op_code == OpCode::Query
-        && matches!(answer.queries.as_slice(), [query]
-            if query.query_type() == asked.query_type()
-                && query.query_class() == asked.query_class()
-                && if same_id { query.name().eq_case(asked.name()) } else { query.name() == asked.name() })
-}
-
-fn is_truncated(packet: &[u8], id: u16) -> bool {
-    matches!(packet, [a, b, flags, ..] if [*a, *b] == id.to_be_bytes() && flags & 0b1000_0010 == 0b1000_0010)
-        && packet.len() >= 12
 }

@@ -1,8 +1,8 @@
 //! Connections to authoritative servers: on which port, and how long each is waited for.
 
 use std::{
-    collections::{HashMap, HashSet},
-    net::IpAddr,
+    collections::HashSet,
+    net::{IpAddr, SocketAddr},
     pin::Pin,
     sync::{Arc, Mutex, MutexGuard, PoisonError},
     time::{Duration, Instant},
@@ -10,23 +10,28 @@ use std::{
 
 use futures_util::{Stream, stream};
 use hickory_net::{
-    NetError,
+    DnsError, NetError,
     runtime::TokioRuntimeProvider,
     xfer::{DnsExchange, DnsHandle, FirstAnswer},
 };
 use hickory_proto::{
-    op::{DnsRequest, DnsResponse},
-    rr::{Name, RecordType},
+    op::{DnsRequest, DnsResponse, Message, ResponseCode},
+    rr::{Name, RData, RecordType},
 };
-use hickory_resolver::{ConnectionProvider, PoolContext, config::ConnectionConfig};
+use hickory_resolver::{
+    ConnectionProvider, PoolContext,
+    config::{ConnectionConfig, ProtocolConfig},
+};
+
+use crate::resolver::udp::{self, Reply};
 
 /// How long a server is waited for at first; its zone's next server is asked then.
 ///
-/// hickory alone waits for five seconds and gives the zone up after the first server. Twice as long follows for a server
-/// that was too slow, so that a zone with slow servers only is reached at the second try.
+/// hickory alone waits for five seconds and gives the zone up after the first server.
 const FIRST_WAIT: Duration = Duration::from_millis(1_200);
-/// How often the wait doubles.
-const MAX_DOUBLINGS: u8 = 2;
+/// How long a server is waited for that was too slow the last time, so that a zone with slow servers only is reached at
+/// the second try.
+const LONG_WAIT: Duration = Duration::from_millis(4_800);
 /// How many servers or aliases are remembered before all are forgotten.
 const MAX_SEEN: usize = 4_096;
 
@@ -58,11 +63,15 @@ impl ConnectionProvider for Dialler {
     ) -> Result<Self::FutureConn, NetError> {
         let mut config = config.clone();
         config.port = self.port;
-        let connecting = self.runtime.new_connection(ip, &config, cx)?;
         let seen = self.seen.clone();
+        if matches!(config.protocol, ProtocolConfig::Udp) {
+            let line = Line { way: Way::Udp(SocketAddr::new(ip, self.port)), seen };
+            return Ok(Box::pin(std::future::ready(Ok(line))));
+        }
+        let connecting = self.runtime.new_connection(ip, &config, cx)?;
         Ok(Box::pin(async move {
             match tokio::time::timeout(seen.wait(ip), connecting).await {
-                Ok(connected) => Ok(Line { exchange: connected?, ip, seen }),
+                Ok(connected) => Ok(Line { way: Way::Stream(ip, connected?), seen }),
                 Err(_) => {
                     seen.slow(ip);
                     Err(NetError::Timeout)
@@ -79,9 +88,16 @@ impl ConnectionProvider for Dialler {
 /// A connection to one server.
 #[derive(Clone)]
 pub(super) struct Line {
-    exchange: DnsExchange<TokioRuntimeProvider>,
-    ip: IpAddr,
+    way: Way,
     seen: Seen,
+}
+
+#[derive(Clone)]
+enum Way {
+    /// A socket for each question. hickory's own UDP waits for the time-out when a server answers with no question, as
+    /// those do that don't know EDNS.
+    Udp(SocketAddr),
+    Stream(IpAddr, DnsExchange<TokioRuntimeProvider>),
 }
 
 impl DnsHandle for Line {
@@ -89,23 +105,68 @@ impl DnsHandle for Line {
     type Runtime = TokioRuntimeProvider;
 
     fn send(&self, request: DnsRequest) -> Self::Response {
-        let Self { exchange, ip, seen } = self.clone();
-        Box::pin(stream::once(Box::pin(async move {
-            let begun = Instant::now();
-            let answer = exchange.send(request).first_answer();
-            match tokio::time::timeout(seen.wait(ip), answer).await {
-                Ok(Err(NetError::Timeout)) | Err(_) => {
-                    seen.slow(ip);
-                    Err(NetError::Timeout)
-                }
-                Ok(answer) => {
-                    if begun.elapsed() < FIRST_WAIT {
-                        seen.fast(ip);
-                    }
-                    answer.inspect(|response| seen.aliases(response))
-                }
+        let line = self.clone();
+        Box::pin(stream::once(Box::pin(async move { line.ask(request).await })))
+    }
+}
+
+impl Line {
+    async fn ask(self, request: DnsRequest) -> Result<DnsResponse, NetError> {
+        let ip = match &self.way {
+            Way::Udp(server) => server.ip(),
+            Way::Stream(ip, _) => *ip,
+        };
+        let seen = self.seen;
+        let begun = Instant::now();
+        let sent = request.queries.first().map(|query| query.name.clone());
+        let meant = request.original_query().map(|query| query.name.clone());
+        let answer = async {
+            match self.way {
+                Way::Udp(server) => over_udp(server, request, &seen).await,
+                Way::Stream(_, exchange) => exchange.send(request).first_answer().await,
             }
-        })))
+        };
+        let answer = match tokio::time::timeout(seen.wait(ip), answer).await {
+            Ok(Err(NetError::Timeout)) | Err(_) => {
+                seen.slow(ip);
+                return Err(NetError::Timeout);
+            }
+            Ok(answer) => answer,
+        };
+        if begun.elapsed() < FIRST_WAIT {
+            seen.fast(ip);
+        }
+        let mut response = answer?;
+        if let (Some(sent), Some(meant)) = (sent, meant) {
+            restore_case(&mut response, &sent, &meant);
+        }
+        seen.aliases(&response);
+        Ok(response)
+    }
+}
+
+async fn over_udp(server: SocketAddr, mut request: DnsRequest, seen: &Seen) -> Result<DnsResponse, NetError> {
+    let asked = request.queries.first().cloned().ok_or(NetError::Message("no question"))?;
+    if seen.is_plain(server.ip()) {
+        request.edns = None;
+    }
+    loop {
+        match udp::exchange(server, &request.to_vec()?, &asked).await? {
+            Reply::Answer(message) => return Ok(DnsResponse::from_message(message)?),
+            Reply::Truncated => {
+                let mut message = Message::query().into_response();
+                message.metadata.truncation = true;
+                message.add_query(asked);
+                return Ok(DnsResponse::from_message(message)?);
+            }
+            Reply::OtherCase => return Err(NetError::QueryCaseMismatch),
+            Reply::FormErr if request.edns.is_some() => {
+                seen.plain(server.ip());
+                request.edns = None;
+            }
+            Reply::FormErr => return Err(DnsError::ResponseCode(ResponseCode::FormErr).into()),
+            Reply::Strangers => return Err(NetError::Message("only packets that are no answer")),
+        }
     }
 }
 
@@ -115,8 +176,10 @@ pub(super) struct Seen(Arc<Mutex<Facts>>);
 
 #[derive(Debug, Default)]
 struct Facts {
-    /// Servers that were too slow, and how often the wait for them was doubled.
-    slow: HashMap<IpAddr, u8>,
+    /// Servers that were too slow the last time.
+    slow: HashSet<IpAddr>,
+    /// Servers that don't know EDNS.
+    plain: HashSet<IpAddr>,
     /// Names in lower case that are aliases: hickory loses them when what they lead to fails.
     aliases: HashSet<Name>,
 }
@@ -128,35 +191,77 @@ impl Seen {
     }
 
     fn wait(&self, ip: IpAddr) -> Duration {
-        let doublings = self.facts().slow.get(&ip).copied().unwrap_or(0);
-        FIRST_WAIT * (1 << doublings)
+        if self.facts().slow.contains(&ip) { LONG_WAIT } else { FIRST_WAIT }
     }
 
     fn slow(&self, ip: IpAddr) {
-        let slow = &mut self.facts().slow;
-        if slow.len() >= MAX_SEEN && !slow.contains_key(&ip) {
-            slow.clear();
-        }
-        let doublings = slow.entry(ip).or_insert(0);
-        *doublings = (*doublings + 1).min(MAX_DOUBLINGS);
+        remember(&mut self.facts().slow, ip);
     }
 
     fn fast(&self, ip: IpAddr) {
         self.facts().slow.remove(&ip);
     }
 
+    fn is_plain(&self, ip: IpAddr) -> bool {
+        self.facts().plain.contains(&ip)
+    }
+
+    fn plain(&self, ip: IpAddr) {
+        remember(&mut self.facts().plain, ip);
+    }
+
     fn aliases(&self, response: &DnsResponse) {
         for record in response.answers.iter().filter(|record| record.record_type() == RecordType::CNAME) {
-            let aliases = &mut self.facts().aliases;
-            if aliases.len() >= MAX_SEEN {
-                aliases.clear();
-            }
-            aliases.insert(record.name.to_lowercase());
+            remember(&mut self.facts().aliases, record.name.to_lowercase());
         }
     }
 
     fn facts(&self) -> MutexGuard<'_, Facts> {
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+fn remember<T: Eq + std::hash::Hash>(set: &mut HashSet<T>, value: T) {
+    if set.len() >= MAX_SEEN {
+        set.clear();
+    }
+    set.insert(value);
+}
+
+/// Takes the random case of the question out of an answer again.
+///
+/// Servers compress names by pointing at the question, so its case turns up all over the answer.
+fn restore_case(message: &mut Message, sent: &Name, meant: &Name) {
+    let sections = [&mut message.answers, &mut message.authorities, &mut message.additionals];
+    for record in sections.into_iter().flatten() {
+        restore_name(&mut record.name, sent, meant);
+        match &mut record.data {
+            RData::CNAME(target) => restore_name(&mut target.0, sent, meant),
+            RData::NS(target) => restore_name(&mut target.0, sent, meant),
+            RData::PTR(target) => restore_name(&mut target.0, sent, meant),
+            RData::MX(mx) => restore_name(&mut mx.exchange, sent, meant),
+            RData::SRV(srv) => restore_name(&mut srv.target, sent, meant),
+            RData::SOA(soa) => {
+                restore_name(&mut soa.mname, sent, meant);
+                restore_name(&mut soa.rname, sent, meant);
+            }
+            _ => {}
+        }
+    }
+}
+
+fn restore_name(name: &mut Name, sent: &Name, meant: &Name) {
+    let shared = name.iter().rev().zip(sent.iter().rev()).take_while(|(a, b)| a == b).count();
+    if shared == 0 {
+        return;
+    }
+    // `num_labels` doesn't count an asterisk.
+    let own = name.iter().len().saturating_sub(shared);
+    let end = meant.iter().len().saturating_sub(shared);
+    // The same lengths as before, so the name can't become too long.
+    if let Ok(mut restored) = Name::from_labels(name.iter().take(own).chain(meant.iter().skip(end))) {
+        restored.set_fqdn(name.is_fqdn());
+        *name = restored;
     }
 }
 
@@ -170,13 +275,28 @@ mod tests {
         let ip = IpAddr::from([192, 0, 2, 1]);
         assert_eq!(seen.wait(ip), FIRST_WAIT);
         seen.slow(ip);
-        assert_eq!(seen.wait(ip), FIRST_WAIT * 2);
-        for _ in 0..10 {
-            seen.slow(ip);
-        }
-        assert_eq!(seen.wait(ip), FIRST_WAIT * 4);
+        assert_eq!(seen.wait(ip), LONG_WAIT);
         assert_eq!(seen.wait(IpAddr::from([192, 0, 2, 2])), FIRST_WAIT);
         seen.fast(ip);
         assert_eq!(seen.wait(ip), FIRST_WAIT);
+    }
+
+    #[test]
+    fn the_random_case_of_the_question_is_taken_out_of_the_answer() {
+        let name = |text: &str| Name::from_ascii(text).unwrap();
+        let (sent, meant) = (name("wWw.SChool.exAMPle."), name("www.school.example."));
+        for (received, expected) in [
+            ("wWw.SChool.exAMPle.", "www.school.example."),
+            ("ns1.SChool.exAMPle.", "ns1.school.example."),
+            ("NS1.Other.exAMPle.", "NS1.Other.example."),
+            ("WWW.School.Example.", "WWW.School.Example."),
+            ("*.SChool.exAMPle.", "*.school.example."),
+            ("a.test.", "a.test."),
+            (".", "."),
+        ] {
+            let mut restored = name(received);
+            restore_name(&mut restored, &sent, &meant);
+            assert!(restored.eq_case(&name(expected)), "{received} -> {restored}");
+        }
     }
 }

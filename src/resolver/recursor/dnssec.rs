@@ -62,6 +62,7 @@ fn from_proof(proof: Proof) -> Security {
 fn judge_denial(message: &Message, query: &Query, denial: Option<Proof>) -> Security {
     match denial {
         Some(Proof::Insecure) => return Security::Insecure,
+        Some(_) if has_only_a_dname(message, query) => return Security::Secure,
         Some(_) => return Security::Bogus,
         None => {}
     }
@@ -79,6 +80,28 @@ fn judge_denial(message: &Message, query: &Query, denial: Option<Proof>) -> Secu
         Security::Indeterminate => Security::Bogus,
         other => other,
     }
+}
+
+/// Whether a proven NSEC record shows that a name with a DNAME has nothing of the type.
+///
+/// hickory 0.26.3 treats such a record as that of a delegation, which it is only for the names below (RFC 6840,
+/// section 4.1).
+fn has_only_a_dname(message: &Message, query: &Query) -> bool {
+    let soa = message.authorities.iter().find(|record| record.record_type() == RecordType::SOA);
+    message.metadata.response_code == ResponseCode::NoError
+        && soa.is_none_or(|soa| soa.proof == Proof::Secure && soa.name.zone_of(&query.name))
+        && message.authorities.iter().any(|record| match &record.data {
+            RData::DNSSEC(DNSSECRData::NSEC(nsec)) => {
+                let types = nsec.type_set();
+                record.proof == Proof::Secure
+                    && record.name == query.name
+                    && types.contains(RecordType::DNAME)
+                    && (!types.contains(RecordType::NS) || types.contains(RecordType::SOA))
+                    && !types.contains(RecordType::CNAME)
+                    && !types.contains(query.query_type())
+            }
+            _ => false,
+        })
 }
 
 fn denies_from_above(message: &Message, query: &Query) -> bool {
@@ -143,8 +166,7 @@ fn covered_by_nsec(message: &Message, query: &Query) -> bool {
     let Some(signature) = shortest else { return false };
     let signer = &signature.input().signer_name;
     // The name below the wildcard's parent that must not exist.
-    let mut next_closer = query.name.trim_to(usize::from(signature.input().num_labels) + 1);
-    next_closer.set_fqdn(true);
+    let next_closer = query.name.trim_to(usize::from(signature.input().num_labels) + 1);
     message.authorities.iter().any(|record| match &record.data {
         RData::DNSSEC(DNSSECRData::NSEC(nsec)) => {
             record.proof == Proof::Secure

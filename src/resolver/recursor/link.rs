@@ -3,7 +3,7 @@
 use std::{
     pin::Pin,
     sync::{Arc, Mutex, PoisonError},
-    time::Instant,
+    time::{Duration, Instant},
 };
 
 use futures_util::{Stream, stream};
@@ -33,6 +33,9 @@ use crate::{
         records::{covered, is_about_denial, is_expanded},
     },
 };
+
+/// A question that took longer than this has been waited for with patience already.
+const PATIENCE: Duration = Duration::from_secs(4);
 
 /// What happened behind the validator's back while it judged one question.
 #[derive(Debug, Default)]
@@ -125,8 +128,9 @@ impl Asker {
 
     /// Asks a second time when the first time was too short; the servers are waited for longer then.
     async fn patiently(&self, query: &Query) -> Result<Message, RecursorError> {
-        match self.recursor.resolve(query.clone(), Instant::now(), true).await {
-            Err(error) if timed_out(&error) => {
+        let begun = Instant::now();
+        match self.recursor.resolve(query.clone(), begun, true).await {
+            Err(error) if timed_out(&error) && begun.elapsed() < PATIENCE => {
                 self.recursor.resolve(query.clone(), Instant::now(), true).await
             }
             outcome => outcome,
@@ -159,7 +163,7 @@ impl Recursor {
             let message = match self.asker.one(&query).await {
                 Ok(message) => message,
                 Err(RecursorError::Negative(data)) => negative(&query, hickory_net::NoRecords::from(data)),
-                Err(error) => return Err(unreachable(&error)),
+                Err(error) => return Err(unreachable(&error, name)),
             };
             return Ok(self.sort(message, &query, Security::Insecure));
         };
@@ -176,7 +180,7 @@ impl Recursor {
                 let known = note(|happened| happened.missing.take());
                 return Err(known.map_or_else(
                     || failure(error.to_string(), EdeCode::NoReachableAuthority),
-                    |error| unreachable(&error),
+                    |error| unreachable(&error, name),
                 ));
             }
         };
@@ -185,7 +189,7 @@ impl Recursor {
         if link.security == Security::Bogus {
             let missing = note(|happened| happened.missing.take());
             link.ede = match missing {
-                Some(error) => unreachable(&error).ede,
+                Some(error) => unreachable(&error, name).ede,
                 None => vec![self.why_bogus(&link, &query).await],
             };
         }
@@ -196,10 +200,6 @@ impl Recursor {
     fn sort(&self, message: Message, query: &Query, security: Security) -> Link {
         let mut answers = message.answers;
         let rcode = message.metadata.response_code;
-        for record in answers.iter_mut().filter(|record| record.name == query.name) {
-            // As it was asked, not in the random case that went to the server.
-            record.name = query.name.clone();
-        }
         answers.sort_by_key(|record| (record.record_type() == RecordType::RRSIG, record.name != query.name));
         let mut alias = answers.iter().find_map(|record| match &record.data {
             RData::CNAME(target) if record.name == query.name && query.query_type() != RecordType::CNAME => {
@@ -229,18 +229,35 @@ impl Recursor {
     }
 }
 
-/// Why the servers could not be asked, or would not say.
-pub(super) fn unreachable(error: &RecursorError) -> Failure {
+/// Why the servers of a name could not be asked, or would not say.
+pub(super) fn unreachable(error: &RecursorError, name: &Name) -> Failure {
     let text = error.to_string();
-    let code = match error {
-        RecursorError::Io(_) | RecursorError::Net(NetError::Io(_)) => EdeCode::NetworkError,
-        RecursorError::Net(NetError::Proto(_) | NetError::ForeignClassRecord { .. }) => EdeCode::InvalidData,
-        RecursorError::Net(NetError::Dns(DnsError::ResponseCode(_))) => EdeCode::NoReachableAuthority,
-        _ if text.contains("io error") => EdeCode::NetworkError,
-        _ if text.contains("is of another zone") => EdeCode::InvalidData,
-        _ => EdeCode::NoReachableAuthority,
+    let (code, reason) = match error {
+        RecursorError::Net(NetError::Dns(DnsError::ResponseCode(code))) => {
+            (EdeCode::NoReachableAuthority, format!("the name servers of {name} answer {code:?}"))
+        }
+        RecursorError::Net(NetError::Proto(_) | NetError::ForeignClassRecord { .. }) => {
+            (EdeCode::InvalidData, format!("the name servers of {name} answer nonsense"))
+        }
+        RecursorError::QueryBudgetExceeded
+        | RecursorError::RecursionLimitExceeded { .. }
+        | RecursorError::MaxRecordLimitExceeded { .. } => {
+            (EdeCode::Other, format!("too many questions would have to be asked for {name}"))
+        }
+        _ if timed_out(error) => {
+            (EdeCode::NoReachableAuthority, format!("the name servers of {name} do not answer"))
+        }
+        _ if text.contains("is of another zone") => (EdeCode::InvalidData, text),
+        _ if text.contains("no glue") => (
+            EdeCode::NoReachableAuthority,
+            format!("the name servers of {name} have no address that may be asked"),
+        ),
+        _ if text.contains("io error") || text.contains("no connections") => {
+            (EdeCode::NetworkError, format!("the name servers of {name} can't be reached: {text}"))
+        }
+        _ => (EdeCode::NoReachableAuthority, text),
     };
-    failure(text, code)
+    failure(reason, code)
 }
 
 fn negative(query: &Query, records: hickory_net::NoRecords) -> Message {
@@ -309,7 +326,7 @@ fn is_dname(record: &Record) -> bool {
 fn synthesise(dname: &Record, name: &Name) -> Option<Record> {
     let RData::Unknown { rdata, .. } = &dname.data else { return None };
     let target = Name::read(&mut BinDecoder::new(&rdata.anything)).ok()?;
-    let kept = usize::from(name.num_labels()).checked_sub(usize::from(dname.name.num_labels()))?;
+    let kept = name.iter().len().checked_sub(dname.name.iter().len())?;
     let front = Name::from_labels(name.iter().take(kept)).ok()?;
     let mut alias = front.append_name(&target).ok()?;
     alias.set_fqdn(true);

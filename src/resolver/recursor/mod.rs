@@ -46,6 +46,9 @@ const ANSWERS_KEPT: u64 = 4_096;
 const ZONES_KEPT: usize = 1_024;
 /// How many judgements on record sets hickory keeps.
 const JUDGEMENTS_KEPT: usize = 2_048;
+/// How many labels down from the root a zone is looked for. The reverse of an IPv6 address has 34; hickory's own limit
+/// of 24 can't resolve it. Each question has a budget of 200 packets besides.
+const DEEPEST_NAME: u8 = 60;
 /// NSEC3 with more iterations is taken as unsigned, and with many more as bogus (RFC 9276, section 3.2).
 const NSEC3_ITERATIONS: (u16, u16) = (100, 500);
 
@@ -75,6 +78,7 @@ impl Recursor {
         let options = RecursorOptions {
             ns_cache_size: ZONES_KEPT,
             response_cache_size: ANSWERS_KEPT,
+            ns_recursion_limit: DEEPEST_NAME,
             allow_server: config.allow_servers.clone(),
             case_randomization: true,
             qname_minimization: QNameMinimization::Relaxed,
@@ -103,7 +107,7 @@ impl Recursor {
 
     /// Follows the aliases from the question's name to their end; `found` has what is known at any time.
     async fn follow(&self, query: &Query, found: &Mutex<Chain>) -> Result<(), Failure> {
-        let mut name = query.name().clone();
+        let mut name = query.name().to_lowercase();
         let mut names = vec![name.clone()];
         loop {
             let link = self.link(&name, query.query_type()).await?;
@@ -217,8 +221,12 @@ impl Chain {
         message.metadata.response_code = self.rcode;
         message.metadata.recursion_available = true;
         message.metadata.authentic_data = self.security == Security::Secure;
+        let mut answers = self.answers;
+        for record in answers.iter_mut().filter(|record| record.name == query.name) {
+            record.name = query.name.clone();
+        }
         message.add_query(query);
-        message.insert_answers(self.answers);
+        message.insert_answers(answers);
         message.insert_authorities(self.authorities);
         Found { message, security: self.security, ede: self.ede }
     }
