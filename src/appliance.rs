@@ -142,7 +142,7 @@ pub fn check(config: &Config) -> Result<(), StartError> {
 
 fn resolver(config: &Config, clock: &Clock, runtime: Handle) -> Result<Arc<Resolver>, StartError> {
     let backends = resolver::build(&config.resolver)?;
-    Ok(Arc::new(Resolver::new(backends.into(), (&config.resolver).into(), clock.clone(), runtime)))
+    Ok(Arc::new(Resolver::new(backends, (&config.resolver).into(), clock.clone(), runtime)))
 }
 
 fn write_addresses(folder: &Path, dns: &[SocketAddr]) -> Result<(), StartError> {

@@ -7,9 +7,7 @@ use ipnet::IpNet;
 use serde::Deserialize;
 
 use super::{
-    Routes,
     backend::Backend,
-    cache::CacheConfig,
     forwarder::{Forwarder, Settings, Trust, Upstream, UpstreamError, tls_settings},
     local::{LocalZoneError, LocalZones},
     recursor::Recursor,
@@ -271,28 +269,6 @@ pub struct Backends {
     pub zones: Vec<(Key, Arc<dyn Backend>)>,
     /// Special names, empty reverse zones, and what the school itself has written down.
     pub local: LocalZones,
-}
-
-impl From<Backends> for Routes {
-    fn from(backends: Backends) -> Self {
-        let Backends { main, zones, local } = backends;
-        Self { local: Arc::new(move |query| local.answer(query)), own: zones, main }
-    }
-}
-
-impl From<&Config> for CacheConfig {
-    fn from(config: &Config) -> Self {
-        Self {
-            bytes: config.cache_bytes as u64,
-            min_ttl: config.min_ttl,
-            max_ttl: config.max_ttl,
-            max_negative_ttl: config.max_negative_ttl,
-            serve_stale: config.serve_stale,
-            stale_max: config.stale_max,
-            prefetch: config.prefetch,
-            ..Self::default()
-        }
-    }
 }
 
 /// Builds the backends; reads the files that the settings name, and asks nobody yet.

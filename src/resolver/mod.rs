@@ -43,9 +43,7 @@ pub use self::{
 use self::{
     backend::{Backend, Failure},
     cache::{Cache, CacheConfig, Entry, Known, Landing, QuestionKey, Ttl, question_key},
-    config::Backends,
     flight::{Boarding, Flights},
-    local::LocalAnswer,
 };
 use crate::{
     clock::Clock,

@@ -614,7 +614,6 @@ fn with_own_zones(main: &Arc<Fake>, own: &Arc<Fake>) -> Resolver {
             _ => return None,
         };
         Some(LocalAnswer {
-            authoritative: true,
             rcode: ResponseCode::NoError,
             answers: vec![target.map_or_else(|| a(&asked, 300, 9), |target| alias(&asked, target))],
             authorities: vec![],
