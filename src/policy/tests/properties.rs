@@ -270,7 +270,7 @@ proptest! {
         order in Just((0..8_usize).collect::<Vec<_>>()).prop_shuffle(),
     ) {
         let (straight, shuffled) = (world.policy(), world.policy_of(&order));
-        let mut backwards = world.clone();
+        let mut backwards = world;
         backwards.file.rules.reverse();
         let reversed = backwards.policy();
         for name in NAMES {
