@@ -13,7 +13,7 @@ use schoolgate::lists::{
 
 /// Which names are measured.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Names {
+pub(crate) enum Names {
     /// All lists below the folder that `SCHOOLGATE_LIST_DATA` names.
     Real,
     /// About so many made-up names.
@@ -31,7 +31,7 @@ impl fmt::Display for Names {
 
 impl Names {
     /// What there is to measure with: says where real lists are missing.
-    pub fn all() -> Vec<Self> {
+    pub(crate) fn all() -> Vec<Self> {
         let mut all = vec![Self::MadeUp(1_700_000), Self::MadeUp(5_000_000)];
         if folder().is_some() {
             all.insert(0, Self::Real);
@@ -42,7 +42,7 @@ impl Names {
     }
 
     /// Makes lists of text in a folder: a file each, plain.
-    pub fn write(self, to: &Path) -> io::Result<Vec<PathBuf>> {
+    pub(crate) fn write(self, to: &Path) -> io::Result<Vec<PathBuf>> {
         match self {
             Self::Real => real(to),
             Self::MadeUp(count) => made_up(count, to),
@@ -51,7 +51,7 @@ impl Names {
 }
 
 /// Compiles lists of text.
-pub fn compile(files: &[PathBuf], index: &Path) -> Summary {
+pub(crate) fn compile(files: &[PathBuf], index: &Path) -> Summary {
     let folder = index.parent().expect("a file in a folder");
     let mut compiler = Compiler::new(folder);
     for (i, file) in files.iter().enumerate() {
@@ -127,7 +127,7 @@ fn made_up(count: u64, to: &Path) -> io::Result<Vec<PathBuf>> {
 ///
 /// Of real names 47 % have two labels, 39 % three, 9.5 % four, the rest more; they have 20.5 characters on average,
 /// and those of more labels share their parents.
-pub fn name(i: u64) -> String {
+fn name(i: u64) -> String {
     let mut random = Random(mix(i));
     let labels = match random.below(1000) {
         0..470 => 2,
@@ -162,11 +162,21 @@ pub fn name(i: u64) -> String {
         word(&mut random, words, &mut name);
         name.push('.');
     }
-    let words = 3 + parent.below(3);
+    // Real names are made of words that others have too.
+    let words = 1 + parent.below(3);
     word(&mut parent, words, &mut name);
+    if parent.below(4) != 0 {
+        name.push_str(WORDS[parent.below(32) as usize]);
+    }
     name.push_str(end);
     name
 }
+
+const WORDS: [&str; 32] = [
+    "online", "shop", "games", "media", "click", "track", "play", "bet", "casino", "live", "video", "stream",
+    "tube", "chat", "market", "news", "app", "web", "cloud", "mail", "host", "best", "free", "deal", "cash",
+    "pay", "store", "zone", "world", "link", "data", "net",
+];
 
 fn word(random: &mut Random, syllables: u64, to: &mut String) {
     const STARTS: [&str; 24] = [
@@ -189,17 +199,17 @@ fn word(random: &mut Random, syllables: u64, to: &mut String) {
 }
 
 /// Numbers that look random and are the same in each run.
-pub struct Random(pub u64);
+pub(crate) struct Random(pub(crate) u64);
 
 impl Random {
     /// The next number.
-    pub fn next(&mut self) -> u64 {
+    pub(crate) fn next(&mut self) -> u64 {
         self.0 = self.0.wrapping_add(0x9e37_79b9_7f4a_7c15);
         mix(self.0)
     }
 
     /// The next number under `limit`.
-    pub fn below(&mut self, limit: u64) -> u64 {
+    pub(crate) fn below(&mut self, limit: u64) -> u64 {
         self.next() % limit
     }
 }
@@ -212,7 +222,7 @@ fn mix(mut z: u64) -> u64 {
 }
 
 /// What the system says of this process's memory: `VmHWM` (the most it had) or `VmRSS`, in MB.
-pub fn memory(what: &str) -> f64 {
+pub(crate) fn memory(what: &str) -> f64 {
     let status = fs::read_to_string("/proc/self/status").unwrap_or_default();
     let line = status.lines().find(|line| line.starts_with(what)).unwrap_or_default();
     line.split_whitespace().nth(1).and_then(|kb| kb.parse::<f64>().ok()).unwrap_or_default() / 1024.0

@@ -22,6 +22,12 @@ const BUFFER: usize = 4 << 20;
 /// How many bytes of runs stay in memory.
 const IN_MEMORY: usize = 96 << 20;
 
+/// What is called with each name and its codes.
+type EachName<'a> = &'a mut dyn FnMut(&[u8], &[Code]) -> io::Result<()>;
+
+/// What is called with each entry.
+type EachEntry<'a> = &'a mut dyn FnMut(&[u8], Code) -> io::Result<()>;
+
 /// Names with the codes of their entries, in any order at first.
 pub(super) struct Runs {
     buffer: Buffer,
@@ -58,7 +64,7 @@ impl Runs {
     /// occur more than once as often as they do.
     ///
     /// Can be called again, with the same outcome.
-    pub(super) fn merge(&mut self, each: &mut dyn FnMut(&[u8], &[Code]) -> io::Result<()>) -> io::Result<()> {
+    pub(super) fn merge(&mut self, each: EachName<'_>) -> io::Result<()> {
         self.end_run()?;
         let mut codes = Vec::new();
         let mut name = Vec::new();
@@ -152,7 +158,7 @@ impl Buffer {
     }
 
     /// Hands out all entries, sorted, and is empty then.
-    fn drain(&mut self, each: &mut dyn FnMut(&[u8], Code) -> io::Result<()>) -> io::Result<()> {
+    fn drain(&mut self, each: EachEntry<'_>) -> io::Result<()> {
         let mut starts = std::mem::take(&mut self.starts);
         starts.sort_unstable_by(|&a, &b| {
             (a.front, a.middle).cmp(&(b.front, b.middle)).then_with(|| self.entry(a).cmp(&self.entry(b)))
@@ -251,7 +257,7 @@ impl PartialEq for Cursor<'_> {
 impl Eq for Cursor<'_> {}
 
 /// Calls `each` with every entry of some runs, in order.
-fn for_each_entry(runs: &[Run], each: &mut dyn FnMut(&[u8], Code) -> io::Result<()>) -> io::Result<()> {
+fn for_each_entry(runs: &[Run], each: EachEntry<'_>) -> io::Result<()> {
     let mut heap = BinaryHeap::with_capacity(runs.len());
     for run in runs {
         let mut cursor = Cursor::new(run)?;

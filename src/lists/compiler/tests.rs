@@ -144,7 +144,7 @@ fn a_version_tells_the_rules_and_not_their_order() {
     let allow = Rule { allow: true, ..a.clone() };
     let exact = Rule {
         subject: Subject::Name { key: Key::parse("a.example").unwrap(), mode: MatchMode::Exact },
-        ..a.clone()
+        allow: false,
     };
     assert_eq!(version(vec![a.clone(), b.clone()]), version(vec![b.clone(), a.clone()]));
     let all = [vec![], vec![a.clone()], vec![b.clone()], vec![allow], vec![exact], vec![a, b]];

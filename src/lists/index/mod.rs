@@ -230,15 +230,16 @@ impl DomainIndex {
             return if self.header.counts.names == 0 { 0 } else { key.depth() };
         };
         let bytes = self.region(Region::Filter);
-        let (mut deepest, mut hash, mut start) = (0, ROOT, 0);
-        for (i, prefix) in key.prefixes().enumerate() {
+        // Room for the reverse name of an IPv6 address, the deepest that is common.
+        let mut hashes = SmallVec::<[u64; 34]>::new();
+        let (mut hash, mut start) = (ROOT, 0);
+        for prefix in key.prefixes() {
             hash = child(hash, &prefix[start..]);
             start = prefix.len() + 1;
-            if filter.admits(bytes, hash) {
-                deepest = i + 1;
-            }
+            hashes.push(hash);
         }
-        deepest
+        // The walk passes all shorter names anyway, so they need not be asked about.
+        hashes.iter().rposition(|&hash| filter.admits(bytes, hash)).map_or(0, |place| place + 1)
     }
 
     /// The sets of lists that hold an address or a subnet around it, the widest first.

@@ -117,7 +117,7 @@ impl Names {
 
 impl<'a> Node<'a> {
     /// The node whose last byte is at `at`, or nothing where the bytes can't be one.
-    #[inline]
+    #[inline(always)]
     fn read(bytes: &'a [u8], at: usize) -> Option<Self> {
         if at == END {
             return Some(Self { bytes, shape: Shape::End, address_size: 0, output_size: 0, start: 0 });
@@ -165,7 +165,7 @@ impl<'a> Node<'a> {
     }
 
     /// What the node adds to the value of the name that ends at it, where one does.
-    #[inline]
+    #[inline(always)]
     fn final_output(&self) -> Option<u64> {
         match self.shape {
             Shape::End => Some(0),
@@ -175,7 +175,7 @@ impl<'a> Node<'a> {
     }
 
     /// The transition of an input.
-    #[inline]
+    #[inline(always)]
     fn step(&self, input: u8) -> Option<Step> {
         match self.shape {
             Shape::Next { input: only } | Shape::One { input: only } => {
@@ -218,7 +218,7 @@ impl<'a> Node<'a> {
     }
 
     /// The transition with this place, which is under [`count`](Self::count).
-    #[inline]
+    #[inline(always)]
     fn transition(&self, place: usize) -> Option<Step> {
         let (address_at, output_at) = match self.shape {
             Shape::End => return None,
@@ -238,8 +238,12 @@ impl<'a> Node<'a> {
     }
 }
 
+/// What is left of eight bytes, by how many are meant. A table, since a processor can't guess sizes.
+const MASKS: [u64; 9] =
+    [0, 0xff, 0xffff, 0xff_ffff, u32::MAX as u64, u64::MAX >> 24, u64::MAX >> 16, u64::MAX >> 8, u64::MAX];
+
 /// How many bytes an address and an output of a node take.
-#[inline]
+#[inline(always)]
 fn sizes(packed: u8) -> (usize, usize) {
     (usize::from(packed >> 4), usize::from(packed & 0b1111))
 }
@@ -247,14 +251,10 @@ fn sizes(packed: u8) -> (usize, usize) {
 /// The little-endian number of `size` bytes at `at`.
 ///
 /// Every node has the foot behind it, so eight bytes can be read at each number and cut to size.
-#[inline]
+#[inline(always)]
 fn number(bytes: &[u8], at: usize, size: usize) -> Option<u64> {
     let eight = bytes.get(at..)?.first_chunk::<8>()?;
-    match size {
-        0 => Some(0),
-        1..=8 => Some(u64::from_le_bytes(*eight) & (u64::MAX >> (64 - 8 * size))),
-        _ => None,
-    }
+    Some(u64::from_le_bytes(*eight) & MASKS.get(size)?)
 }
 
 struct Frame {
