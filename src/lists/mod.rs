@@ -1,6 +1,6 @@
 //! What is known about names: category lists of any format, compiled into one index.
 //!
-//! A list is text in one of several [`Format`]s. [`format`] reads it, [`compiler`] turns any number of lists into one
+//! A list is text in one of several [`Format`]s. [`format`](mod@format) reads it, [`compiler`] turns any number of lists into one
 //! [`DomainIndex`], which answers, for a name, every list that has it or a parent of it. An index is immutable; a new
 //! one is swapped in whole.
 
