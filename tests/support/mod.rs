@@ -1,5 +1,5 @@
 //! The real binary, started and asked as a user would.
-#![allow(dead_code, reason = "each test target uses its own part of this")]
+#![allow(dead_code, unreachable_pub, reason = "each test target uses its own part of this")]
 
 use std::{
     fs,

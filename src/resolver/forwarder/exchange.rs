@@ -46,12 +46,14 @@ pub(super) enum ExchangeError {
 pub(super) struct Line {
     upstream: Upstream,
     tls: Arc<ClientConfig>,
+    /// Kept as long as the connections: they end with it.
+    runtime: TokioRuntimeProvider,
     open: Mutex<Option<DnsExchange<TokioRuntimeProvider>>>,
 }
 
 impl Line {
     pub(super) fn new(upstream: Upstream, tls: Arc<ClientConfig>) -> Self {
-        Self { upstream, tls, open: Mutex::new(None) }
+        Self { upstream, tls, runtime: TokioRuntimeProvider::default(), open: Mutex::new(None) }
     }
 
     pub(super) fn upstream(&self) -> &Upstream {
@@ -140,7 +142,7 @@ impl Line {
         if let Some(exchange) = &*open {
             return Ok((exchange.clone(), false));
         }
-        let runtime = TokioRuntimeProvider::default();
+        let runtime = self.runtime.clone();
         let exchange = match &self.upstream.transport {
             Transport::Https { name, path } => {
                 let mut builder = HttpsClientStream::builder(Arc::clone(&self.tls), runtime);

@@ -9,7 +9,10 @@ use std::{
     io,
     path::Path,
     pin::Pin,
-    sync::{Arc, Mutex, PoisonError},
+    sync::{
+        Arc, Mutex, MutexGuard, PoisonError,
+        atomic::{AtomicU32, Ordering},
+    },
     time::{Duration, Instant},
 };
 
@@ -44,7 +47,7 @@ const FAILURES: u32 = 3;
 const FIRST_REST: Duration = Duration::from_secs(2);
 /// The longest rest.
 const LONGEST_REST: Duration = Duration::from_secs(60);
-/// One question in so many goes to another upstream than the fastest first, so that a faster one is noticed.
+/// One question in so many goes to two upstreams at once, so that a second one that became faster is noticed.
 const EXPLORE: u32 = 50;
 
 /// Whose word on DNSSEC is taken.
@@ -75,7 +78,7 @@ pub struct Forwarder {
     lines: Vec<(Line, Mutex<Health>)>,
     limit: Duration,
     trust: Trust,
-    turn: std::sync::atomic::AtomicU32,
+    turn: AtomicU32,
 }
 
 impl fmt::Debug for Forwarder {
@@ -94,13 +97,17 @@ struct Health {
 
 impl Health {
     fn succeeded(&mut self, took: Duration) {
-        self.time = Some(self.time.map_or(took, |time| (time * 7 + took) / 8));
+        // What failures did to it is forgiven.
+        let before = self.time.filter(|_| self.failures == 0);
+        self.time = Some(before.map_or(took, |time| (time * 7 + took) / 8));
         self.failures = 0;
         self.rested_until = None;
     }
 
     fn failed(&mut self, now: Instant) {
         self.failures = self.failures.saturating_add(1);
+        // Behind the others at once, not only when it is rested.
+        self.time = Some(self.time.map_or(HEDGE, |time| (time * 2).clamp(HEDGE, LONGEST_REST)));
         if let Some(doublings) = self.failures.checked_sub(FAILURES) {
             let rest = FIRST_REST.saturating_mul(1 << doublings.min(5)).min(LONGEST_REST);
             self.rested_until = Some(now + rest);
@@ -122,7 +129,7 @@ impl Forwarder {
             lines: upstreams.into_iter().map(line).collect(),
             limit: settings.limit,
             trust: settings.trust,
-            turn: std::sync::atomic::AtomicU32::new(1),
+            turn: AtomicU32::new(1),
         }
     }
 
@@ -131,15 +138,10 @@ impl Forwarder {
         let now = Instant::now();
         let mut order: Vec<usize> = (0..self.lines.len()).collect();
         order.sort_by_key(|&index| self.health(index).rank(now));
-        let turn = self.turn.fetch_add(1, std::sync::atomic::Ordering::Relaxed);
-        let healthy = order.iter().filter(|&&index| !self.health(index).rank(now).0).count();
-        if healthy > 1 && turn.is_multiple_of(EXPLORE) {
-            order[..healthy].rotate_left(1);
-        }
         order
     }
 
-    fn health(&self, index: usize) -> std::sync::MutexGuard<'_, Health> {
+    fn health(&self, index: usize) -> MutexGuard<'_, Health> {
         self.lines[index].1.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
@@ -166,6 +168,10 @@ impl Forwarder {
     async fn race(&self, query: &Query, ask: Ask) -> Result<Found, Failure> {
         let mut waiting = self.order().into_iter();
         let mut asked = FuturesUnordered::new();
+        let turn = self.turn.fetch_add(1, Ordering::Relaxed);
+        if turn.is_multiple_of(EXPLORE) {
+            asked.extend(waiting.by_ref().take(2).map(|index| self.ask_one(index, query, ask)));
+        }
         let mut last = failure("there is no upstream".into(), EdeCode::NoReachableAuthority);
         loop {
             if asked.is_empty() {

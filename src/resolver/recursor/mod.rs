@@ -263,29 +263,4 @@ fn clock() -> u32 {
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn the_weakest_link_counts() {
-        use Security::{Bogus, Indeterminate, Insecure, Secure};
-        assert_eq!(weaker(Secure, Secure), Secure);
-        assert_eq!(weaker(Secure, Insecure), Insecure);
-        assert_eq!(weaker(Bogus, Secure), Bogus);
-        assert_eq!(weaker(Insecure, Indeterminate), Indeterminate);
-        assert_eq!(weaker(Indeterminate, Bogus), Bogus);
-    }
-
-    #[tokio::test]
-    async fn types_that_are_no_records_are_never_asked() {
-        let recursor = Recursor::new(&Config::default()).unwrap();
-        let name = Name::from_ascii("example.").unwrap();
-        for rtype in [RecordType::ANY, RecordType::AXFR, RecordType::Unknown(253)] {
-            let failure = recursor.ask(&Query::query(name.clone(), rtype), Ask::default()).await.unwrap_err();
-            assert_eq!(failure.ede[0].code, EdeCode::NotSupported, "{rtype}");
-        }
-        let mut query = Query::query(name, RecordType::A);
-        query.set_query_class(DNSClass::CH);
-        assert!(recursor.ask(&query, Ask::default()).await.is_err());
-    }
-}
+mod tests;
