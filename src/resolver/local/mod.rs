@@ -61,7 +61,7 @@ enum Zone {
     /// Someone else is asked.
     Forwarded,
     Special(Special),
-    Own(OwnZone),
+    Own(Box<OwnZone>),
 }
 
 #[derive(Debug)]
@@ -192,7 +192,7 @@ impl LocalZones {
                 (Some(file), true) => {
                     let origin = full_name(&key);
                     let records = zonefile::read(file, &origin)?;
-                    self.insert_zone(&key, Zone::Own(OwnZone::new(&key, origin, records)?));
+                    self.insert_zone(&key, Zone::Own(Box::new(OwnZone::new(&key, origin, records)?)));
                 }
                 _ => return Err(LocalZoneError::ZoneKind { name: zone.name.clone() }),
             }

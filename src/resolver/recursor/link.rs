@@ -296,7 +296,7 @@ fn cut(mut message: Message, query: &Query) -> Message {
         }),
     }
     message.additionals.clear();
-    let expanded = message.answers.iter().any(|record| is_expanded(record));
+    let expanded = message.answers.iter().any(is_expanded);
     if message.answers.is_empty() || expanded {
         message.authorities.retain(is_about_denial);
     } else {

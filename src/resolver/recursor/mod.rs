@@ -1,7 +1,7 @@
 //! Recursion from the root, with validation: hickory's recursor behind [`Backend`].
 //!
 //! hickory follows aliases by itself and forgets them when their end fails, so each alias is a question of its own here
-//! ([`Recursor::follow`]), judged by its own signatures; the weakest judgement counts for the whole chain.
+//! (`Recursor::follow`), judged by its own signatures; the weakest judgement counts for the whole chain.
 
 mod dial;
 mod dnssec;
