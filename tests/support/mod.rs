@@ -7,7 +7,6 @@ use std::{
     net::{SocketAddr, TcpStream, UdpSocket},
     path::{Path, PathBuf},
     process::{Child, Command, ExitStatus, Output, Stdio},
-    str::FromStr,
     time::Duration,
 };
 
@@ -142,7 +141,7 @@ pub fn err(output: &Output) -> String {
 pub fn question(name: &str, kind: RecordType) -> Message {
     let mut message = Message::new(0x5347, MessageType::Query, OpCode::Query);
     message.metadata.recursion_desired = true;
-    message.add_query(Query::query(Name::from_str(name).expect("a name"), kind));
+    message.add_query(Query::query(Name::from_ascii(name).expect("a name"), kind));
     let mut edns = Edns::new();
     edns.set_max_payload(1232);
     message.set_edns(edns);
