@@ -12,6 +12,7 @@ mod filter;
 mod layout;
 mod names;
 mod sets;
+mod shortcuts;
 
 use std::{
     fmt, fs,

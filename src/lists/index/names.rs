@@ -7,6 +7,8 @@
 //! address of the root, a checksum. A node is read backwards from its last byte, the state; its address is that
 //! byte's. All nodes that it leads to lie in front of it, so a walk always ends.
 
+use super::shortcuts::{SKIPPED, Shortcut, Shortcuts};
+
 /// The bytes in front of the first node.
 const FRONT: usize = 16;
 
@@ -26,9 +28,10 @@ const TABLE_FROM: usize = 33;
 const COMMON: [u8; 63] = *b"te/oasripcnw.hlm-du012g=:bf3y5&_4v9678k%?xCDASFIBEjPTzRNM+LOqHG";
 
 /// Where the walk through names starts.
-#[derive(Debug, Clone, Copy)]
+#[derive(Debug)]
 pub(super) struct Names {
     root: usize,
+    shortcuts: Shortcuts,
 }
 
 /// A node, taken apart as far as a walk needs.
@@ -76,7 +79,12 @@ impl Names {
         let root = number(bytes, bytes.len() - FOOT + 8, 8).and_then(|root| usize::try_from(root).ok());
         match root {
             // The root is the node that was written last.
-            Some(root) if root + FOOT + 1 == bytes.len() => Ok(Self { root }),
+            Some(root) if root + FOOT + 1 == bytes.len() => {
+                let mut shortcuts = Vec::new();
+                let mut gather = Gather { bytes, steps: steps(count), count, found: &mut shortcuts };
+                gather.below(root, 0, [0; SKIPPED], 0);
+                Ok(Self { root, shortcuts: Shortcuts::new(&shortcuts) })
+            }
             _ => Err("its root is not at its end"),
         }
     }
@@ -84,10 +92,12 @@ impl Names {
     /// Walks along `key` and calls `found` with the number of bytes and the set of each name on the way that ends
     /// where a label of `key` does.
     #[inline]
-    pub(super) fn walk(self, bytes: &[u8], key: &[u8], mut found: impl FnMut(usize, u64)) {
-        let mut at = self.root;
-        let mut value = 0_u64;
-        for (done, &input) in key.iter().enumerate() {
+    pub(super) fn walk(&self, bytes: &[u8], key: &[u8], mut found: impl FnMut(usize, u64)) {
+        let (start, mut at, mut value) = match self.shortcuts.find(key) {
+            Some(shortcut) => (SKIPPED, shortcut.to as usize, u64::from(shortcut.value)),
+            None => (0, self.root, 0),
+        };
+        for (done, &input) in key.iter().enumerate().skip(start) {
             let Some(node) = Node::read(bytes, at) else { return };
             if input == b'.'
                 && let Some(output) = node.final_output()
@@ -104,14 +114,52 @@ impl Names {
     }
 
     /// All names in the order of their bytes.
-    pub(super) fn iter(self, bytes: &[u8], count: u64) -> Iter<'_> {
+    pub(super) fn iter<'a>(&self, bytes: &'a [u8], count: u64) -> Iter<'a> {
         Iter {
             bytes,
             stack: vec![Frame { at: self.root, next: 0, value: 0, depth: 0 }],
             key: Vec::new(),
-            // In what the compiler writes, each step belongs to a name, and no name has more than 255 bytes.
-            steps: count.saturating_add(1).saturating_mul(256),
+            steps: steps(count),
         }
+    }
+}
+
+/// How many steps there are at most to so many names.
+///
+/// In what the compiler writes, each step belongs to a name, and no name has more than 255 bytes.
+fn steps(count: u64) -> u64 {
+    count.saturating_add(1).saturating_mul(256)
+}
+
+/// The search for all nodes that a shortcut can lead to.
+struct Gather<'a> {
+    bytes: &'a [u8],
+    steps: u64,
+    count: u64,
+    found: &'a mut Vec<Shortcut>,
+}
+
+impl Gather<'_> {
+    /// Goes on from a node that `depth` bytes have led to; nothing where the bytes can't be nodes.
+    fn below(&mut self, at: usize, value: u64, mut beginning: [u8; SKIPPED], depth: usize) -> Option<()> {
+        if depth == SKIPPED {
+            // Each beginning has a name of its own, unless the bytes were made up.
+            self.count = self.count.checked_sub(1)?;
+            self.found.extend(Shortcut::new(beginning, at, value));
+            return Some(());
+        }
+        let node = Node::read(self.bytes, at)?;
+        let is_name = node.final_output().is_some();
+        for place in 0..node.count() {
+            let (input, step) = (node.input(place)?, node.transition(place)?);
+            self.steps = self.steps.checked_sub(1)?;
+            // A shortcut must not jump over a name that a walk would have found.
+            if !(is_name && input == b'.') {
+                beginning[depth] = input;
+                self.below(step.to, value.wrapping_add(step.output), beginning, depth + 1)?;
+            }
+        }
+        Some(())
     }
 }
 
@@ -388,6 +436,34 @@ mod tests {
         for (name, wanted) in &names {
             assert_eq!(value(&bytes, 256, name), Some(*wanted));
         }
+    }
+
+    #[test]
+    fn a_shortcut_jumps_over_no_name() {
+        // Each is longer than the beginning that a shortcut skips, or ends within it.
+        let names = BTreeMap::from([
+            (b"ab.cd".to_vec(), 300),
+            (b"ab.cd.efgh".to_vec(), 2),
+            (b"ab.cdx".to_vec(), 3),
+            (b"ab.cdx.yyy".to_vec(), 4),
+            (b"ab.cdxy".to_vec(), 5),
+            (b"ab.cdxy.z".to_vec(), 6),
+        ]);
+        let bytes = build(&names);
+        let read = Names::check(&bytes, 6).unwrap();
+        for (key, wanted) in [
+            ("ab.cd.efgh.i", &[(5, 300), (10, 2)][..]),
+            ("ab.cdx.yyy", &[(6, 3), (10, 4)]),
+            ("ab.cdxy.z", &[(7, 5), (9, 6)]),
+            ("ab.cdxy", &[(7, 5)]),
+            ("ab.cdxyz.z", &[]),
+        ] {
+            let mut found = Vec::new();
+            read.walk(&bytes, key.as_bytes(), |length, set| found.push((length, set)));
+            assert_eq!(found, wanted, "{key}");
+        }
+        assert!(read.shortcuts.find(b"ab.cdxy.z").is_some());
+        assert!(read.shortcuts.find(b"ab.cd.efgh").is_none());
     }
 
     #[test]
