@@ -2,6 +2,8 @@
 //!
 //! `cargo bench --bench compile`; real lists come from the folder that `SCHOOLGATE_LIST_DATA` names.
 
+#![expect(clippy::print_stdout, reason = "the memory belongs beside the times")]
+
 mod support;
 
 use divan::{Bencher, counter::ItemsCount};

@@ -2,6 +2,8 @@
 //!
 //! `cargo bench --bench lookup`; real lists come from the folder that `SCHOOLGATE_LIST_DATA` names.
 
+#![expect(clippy::print_stdout, reason = "the sizes belong beside the times")]
+
 mod support;
 
 use std::{

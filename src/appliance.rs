@@ -100,7 +100,8 @@ impl Appliance {
         let _ = writeln!(text, "{starter} names in the starter lists, {subscribed} in lists of the school");
         if let Some(first) = self.dns.first() {
             let port = if first.port() == 53 { String::new() } else { format!(" -p {}", first.port()) };
-            let address = if first.ip().is_unspecified() { String::from("127.0.0.1") } else { first.ip().to_string() };
+            let address =
+                if first.ip().is_unspecified() { String::from("127.0.0.1") } else { first.ip().to_string() };
             let _ = writeln!(text, "try: dig @{address}{port} www.bbc.co.uk");
             let _ = writeln!(text, "     dig @{address}{port} {BLOCKED_EXAMPLE}   (blocked, and says why)");
         }

@@ -17,7 +17,8 @@ use crate::{dns, resolver};
 pub const ENV_PREFIX: &str = "SCHOOLGATE_";
 
 /// Variables that start with the prefix and are not keys.
-const NOT_KEYS: &[&str] = &["SCHOOLGATE_LIST_DATA", "SCHOOLGATE_LOG", "SCHOOLGATE_INTERNET", "SCHOOLGATE_CONFIG"];
+const NOT_KEYS: &[&str] =
+    &["SCHOOLGATE_LIST_DATA", "SCHOOLGATE_LOG", "SCHOOLGATE_INTERNET", "SCHOOLGATE_CONFIG"];
 
 /// All settings of the box.
 #[derive(Debug, Clone, Deserialize)]
@@ -111,7 +112,8 @@ impl Config {
         // Read once as it stands, so that an error carries the file's own line.
         let config: Self =
             toml::from_str(text).map_err(|e| ConfigError::Key(describe(origin, text, &e, None)))?;
-        let mut table: toml::Table = text.parse().map_err(|e| ConfigError::Key(describe(origin, text, &e, None)))?;
+        let mut table: toml::Table =
+            text.parse().map_err(|e| ConfigError::Key(describe(origin, text, &e, None)))?;
         let mut changed = false;
         for (name, value) in env {
             if !name.starts_with(ENV_PREFIX) || NOT_KEYS.contains(&name.as_str()) {
@@ -125,7 +127,8 @@ impl Config {
         }
         if changed {
             let merged = toml::to_string(&table).unwrap_or_default();
-            return toml::from_str(&merged).map_err(|e| ConfigError::Key(describe(origin, &merged, &e, None)));
+            return toml::from_str(&merged)
+                .map_err(|e| ConfigError::Key(describe(origin, &merged, &e, None)));
         }
         Ok(config)
     }
@@ -141,7 +144,10 @@ fn override_key(table: &mut toml::Table, name: &str, value: &str) -> Result<(), 
             .entry(parent.clone())
             .or_insert_with(|| toml::Value::Table(toml::Table::new()))
             .as_table_mut()
-            .ok_or_else(|| ConfigError::Variable { name: name.to_owned(), why: format!("{parent} is not a table") })?;
+            .ok_or_else(|| ConfigError::Variable {
+                name: name.to_owned(),
+                why: format!("{parent} is not a table"),
+            })?;
     }
     // Keys that hold a list may be given as `a,b`, since that is how people write variables.
     let parsed = format!("v = {value}").parse::<toml::Table>().ok().and_then(|mut t| t.remove("v"));

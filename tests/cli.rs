@@ -39,8 +39,8 @@ gambling = "allow"
 
 fn import(data: &Path, text: &str) -> std::process::Output {
     let file = data.join("import.toml");
-    fs::write(&file, text).unwrap();
-    command_on(data, &["policy", "import", file.to_str().unwrap()])
+    fs::write(&file, text).expect("written");
+    command_on(data, &["policy", "import", file.to_str().expect("text")])
 }
 
 #[test]
@@ -48,7 +48,11 @@ fn the_embedded_default_starts_filters_and_says_where_it_listens() {
     let folder = tempfile::tempdir().unwrap();
     let running = Running::on_free_ports(folder.path(), "");
     assert_eq!(running.dns.len(), 2);
-    assert!(running.greeting.contains(&format!("dns={},{}", running.dns[0], running.dns[1])), "{}", running.greeting);
+    assert!(
+        running.greeting.contains(&format!("dns={},{}", running.dns[0], running.dns[1])),
+        "{}",
+        running.greeting
+    );
     assert!(running.greeting.matches("dig @").count() == 2, "{}", running.greeting);
     for server in &running.dns {
         let blocked = ask(*server, "www.bet365.com.", RecordType::TXT);
@@ -109,7 +113,11 @@ fn a_bad_key_is_one_clear_line_and_exit_code_2() {
                 .output()
                 .unwrap();
             let code = output.status.code();
-            assert!(code == Some(2) || (code == Some(3) && text.contains("/nowhere")), "{text}: {code:?} {}", err(&output));
+            assert!(
+                code == Some(2) || (code == Some(3) && text.contains("/nowhere")),
+                "{text}: {code:?} {}",
+                err(&output)
+            );
             assert_eq!(err(&output).lines().count(), 1, "{}", err(&output));
             assert!(err(&output).contains(says), "{text}: {}", err(&output));
         }
@@ -120,8 +128,11 @@ fn a_bad_key_is_one_clear_line_and_exit_code_2() {
 fn a_zone_file_with_a_loop_is_named_with_its_place() {
     let folder = tempfile::tempdir().unwrap();
     let zone = folder.path().join("school.zone");
-    fs::write(&zone, "$TTL 300\n@ SOA ns hostmaster 1 3600 600 86400 300\n@ NS ns\nns A 10.0.0.1\na CNAME b\nb CNAME a\n")
-        .unwrap();
+    fs::write(
+        &zone,
+        "$TTL 300\n@ SOA ns hostmaster 1 3600 600 86400 300\n@ NS ns\nns A 10.0.0.1\na CNAME b\nb CNAME a\n",
+    )
+    .unwrap();
     let settings = folder.path().join("settings.toml");
     fs::write(&settings, format!("[[resolver.zone]]\nname = \"school.example\"\nfile = {zone:?}\n")).unwrap();
     let output = schoolgate().arg("--config").arg(&settings).args(["config", "check"]).output().unwrap();
@@ -164,10 +175,19 @@ fn an_import_is_all_or_nothing() {
     let before = out(&command_on(data, &["policy", "export"]));
     for (wrong, says) in [
         ("[[rule]]\naction = \"block\"\nname = \"a..b\"\n", "empty label"),
-        ("[[rule]]\naction = \"block\"\nname = \"x.example\"\nprofiles = [\"pupil\"]\n", "did you mean \"pupils\"?"),
+        (
+            "[[rule]]\naction = \"block\"\nname = \"x.example\"\nprofiles = [\"pupil\"]\n",
+            "did you mean \"pupils\"?",
+        ),
         ("[[profile]]\nid = \"more\"\naudience = \"pupil\"\nsubnets = [\"127.0.0.0/8\"]\n", "127.0.0.0/8"),
-        ("[[profile]]\nid = \"more\"\naudience = \"pupil\"\n[profile.categories]\ngambing = \"block\"\n", "gambling"),
-        ("[[profile]]\nid = \"more\"\naudience = \"pupil\"\n[profile.categories]\nadult = \"allow\"\n", "locked"),
+        (
+            "[[profile]]\nid = \"more\"\naudience = \"pupil\"\n[profile.categories]\ngambing = \"block\"\n",
+            "gambling",
+        ),
+        (
+            "[[profile]]\nid = \"more\"\naudience = \"pupil\"\n[profile.categories]\nadult = \"allow\"\n",
+            "locked",
+        ),
         ("nonsense = 1\n", "nonsense"),
     ] {
         let good = "[[rule]]\naction = \"block\"\nname = \"must-not-be.example\"\n";
@@ -198,8 +218,10 @@ fn check_says_what_happens_and_why() {
     let folder = tempfile::tempdir().unwrap();
     let data = folder.path();
     assert!(import(data, &policy("")).status.success());
-    let blocked =
-        command_on(data, &["check", "https://www.bet365.com/sport", "--client", "127.0.0.1", "--json", "--no-resolve"]);
+    let blocked = command_on(
+        data,
+        &["check", "https://www.bet365.com/sport", "--client", "127.0.0.1", "--json", "--no-resolve"],
+    );
     assert_eq!(blocked.status.code(), Some(1), "{}", err(&blocked));
     let report: serde_json::Value = serde_json::from_slice(&blocked.stdout).unwrap();
     assert_eq!(report["verdict"], "block");
@@ -239,7 +261,10 @@ fn a_list_of_the_school_is_compiled_in_force_and_explained_by_its_line() {
     let entry = format!("[[list]]\nid = \"ours\"\ncategory = \"gambling\"\nfile = {list:?}\n");
     let output = import(data, &policy(&entry));
     assert!(output.status.success(), "{}", err(&output));
-    assert_eq!(running.ask("www.second.example.", RecordType::A).metadata.response_code, ResponseCode::NXDomain);
+    assert_eq!(
+        running.ask("www.second.example.", RecordType::A).metadata.response_code,
+        ResponseCode::NXDomain
+    );
     let report = command_on(data, &["check", "www.second.example", "--client", "127.0.0.1", "--json"]);
     let report: serde_json::Value = serde_json::from_slice(&report.stdout).unwrap();
     assert_eq!(report["lists"][0]["list"], "ours", "{report}");
@@ -279,7 +304,11 @@ fn a_damaged_index_falls_back_and_never_fails_open() {
     // The list's text is away too, so that only the index of before can help.
     fs::remove_file(&list).unwrap();
     let running = Running::on_free_ports(data, "");
-    assert_eq!(ede(&running.ask("first.example.", RecordType::A))[0].0, 17, "the index of before is in force");
+    assert_eq!(
+        ede(&running.ask("first.example.", RecordType::A))[0].0,
+        17,
+        "the index of before is in force"
+    );
     assert_eq!(ede(&running.ask("bet365.com.", RecordType::A))[0].0, 17, "and so are the starter lists");
 }
 
@@ -287,7 +316,9 @@ fn a_damaged_index_falls_back_and_never_fails_open() {
 fn a_damaged_database_leaves_the_published_policy_in_force() {
     let folder = tempfile::tempdir().unwrap();
     let data = folder.path();
-    assert!(import(data, &policy("[[rule]]\naction = \"block\"\nname = \"lesson.example\"\n")).status.success());
+    assert!(
+        import(data, &policy("[[rule]]\naction = \"block\"\nname = \"lesson.example\"\n")).status.success()
+    );
     for leftover in ["schoolgate.db-wal", "schoolgate.db-shm"] {
         let _ = fs::remove_file(data.join(leftover));
     }
@@ -305,7 +336,8 @@ fn lists_are_compiled_and_inspected_from_the_command_line() {
     let list = data.join("list.txt");
     fs::write(&list, "0.0.0.0 one.example\n0.0.0.0 gov.uk\nrubbish here too !!\n").unwrap();
     let index = data.join("out.sgi");
-    let compiled = command_on(data, &["lists", "compile", list.to_str().unwrap(), "-o", index.to_str().unwrap()]);
+    let compiled =
+        command_on(data, &["lists", "compile", list.to_str().unwrap(), "-o", index.to_str().unwrap()]);
     assert!(compiled.status.success(), "{}", err(&compiled));
     assert!(index.exists());
     let inspected = command_on(data, &["lists", "inspect", list.to_str().unwrap(), "--json"]);

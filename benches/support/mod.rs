@@ -137,7 +137,7 @@ fn name(i: u64) -> String {
         _ => 6 + random.below(4),
     };
     // About eight names share a parent, by the same draw from a number of their own.
-    let mut parent = if labels > 2 { Random(mix(i / 8 ^ 0xfa11)) } else { Random(random.next()) };
+    let mut parent = if labels > 2 { Random(mix((i / 8) ^ 0xfa11)) } else { Random(random.next()) };
     let end = match parent.below(100) {
         0..52 => ".com",
         52..60 => ".net",

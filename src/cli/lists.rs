@@ -91,7 +91,8 @@ fn compile(
     let folder = output.parent().filter(|p| !p.as_os_str().is_empty()).unwrap_or_else(|| Path::new("."));
     let mut compiler = Compiler::new(folder);
     for file in files {
-        let id = file.file_name().map_or_else(|| file.display().to_string(), |n| n.to_string_lossy().into_owned());
+        let id =
+            file.file_name().map_or_else(|| file.display().to_string(), |n| n.to_string_lossy().into_owned());
         // The index only says which list has a name; a category comes with a policy.
         let identity = Identity { id: id.clone(), title: id, category: String::from("uncategorised") };
         compiler.add_source(identity, &Source::at(file), format, mode).map_err(LibraryError::from)?;
@@ -113,7 +114,10 @@ fn compile(
         let mut text = String::new();
         for list in &summary.lists {
             let skipped: u64 = list.skipped.values().sum();
-            text.push_str(&format!("{:>12}  {} ({skipped} lines skipped)\n", list.meta.entries, list.meta.id));
+            text.push_str(&format!(
+                "{:>12}  {} ({skipped} lines skipped)\n",
+                list.meta.entries, list.meta.id
+            ));
         }
         text.push_str(&format!("{}: {} names, {} bytes", output.display(), summary.names, summary.bytes));
         text

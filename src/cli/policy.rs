@@ -44,10 +44,8 @@ pub(super) fn run(context: &Context, command: Command) -> Result<bool, Failure> 
                         format!("{}: written", file.display())
                     })?;
                 }
-                None if context.json => context.print(
-                    &serde_json::json!({ "policy": text, "revision": revision }),
-                    String::new,
-                )?,
+                None if context.json => context
+                    .print(&serde_json::json!({ "policy": text, "revision": revision }), String::new)?,
                 None => print(&text)?,
             }
             Ok(true)

@@ -190,8 +190,9 @@ pub(super) async fn check(
 ) -> Result<CheckReport, ControlError> {
     let bad = |message: String| ControlError::Input(message);
     let key = Key::parse(&request.name).map_err(|e| bad(format!("{:?}: {e}", request.name)))?;
-    let qtype = RecordType::from_str(&request.r#type)
-        .map_err(|_| bad(format!("{:?} is not a type; A, AAAA, HTTPS, TXT and MX are some", request.r#type)))?;
+    let qtype = RecordType::from_str(&request.r#type).map_err(|_| {
+        bad(format!("{:?} is not a type; A, AAAA, HTTPS, TXT and MX are some", request.r#type))
+    })?;
     let client = match &request.who {
         Asker::Address(address) => policy.identify(*address, control.neighbour(*address)),
         Asker::Profile(id) => {
@@ -214,8 +215,7 @@ pub(super) async fn check(
         let resolved = resolver.resolve(&Query::query(name, qtype), Ask::default()).await;
         path = resolved.answers.iter().filter_map(hop).collect();
         resolution = Some(ending(&resolved));
-        let review =
-            policy.review(&question, &client, &decision, &resolved.answers, resolved.own_zone, at);
+        let review = policy.review(&question, &client, &decision, &resolved.answers, resolved.own_zone, at);
         if let Some(block) = review.block {
             decision = block;
         }

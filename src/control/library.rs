@@ -69,7 +69,14 @@ impl fmt::Display for ListsReport {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         for list in &self.lists {
             let entries = list.entries.map_or_else(|| String::from("not in force"), |n| n.to_string());
-            writeln!(f, "{:>12}  {:<32} {:<20} {}", entries, list.id, list.category, list.from.as_deref().unwrap_or("built in"))?;
+            writeln!(
+                f,
+                "{:>12}  {:<32} {:<20} {}",
+                entries,
+                list.id,
+                list.category,
+                list.from.as_deref().unwrap_or("built in")
+            )?;
         }
         Ok(())
     }

@@ -284,8 +284,13 @@ impl Control {
             return Err(wrong(PolicyErrors(errors)));
         }
         let warnings = warnings.iter().map(ToString::to_string).collect();
-        let changes: Vec<String> =
-            self.state().file.changes_to(&file, &self.categories).into_iter().map(|change| change.what).collect();
+        let changes: Vec<String> = self
+            .state()
+            .file
+            .changes_to(&file, &self.categories)
+            .into_iter()
+            .map(|change| change.what)
+            .collect();
         if dry_run || changes.is_empty() {
             return Ok(ImportReport { dry_run, revision: self.state().revision, changes, warnings });
         }
@@ -305,7 +310,8 @@ impl Control {
         let knowledge = knowledge(&self.categories, &self.starter, subscribed.as_ref());
         let policy = Policy::build(&file, &knowledge).map_err(wrong)?;
         let detail = format!("{name}: {}", changes.join("; "));
-        let record = AuditRecord { at: now, by: by.to_owned(), action: String::from("policy.import"), detail };
+        let record =
+            AuditRecord { at: now, by: by.to_owned(), action: String::from("policy.import"), detail };
         let revision = {
             let mut state = self.state();
             let store = state.store.as_mut().ok_or(ControlError::NoStore)?;
@@ -493,7 +499,11 @@ fn probe(folder: &Path) -> Result<(), ControlError> {
 /// The last published policy that still works, down to the shipped one.
 fn last_policy(folder: &Path, store: Option<&Store>, knowledge: &Knowledge) -> (PolicyFile, Policy, i64) {
     let latest = store.and_then(|store| {
-        store.latest().inspect_err(|error| error!(%error, "The published policy can't be read")).ok().flatten()
+        store
+            .latest()
+            .inspect_err(|error| error!(%error, "The published policy can't be read"))
+            .ok()
+            .flatten()
     });
     let copy = || {
         store::published_copy(folder)
@@ -507,8 +517,8 @@ fn last_policy(folder: &Path, store: Option<&Store>, knowledge: &Knowledge) -> (
         std::iter::once_with(copy).flatten(),
     );
     for (text, revision) in candidates {
-        let built =
-            PolicyFile::parse(&text).and_then(|file| Policy::build(&file, knowledge).map(|policy| (file, policy)));
+        let built = PolicyFile::parse(&text)
+            .and_then(|file| Policy::build(&file, knowledge).map(|policy| (file, policy)));
         match built {
             Ok((file, policy)) => return (file, policy, revision),
             Err(error) => error!(%error, revision, "The published policy does not work any more"),

@@ -40,8 +40,8 @@ pub async fn bind(folder: &Path) -> io::Result<UnixListener> {
         ));
     }
     let _ = std::fs::remove_file(&path);
-    let listener =
-        UnixListener::bind(&path).map_err(|e| io::Error::new(e.kind(), format!("{}: {e}", path.display())))?;
+    let listener = UnixListener::bind(&path)
+        .map_err(|e| io::Error::new(e.kind(), format!("{}: {e}", path.display())))?;
     std::fs::set_permissions(&path, std::fs::Permissions::from_mode(0o660))?;
     Ok(listener)
 }
@@ -84,7 +84,9 @@ async fn converse(mut stream: UnixStream, control: &Control) -> io::Result<()> {
             Ok(answer) => Reply::Done(Box::new(answer)),
             Err(error) => Reply::Failed { bad_input: error.is_bad_input(), message: error.to_string() },
         },
-        Err(error) => Reply::Failed { message: format!("not a command of this version: {error}"), bad_input: true },
+        Err(error) => {
+            Reply::Failed { message: format!("not a command of this version: {error}"), bad_input: true }
+        }
     };
     let mut bytes = serde_json::to_vec(&reply)?;
     bytes.push(b'\n');
@@ -99,7 +101,10 @@ async fn converse(mut stream: UnixStream, control: &Control) -> io::Result<()> {
 /// What the server says, or that it went away.
 pub async fn ask(folder: &Path, request: &Request) -> Result<Option<Answer>, ControlError> {
     let Ok(mut stream) = UnixStream::connect(folder.join(SOCKET)).await else { return Ok(None) };
-    let broken = |e: io::Error| ControlError::Server { message: format!("the server went away: {e}"), bad_input: false };
+    let broken = |e: io::Error| ControlError::Server {
+        message: format!("the server went away: {e}"),
+        bad_input: false,
+    };
     let mut bytes = serde_json::to_vec(request).map_err(|e| broken(e.into()))?;
     bytes.push(b'\n');
     stream.write_all(&bytes).await.map_err(broken)?;

@@ -86,7 +86,8 @@ mod tests {
             let category = file.strip_suffix(".txt").unwrap();
             assert!(categories.find(category).is_some(), "{file} is named for no category");
             for (line, entry) in entries(&text_of(&file).unwrap()) {
-                let rule = rule(entry).unwrap_or_else(|| panic!("{file}, line {line}: {entry:?} is not a name"));
+                let rule =
+                    rule(entry).unwrap_or_else(|| panic!("{file}, line {line}: {entry:?} is not a name"));
                 let Subject::Name { key, .. } = rule.subject else { unreachable!() };
                 assert!(!key.is_public_suffix(), "{file}, line {line}: {entry} is a public suffix");
             }
@@ -110,7 +111,9 @@ mod tests {
     #[test]
     fn the_test_hosts_of_filter_checks_are_in_no_starter_list() {
         let index = starter(&Categories::shipped());
-        for name in ["testfiltering.com", "www.testfiltering.com", "pornographic.testfiltering.com", "wicar.org"] {
+        for name in
+            ["testfiltering.com", "www.testfiltering.com", "pornographic.testfiltering.com", "wicar.org"]
+        {
             assert!(index.lookup(&Key::parse(name).unwrap()).is_empty(), "{name}");
         }
     }

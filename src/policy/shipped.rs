@@ -35,7 +35,11 @@ impl PolicyFile {
                 .map(|profile| ProfileFile {
                     id: profile.id.clone(),
                     name: profile.name.clone(),
-                    subnets: if profile.id == LOOPBACK_PROFILE { LOOPBACK.map(String::from).into() } else { Vec::new() },
+                    subnets: if profile.id == LOOPBACK_PROFILE {
+                        LOOPBACK.map(String::from).into()
+                    } else {
+                        Vec::new()
+                    },
                     audience: profile.audience,
                     mode: profile.mode,
                     uncategorised: profile.uncategorised,

@@ -36,14 +36,14 @@ use tokio::{
     time::{Instant, Sleep},
 };
 
-pub use self::{
-    config::{Backends, Config, ResolverError, build},
-    local::LocalAnswer,
-};
 use self::{
     backend::{Backend, Failure},
     cache::{Cache, CacheConfig, Entry, Known, Landing, QuestionKey, Ttl, question_key},
     flight::{Boarding, Flights},
+};
+pub use self::{
+    config::{Backends, Config, ResolverError, build},
+    local::LocalAnswer,
 };
 use crate::{
     clock::Clock,

@@ -64,7 +64,8 @@ impl Store {
     ///
     /// When the folder can't be written, or the database is damaged or newer than this program.
     pub fn open(folder: &Path) -> Result<Self, StoreError> {
-        fs::create_dir_all(folder).map_err(|source| StoreError::Folder { folder: folder.to_owned(), source })?;
+        fs::create_dir_all(folder)
+            .map_err(|source| StoreError::Folder { folder: folder.to_owned(), source })?;
         let file = folder.join(DATABASE);
         let problem = |source| StoreError::Database { file: file.clone(), source };
         let mut connection = Connection::open(&file).map_err(problem)?;
@@ -95,7 +96,11 @@ impl Store {
     /// When the database can't be read.
     pub fn latest(&self) -> Result<Option<Revision>, StoreError> {
         self.connection
-            .query_row("SELECT number, at_ms, who, text FROM policy ORDER BY number DESC LIMIT 1", [], revision)
+            .query_row(
+                "SELECT number, at_ms, who, text FROM policy ORDER BY number DESC LIMIT 1",
+                [],
+                revision,
+            )
             .optional()
             .map_err(|source| self.problem(source))
     }

@@ -1,5 +1,7 @@
 //! Resolution and DNSSEC, from the root down.
 
+use std::{path::Path, process::Command};
+
 use hickory_proto::{
     op::ResponseCode,
     rr::{RData, RecordType},
@@ -7,7 +9,7 @@ use hickory_proto::{
 
 use crate::{
     school::{School, ctl, exchange, within},
-    support::{addresses, ede, question},
+    support::{addresses, ede, err, out, question},
 };
 
 /// A profile that filters nothing on the test internet.
@@ -35,6 +37,21 @@ fn signed_names_are_proven_and_others_are_not() {
         assert_eq!(answer.metadata.authentic_data, proven, "{name}: {answer:?}");
         assert!(answer.metadata.recursion_available, "{name}");
     }
+}
+
+/// Every name of the test internet, as an independent validating resolver answers it.
+#[test]
+fn every_name_of_the_test_internet_is_answered_as_it_must_be() {
+    let school = School::open();
+    let server = school.address(CLIENT);
+    let check = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/internet/check.py");
+    let output = Command::new("python3")
+        .arg(check)
+        .args(["--quiet", "--skip", "filter", "--from", CLIENT, "--at"])
+        .args([server.ip().to_string(), "--port".into(), server.port().to_string()])
+        .output()
+        .expect("check.py runs");
+    assert!(output.status.success(), "{}{}", out(&output), err(&output));
 }
 
 #[test]

@@ -16,7 +16,11 @@ fn a_category_is_blocked_by_profile_with_each_block_response() {
     let name = "www.payhe.example.";
     let page = school.ask("ks2", name, RecordType::A);
     assert_eq!(page.metadata.response_code, ResponseCode::NoError);
-    assert_eq!(addresses(&page), [gateway("ks2").to_string()], "the block page is at the address that was asked");
+    assert_eq!(
+        addresses(&page),
+        [gateway("ks2").to_string()],
+        "the block page is at the address that was asked"
+    );
     assert_eq!(ede(&page)[0].0, 17, "{page:?}");
     assert!(page.answers.iter().all(|r| r.ttl <= 300));
     let other = school.ask("ks2", name, RecordType::TXT);
@@ -61,7 +65,9 @@ fn the_starter_lists_are_in_force_beside_the_schools() {
 #[test]
 fn a_name_between_a_listed_parent_and_a_listed_child_is_blocked() {
     let school = School::open();
-    for name in ["payhe.example.", "cdn.payhe.example.", "secure.cdn.payhe.example.", "x.secure.cdn.payhe.example."] {
+    for name in
+        ["payhe.example.", "cdn.payhe.example.", "secure.cdn.payhe.example.", "x.secure.cdn.payhe.example."]
+    {
         let answer = school.ask("guest", name, RecordType::A);
         assert_eq!(answer.metadata.response_code, ResponseCode::NXDomain, "{name}: {answer:?}");
     }
@@ -142,7 +148,8 @@ fn safesearch_is_answered_for_every_type() {
     assert!(text.answers.is_empty(), "{text:?}");
     let open = school.ask("staff", "www.google.com.", RecordType::A);
     assert_eq!(addresses(&open), ["142.250.200.4"], "staff have it off");
-    for (client, target) in [("ks2", "restrict.youtube.com."), ("secondary", "restrictmoderate.youtube.com.")] {
+    for (client, target) in [("ks2", "restrict.youtube.com."), ("secondary", "restrictmoderate.youtube.com.")]
+    {
         let answer = school.ask(client, "www.youtube.com.", RecordType::A);
         let RData::CNAME(to) = &answer.answers[0].data else { panic!("{client}: {answer:?}") };
         assert_eq!(to.0.to_string(), target, "{client}");

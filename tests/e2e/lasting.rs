@@ -10,10 +10,7 @@ use std::{
     thread,
 };
 
-use hickory_proto::{
-    op::ResponseCode,
-    rr::RecordType,
-};
+use hickory_proto::{op::ResponseCode, rr::RecordType};
 use rustix::thread::{LinkNameSpaceType, move_into_link_name_space};
 
 use crate::{
@@ -32,24 +29,28 @@ fn lists_are_swapped_under_load_without_one_answer_lost_or_unfiltered() {
     assert!(!addresses(&school.ask("guest", "www.good.test.", RecordType::A)).is_empty());
     let stop = Arc::new(AtomicBool::new(false));
     let asked = Arc::new(AtomicU64::new(0));
-    let load: Vec<_> = [("bet.any.test.", true), ("www.good.test.", false), ("metrics.firstparty.test.", true)]
-        .into_iter()
-        .map(|(name, blocked)| {
-            let (stop, asked) = (Arc::clone(&stop), Arc::clone(&asked));
-            thread::spawn(move || {
-                let space = fs::File::open("/run/netns/guest").expect("the namespace");
-                move_into_link_name_space(std::os::fd::AsFd::as_fd(&space), Some(LinkNameSpaceType::Network))
+    let load: Vec<_> =
+        [("bet.any.test.", true), ("www.good.test.", false), ("metrics.firstparty.test.", true)]
+            .into_iter()
+            .map(|(name, blocked)| {
+                let (stop, asked) = (Arc::clone(&stop), Arc::clone(&asked));
+                thread::spawn(move || {
+                    let space = fs::File::open("/run/netns/guest").expect("the namespace");
+                    move_into_link_name_space(
+                        std::os::fd::AsFd::as_fd(&space),
+                        Some(LinkNameSpaceType::Network),
+                    )
                     .expect("moves into the namespace");
-                let question = question(name, RecordType::A);
-                while !stop.load(Ordering::Relaxed) {
-                    let answer = exchange(server, &question).expect("no answer is lost");
-                    let is_blocked = answer.metadata.response_code == ResponseCode::NXDomain;
-                    assert_eq!(is_blocked, blocked, "{name}: {answer:?}");
-                    asked.fetch_add(1, Ordering::Relaxed);
-                }
+                    let question = question(name, RecordType::A);
+                    while !stop.load(Ordering::Relaxed) {
+                        let answer = exchange(server, &question).expect("no answer is lost");
+                        let is_blocked = answer.metadata.response_code == ResponseCode::NXDomain;
+                        assert_eq!(is_blocked, blocked, "{name}: {answer:?}");
+                        asked.fetch_add(1, Ordering::Relaxed);
+                    }
+                })
             })
-        })
-        .collect();
+            .collect();
     for swap in 0..SWAPS {
         let mut bets = String::from("bet.any.test\npayhe.example\n");
         for n in 0..20_000 {
@@ -105,7 +106,11 @@ fn real_lists_filter_on_the_test_internet() {
         for name in listed {
             if *category != "games" {
                 let blocked = school.ask("guest", &format!("{name}."), RecordType::A);
-                assert_eq!(blocked.metadata.response_code, ResponseCode::NXDomain, "{category} {name}: {blocked:?}");
+                assert_eq!(
+                    blocked.metadata.response_code,
+                    ResponseCode::NXDomain,
+                    "{category} {name}: {blocked:?}"
+                );
                 assert!([15, 16, 17].contains(&ede(&blocked)[0].0), "{name}: {blocked:?}");
             }
             let check = out(&school.command(&["check", name, "--client", "10.20.50.10", "--no-resolve"]));

@@ -119,9 +119,10 @@ pub struct School {
 
 /// The state folder of the running test internet.
 pub fn internet() -> PathBuf {
-    PathBuf::from(std::env::var_os("SCHOOLGATE_INTERNET").expect(
-        "this test needs the test internet: tests/internet/up --run cargo test --test e2e",
-    ))
+    PathBuf::from(
+        std::env::var_os("SCHOOLGATE_INTERNET")
+            .expect("this test needs the test internet: tests/internet/up --run cargo test --test e2e"),
+    )
 }
 
 impl School {

@@ -1,7 +1,7 @@
 #!/usr/bin/env python3
 """Asks a resolver everything in EXPECTED.tsv, and prints what it answers otherwise.
 
-    check.py [--from ks2] [--at 10.20.2.1] [--skip FLAG]... [--quiet] [NAME...]
+    check.py [--from ks2] [--at 10.20.2.1] [--port 53] [--skip FLAG]... [--quiet] [NAME...]
 
 Runs inside `up --run`, or anywhere while an internet is up.
 """
@@ -78,7 +78,7 @@ def read_expected():
 def ask(line, options):
     """One question by dig; None if nobody answers."""
     command = [HERE / "in", options.client, "dig", "+noall", "+comments", "+answer", "+nocookie", "+tries=1"]
-    command += [f"+time={40 if 'slow' in line.flags else 10}", f"@{options.at}"]
+    command += [f"+time={40 if 'slow' in line.flags else 10}", f"@{options.at}", "-p", options.port]
     command += [f"+{flag}" for flag, word in (("cdflag", "cd"), ("dnssec", "do")) if word in line.flags]
     begun = time.monotonic()
     done = subprocess.run([*command, "-q", line.name, "-t", line.type], capture_output=True, text=True)
@@ -110,6 +110,7 @@ def main():
     parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
     parser.add_argument("--from", dest="client", default="ks2", help="the namespace that asks")
     parser.add_argument("--at", default="10.20.2.1", help="the resolver")
+    parser.add_argument("--port", default="53", help="its port")
     parser.add_argument("--skip", action="append", default=[], help="leave out lines with this flag")
     parser.add_argument("--quiet", action="store_true", help="print only what differs")
     parser.add_argument("names", nargs="*", metavar="NAME", help="ask for these only")
@@ -138,7 +139,7 @@ def main():
 def wait_for_resolver(options):
     """Asks for the root's keys until there is an answer at all."""
     end = time.monotonic() + 20
-    command = [HERE / "in", options.client, "dig", "+tries=1", "+time=1", f"@{options.at}", ".", "DNSKEY"]
+    command = [HERE / "in", options.client, "dig", "+tries=1", "+time=1", f"@{options.at}", "-p", options.port, ".", "DNSKEY"]
     while subprocess.run(command, capture_output=True).returncode:
         if time.monotonic() > end:
             sys.exit(f"check: nobody answers at {options.at}")

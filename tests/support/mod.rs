@@ -39,7 +39,7 @@ pub fn schoolgate() -> Command {
 }
 
 impl Running {
-    /// Starts on 127.0.0.1 and [::1], ports that are free.
+    /// Starts on 127.0.0.1 and `[::1]`, ports that are free.
     pub fn on_free_ports(data: &Path, settings: &str) -> Self {
         let text = format!("[dns]\nlisten = [\"127.0.0.1:0\", \"[::1]:0\"]\n{settings}");
         Self::with_settings(data, &text)
@@ -56,7 +56,13 @@ impl Running {
         let file = data.join("schoolgate.toml");
         fs::write(&file, settings).expect("settings");
         let mut child = command
-            .args(["--config".as_ref(), file.as_os_str(), "--data".as_ref(), data.as_os_str(), "serve".as_ref()])
+            .args([
+                "--config".as_ref(),
+                file.as_os_str(),
+                "--data".as_ref(),
+                data.as_os_str(),
+                "serve".as_ref(),
+            ])
             .stdout(Stdio::piped())
             .spawn()
             .expect("the program starts");
@@ -69,7 +75,8 @@ impl Running {
             assert_ne!(greeting.len(), before, "it ended before it was ready: {greeting}");
         }
         let addresses: serde_json::Value =
-            serde_json::from_slice(&fs::read(data.join("addresses.json")).expect("addresses.json")).expect("JSON");
+            serde_json::from_slice(&fs::read(data.join("addresses.json")).expect("addresses.json"))
+                .expect("JSON");
         let dns = addresses["dns"]
             .as_array()
             .expect("a list")

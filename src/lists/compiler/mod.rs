@@ -1,6 +1,6 @@
 //! Turns any number of lists into one index file, in bounded memory.
 //!
-//! The rules of all lists are sorted by name ([`runs`]), read once to count which sets of lists occur and once more to
+//! The rules of all lists are sorted by name (`runs`), read once to count which sets of lists occur and once more to
 //! write each name with the number of its set. The order of lines within a list makes no difference to the bytes that
 //! come out. The file is written beside its place, read back and checked, and only then takes its place.
 

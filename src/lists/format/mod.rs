@@ -1,7 +1,7 @@
 //! How the lines of a list are read: one file for each format.
 //!
 //! [`read`] takes text in a [`Format`] and hands out each [`Rule`], or the [`Skip`] that says why a line gave none.
-//! Nothing is dropped in silence: a line is a comment, a rule or a counted skip. [`detect`] tells formats apart.
+//! Nothing is dropped in silence: a line is a comment, a rule or a counted skip. [`detect()`] tells formats apart.
 
 mod adblock;
 mod addresses;

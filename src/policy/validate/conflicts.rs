@@ -12,7 +12,7 @@ use crate::{
 };
 
 impl Policy {
-    /// What is wrong with the school's rules in the light of the lists, which [`PolicyFile::validate`] doesn't know:
+    /// What is wrong with the school's rules in the light of the lists, which [`PolicyFile::validate`](crate::policy::PolicyFile::validate) doesn't know:
     /// rules that try to open a locked name (errors: the rule does nothing) and rules that block an essential name
     /// (warnings: it is blocked).
     #[must_use]
