@@ -6,6 +6,8 @@
 //! tests/internet/up --run cargo test --test e2e
 //! ```
 
+#![allow(unreachable_pub, reason = "the modules of a test are not for others")]
+
 mod answers;
 mod filtering;
 mod lasting;
