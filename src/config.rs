@@ -11,7 +11,7 @@ use std::{
 
 use serde::Deserialize;
 
-use crate::{dns, resolver};
+use crate::{dns, resolver, spelling::nearest};
 
 /// What the variables of the environment that override keys start with.
 pub const ENV_PREFIX: &str = "SCHOOLGATE_";
@@ -184,14 +184,7 @@ fn describe(origin: &str, text: &str, error: &toml::de::Error, variable: Option<
     };
     let message = error.message().replace('\n', " ");
     let hint = unknown_and_known(&message)
-        .and_then(|(word, known)| {
-            known
-                .into_iter()
-                .map(|k| (strsim::damerau_levenshtein(word, k), k))
-                .filter(|(distance, _)| *distance <= 3)
-                .min()
-                .map(|(_, k)| format!("; did you mean `{k}`?"))
-        })
+        .and_then(|(word, known)| nearest(word, known).map(|k| format!("; did you mean `{k}`?")))
         .unwrap_or_default();
     format!("{place}: {message}{hint}")
 }

@@ -24,4 +24,5 @@ pub mod lists;
 pub mod name;
 pub mod policy;
 pub mod resolver;
+mod spelling;
 pub mod store;

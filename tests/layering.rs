@@ -13,6 +13,7 @@ const FLOORS: &[(&str, u8)] = &[
     ("category", 0),
     ("clock", 0),
     ("ede", 0),
+    ("spelling", 0),
     ("lists", 1),
     ("clients", 1),
     ("policy", 2),

@@ -11,11 +11,12 @@ use toml::value::Datetime;
 
 use super::{
     BlockResponse,
-    problem::{PolicyErrors, Problem, Severity, nearest},
+    problem::{PolicyErrors, Problem, Severity},
 };
 use crate::{
     category::{Audience, Risk},
     lists::{Format, format::MatchMode},
+    spelling::nearest,
 };
 
 /// The version of the format that this program reads and writes.

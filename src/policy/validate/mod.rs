@@ -16,7 +16,7 @@ use super::{
     build::{subnet, zone},
     file::{Access, Cell, Mode, PolicyFile, ProfileFile, VERSION, YouTube},
     names::NamePattern,
-    problem::{Problem, Problems, nearest, suggest},
+    problem::{Problem, Problems, suggest},
     profile::Members,
     schedule,
     tables::Tables,
@@ -24,6 +24,7 @@ use super::{
 use crate::{
     category::{Audience, Categories, LOCKED},
     clients::Mac,
+    spelling::nearest,
 };
 
 impl PolicyFile {
