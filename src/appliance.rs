@@ -58,7 +58,8 @@ impl Appliance {
         let control = Control::open(&config.data, clock.clone())?.with_resolver(Arc::clone(&resolver));
         let socket = control::socket::bind(&config.data).await.map_err(StartError::Socket)?;
         let handler = Arc::new(Handler::new(&config.dns, control.policy(), resolver, clock));
-        let control = Arc::new(control);
+        let asking = Arc::clone(&handler);
+        let control = Arc::new(control.with_neighbours(move |address| asking.neighbours().mac(address)));
         let dns = bound.addresses().to_vec();
         let stop = CancellationToken::new();
         let tasks = TaskTracker::new();

@@ -153,8 +153,10 @@ impl fmt::Display for ValidationReport {
     }
 }
 
+/// Finds the link-layer address of a client, where the box's neighbour table has it.
+type Neighbours = Box<dyn Fn(IpAddr) -> Option<Mac> + Send + Sync>;
+
 /// What the school decided, and everything that changes it.
-#[derive(Debug)]
 pub struct Control {
     folder: PathBuf,
     clock: Clock,
@@ -162,13 +164,19 @@ pub struct Control {
     starter: Arc<DomainIndex>,
     policy: Arc<ArcSwap<Policy>>,
     resolver: Option<Arc<Resolver>>,
+    neighbours: Option<Neighbours>,
     library: Arc<Library>,
     state: Mutex<State>,
     /// Held by whoever compiles lists, so that two never do at once.
     compiling: tokio::sync::Mutex<()>,
 }
 
-#[derive(Debug)]
+impl fmt::Debug for Control {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Control").field("folder", &self.folder).finish_non_exhaustive()
+    }
+}
+
 struct State {
     /// None when the database can't be read; the reason was logged.
     store: Option<Store>,
@@ -207,6 +215,7 @@ impl Control {
             clock,
             policy: Arc::new(ArcSwap::from_pointee(policy)),
             resolver: None,
+            neighbours: None,
             library,
             state: Mutex::new(State { store, file, revision, subscribed }),
             compiling: tokio::sync::Mutex::new(()),
@@ -219,6 +228,16 @@ impl Control {
     #[must_use]
     pub fn with_resolver(mut self, resolver: Arc<Resolver>) -> Self {
         self.resolver = Some(resolver);
+        self
+    }
+
+    /// Lets checks know a client by its link-layer address, as the server does.
+    #[must_use]
+    pub fn with_neighbours(
+        mut self,
+        neighbours: impl Fn(IpAddr) -> Option<Mac> + Send + Sync + 'static,
+    ) -> Self {
+        self.neighbours = Some(Box::new(neighbours));
         self
     }
 
@@ -424,8 +443,8 @@ impl Control {
     }
 
     /// The link-layer address of a client, where the neighbour table knows it.
-    pub(crate) fn neighbour(&self, _address: IpAddr) -> Option<Mac> {
-        None
+    pub(crate) fn neighbour(&self, address: IpAddr) -> Option<Mac> {
+        self.neighbours.as_ref().and_then(|find| find(address))
     }
 
     /// Where a list has a name: the line, from 1, and its text.
