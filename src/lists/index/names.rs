@@ -21,6 +21,9 @@ const VERSION: u64 = 3;
 /// The node that is final, has no output and leads nowhere; it takes no bytes.
 const END: usize = 0;
 
+/// The upper two bits of the state of a node with one transition, without output, to the node just in front.
+const NEXT: u8 = 0b11;
+
 /// From this many transitions on, a node has a table of 256 bytes, one for each input.
 const TABLE_FROM: usize = 33;
 
@@ -98,6 +101,15 @@ impl Names {
             None => (0, self.root, 0),
         };
         for (done, &input) in key.iter().enumerate().skip(start) {
+            let Some(&state) = bytes.get(at) else { return };
+            // Most nodes of a walk are of this shape; it has no output and is not final.
+            if state >> 6 == NEXT && at != END {
+                match one_input(bytes, at, state) {
+                    Some((only, start)) if only == input && start > 0 => at = start - 1,
+                    _ => return,
+                }
+                continue;
+            }
             let Some(node) = Node::read(bytes, at) else { return };
             if input == b'.'
                 && let Some(output) = node.final_output()
@@ -171,18 +183,13 @@ impl<'a> Node<'a> {
             return Some(Self { bytes, shape: Shape::End, address_size: 0, output_size: 0, start: 0 });
         }
         let state = *bytes.get(at)?;
-        // The input of a state of one transition, and the place behind what is in front of it.
-        let input = |state: u8| match state & 0b11_1111 {
-            0 => Some((*bytes.get(at.checked_sub(1)?)?, at - 1)),
-            common => Some((COMMON[usize::from(common) - 1], at)),
-        };
         match state >> 6 {
-            0b11 => {
-                let (input, start) = input(state)?;
+            NEXT => {
+                let (input, start) = one_input(bytes, at, state)?;
                 Some(Self { bytes, shape: Shape::Next { input }, address_size: 0, output_size: 0, start })
             }
             0b10 => {
-                let (input, end) = input(state)?;
+                let (input, end) = one_input(bytes, at, state)?;
                 let (address_size, output_size) = sizes(*bytes.get(end.checked_sub(1)?)?);
                 let start = (end - 1).checked_sub(address_size + output_size)?;
                 Some(Self { bytes, shape: Shape::One { input }, address_size, output_size, start })
@@ -289,6 +296,15 @@ impl<'a> Node<'a> {
 /// What is left of eight bytes, by how many are meant. A table, since a processor can't guess sizes.
 const MASKS: [u64; 9] =
     [0, 0xff, 0xffff, 0xff_ffff, u32::MAX as u64, u64::MAX >> 24, u64::MAX >> 16, u64::MAX >> 8, u64::MAX];
+
+/// The input of a node of one transition, and the place behind what is in front of it.
+#[inline(always)]
+fn one_input(bytes: &[u8], at: usize, state: u8) -> Option<(u8, usize)> {
+    match state & 0b11_1111 {
+        0 => Some((*bytes.get(at.checked_sub(1)?)?, at - 1)),
+        common => Some((COMMON[usize::from(common) - 1], at)),
+    }
+}
 
 /// How many bytes an address and an output of a node take.
 #[inline(always)]
