@@ -115,7 +115,17 @@ impl Library {
     }
 
     /// The last good index: the one in force, or the one before it when that is damaged.
+    ///
+    /// Clears away what a power cut in the middle of compiling left.
     pub(super) fn open(&self) -> Option<DomainIndex> {
+        for entry in fs::read_dir(&self.folder).into_iter().flatten().flatten() {
+            let name = entry.file_name();
+            let name = name.to_string_lossy();
+            if name.starts_with("index.new") || name.ends_with(".list.new") {
+                // One that can't be removed does no harm.
+                let _ = fs::remove_file(entry.path());
+            }
+        }
         for path in [self.index(), self.previous()] {
             if !path.exists() {
                 continue;
