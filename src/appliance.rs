@@ -15,7 +15,7 @@ use std::{
 use serde_json::json;
 use tokio::runtime::Handle;
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
-use tracing::{info, warn};
+use tracing::{error, info, warn};
 
 use crate::{
     clock::Clock,
@@ -52,6 +52,8 @@ impl Appliance {
     /// One line that names what is wrong: a setting, an address in use, a folder that can't be written.
     pub async fn start(config: Config) -> Result<Self, StartError> {
         config.dns.check()?;
+        // Those of the run before: who waits for the file must not read old ports.
+        let _ = std::fs::remove_file(config.data.join(ADDRESSES));
         let clock = Clock::system();
         let resolver = resolver(&config, &clock, Handle::current())?;
         let bound = Server::bind(&config.dns)?;
@@ -63,17 +65,31 @@ impl Appliance {
         let dns = bound.addresses().to_vec();
         let stop = CancellationToken::new();
         let tasks = TaskTracker::new();
-        tasks.spawn(bound.serve(handler, stop.clone()));
+        // A box that lost its index must not answer without the school's lists; an older index serves meanwhile.
+        if control.lacks_its_lists() {
+            control.catch_up().await;
+        }
+        let broken = stop.clone();
+        let serving = bound.serve(handler, stop.clone());
+        tasks.spawn(async move {
+            if let Err(error) = serving.await {
+                error!(%error, "DNS can't be served");
+                broken.cancel();
+            }
+        });
         tasks.spawn(control::socket::serve(socket, Arc::clone(&control), stop.clone()));
         write_addresses(&config.data, &dns)?;
         // After serving began: what is on disk is in force already.
         let behind = Arc::clone(&control);
         let stopped = stop.clone();
-        tasks.spawn(async move {
-            tokio::select! {
-                () = stopped.cancelled() => {}
-                () = behind.catch_up() => {}
-            }
+        let runtime = Handle::current();
+        tasks.spawn_blocking(move || {
+            runtime.block_on(async {
+                tokio::select! {
+                    () = stopped.cancelled() => {}
+                    () = behind.catch_up() => {}
+                }
+            });
         });
         tasks.close();
         info!(?dns, "Answering");
@@ -109,6 +125,11 @@ impl Appliance {
         let dns = self.dns.iter().map(ToString::to_string).collect::<Vec<_>>().join(",");
         let _ = write!(text, "listening dns={dns}");
         text
+    }
+
+    /// Waits until it stops by itself, which it does only when it can't serve.
+    pub async fn broken(&self) {
+        self.stop.cancelled().await;
     }
 
     /// Stops answering, waits for what is under way, with a limit.

@@ -77,6 +77,8 @@ pub struct ClientIndex {
     by_address: HashMap<IpAddr, u16>,
     /// The profile of each device, in the order it was given.
     devices: Vec<Option<ProfileId>>,
+    /// The link-layer address of each device.
+    macs: Vec<Option<Mac>>,
     /// Subnets by the length of their prefix, the longest first.
     v4: Vec<(u8, HashMap<u32, ProfileId>)>,
     v6: Vec<(u8, HashMap<u128, ProfileId>)>,
@@ -98,6 +100,7 @@ impl ClientIndex {
                 index.by_address.entry(address.to_canonical()).or_insert(place);
             }
             index.devices.push(device.profile);
+            index.macs.push(device.mac);
         }
         for (net, profile) in subnets {
             match (net.network().to_canonical(), net.network()) {
@@ -120,8 +123,12 @@ impl ClientIndex {
     #[must_use]
     pub fn identify(&self, address: IpAddr, mac: Option<Mac>) -> Client {
         let address = address.to_canonical();
-        let device =
-            mac.and_then(|mac| self.by_mac.get(&mac)).or_else(|| self.by_address.get(&address)).copied();
+        let device = mac.and_then(|mac| self.by_mac.get(&mac)).copied().or_else(|| {
+            let place = *self.by_address.get(&address)?;
+            // Another machine at the device's address is not the device.
+            let own = self.macs.get(usize::from(place)).copied().flatten();
+            (own.is_none() || mac.is_none() || own == mac).then_some(place)
+        });
         let own = device.and_then(|place| self.devices.get(usize::from(place)).copied().flatten());
         let found = own.or_else(|| self.subnet(address));
         // A device that is named but has neither a profile nor a known subnet is still unknown as far as rules go.
@@ -156,6 +163,20 @@ mod tests {
     use super::*;
 
     const FALLBACK: ProfileId = ProfileId(9);
+
+    #[test]
+    fn another_machine_at_a_devices_address_is_not_the_device() {
+        let device = Device {
+            mac: Some("aa:bb:cc:dd:ee:01".parse().unwrap()),
+            address: Some("10.1.2.3".parse().unwrap()),
+            profile: Some(ProfileId(5)),
+        };
+        let index = ClientIndex::new(&[device], &[], FALLBACK);
+        let at = "10.1.2.3".parse().unwrap();
+        assert_eq!(index.identify(at, Some("aa:bb:cc:dd:ee:02".parse().unwrap())).profile, FALLBACK);
+        assert_eq!(index.identify(at, Some("aa:bb:cc:dd:ee:01".parse().unwrap())).profile, ProfileId(5));
+        assert_eq!(index.identify(at, None).profile, ProfileId(5), "without a known MAC the address counts");
+    }
 
     fn index() -> ClientIndex {
         let net = |text: &str, profile| (text.parse().unwrap(), ProfileId(profile));

@@ -153,7 +153,15 @@ fn override_key(table: &mut toml::Table, name: &str, value: &str) -> Result<(), 
     let parsed = format!("v = {value}").parse::<toml::Table>().ok().and_then(|mut t| t.remove("v"));
     let known_list = matches!(
         last.as_str(),
-        "listen" | "allow" | "tls" | "https" | "quic" | "trusted_forwarders" | "forwarders" | "block_page"
+        "listen"
+            | "allow"
+            | "tls"
+            | "https"
+            | "quic"
+            | "trusted_forwarders"
+            | "forwarders"
+            | "block_page"
+            | "page_addresses"
     );
     let value = match parsed {
         Some(list @ toml::Value::Array(_)) => list,

@@ -364,3 +364,92 @@ fn two_servers_don_t_share_a_data_folder() {
     assert_eq!(mode & 0o007, 0, "others can't reach the socket");
     drop(first);
 }
+
+#[test]
+fn a_rule_that_tries_to_open_a_locked_name_is_refused_and_written_down() {
+    let folder = tempfile::tempdir().unwrap();
+    let data = folder.path();
+    assert!(import(data, &policy("")).status.success());
+    let refused = import(data, &policy("[[rule]]\naction = \"allow\"\nname = \"pornhub.com\"\n"));
+    assert_eq!(refused.status.code(), Some(2), "{}", out(&refused));
+    assert!(err(&refused).contains("locked"), "{}", err(&refused));
+    let store = schoolgate::store::Store::open(data).unwrap();
+    assert_eq!(store.audit_records(1).unwrap()[0].action, "policy.refused");
+    assert_eq!(store.latest().unwrap().unwrap().number, 1);
+
+    let warned = import(data, &policy("[[rule]]\naction = \"block\"\nname = \"childline.org.uk\"\n"));
+    assert!(warned.status.success(), "{}", err(&warned));
+    assert!(out(&warned).contains("essential"), "{}", out(&warned));
+}
+
+#[test]
+fn a_change_of_an_own_category_is_a_change() {
+    let folder = tempfile::tempdir().unwrap();
+    let data = folder.path();
+    let list = data.join("memes.txt");
+    fs::write(&list, "meme.example\n").unwrap();
+    let with = |cell: &str| {
+        format!(
+            "{}\n[[category]]\nid = \"own-memes\"\ntitle = \"Memes\"\n\n[[list]]\nid = \"memes\"\ncategory = \"own-memes\"\nfile = {list:?}\n",
+            policy("")
+                .replace("gambling = \"block\"", &format!("gambling = \"block\"\nown-memes = \"{cell}\""))
+        )
+    };
+    let running = Running::on_free_ports(data, "");
+    let opened = import(data, &with("allow"));
+    assert!(opened.status.success(), "{}", err(&opened));
+    let blocked = import(data, &with("block"));
+    assert!(blocked.status.success(), "{}", err(&blocked));
+    assert!(out(&blocked).contains("own-memes"), "{}", out(&blocked));
+    assert_eq!(ede(&running.ask("meme.example.", RecordType::A))[0].0, 17);
+}
+
+#[test]
+fn an_empty_list_does_not_open_its_category() {
+    let folder = tempfile::tempdir().unwrap();
+    let data = folder.path();
+    let list = data.join("betting.txt");
+    fs::write(&list, "first.example\n").unwrap();
+    let entry =
+        format!("[[list]]\nid = \"ours\"\ncategory = \"gambling\"\nfile = {list:?}\nformat = \"domains\"\n");
+    let running = Running::on_free_ports(data, "");
+    assert!(import(data, &policy(&entry)).status.success());
+    fs::write(&list, "").unwrap();
+    let update = command_on(data, &["lists", "update"]);
+    assert_eq!(update.status.code(), Some(2), "{}", out(&update));
+    assert!(err(&update).contains("ours") && err(&update).contains("no rule"), "{}", err(&update));
+    assert_eq!(ede(&running.ask("first.example.", RecordType::A))[0].0, 17);
+}
+
+#[test]
+fn a_lost_index_is_made_again_before_the_first_answer_even_without_the_originals() {
+    let folder = tempfile::tempdir().unwrap();
+    let data = folder.path();
+    let list = data.join("betting.txt");
+    fs::write(&list, "first.example\n").unwrap();
+    let entry = format!("[[list]]\nid = \"ours\"\ncategory = \"gambling\"\nfile = {list:?}\n");
+    assert!(import(data, &policy(&entry)).status.success());
+    fs::remove_file(&list).unwrap();
+    for index in ["index.sgi", "index.previous.sgi"] {
+        let _ = fs::remove_file(data.join("lists").join(index));
+    }
+    let running = Running::on_free_ports(data, "");
+    assert_eq!(ede(&running.ask("first.example.", RecordType::A))[0].0, 17);
+
+    // Another list can come in although the first one's original is gone.
+    let other = data.join("other.txt");
+    fs::write(&other, "other.example\n").unwrap();
+    let entry = format!("{entry}[[list]]\nid = \"other\"\ncategory = \"gambling\"\nfile = {other:?}\n");
+    let output = import(data, &policy(&entry));
+    assert!(output.status.success(), "{}", err(&output));
+    for name in ["first.example.", "other.example."] {
+        assert_eq!(ede(&running.ask(name, RecordType::A))[0].0, 17, "{name}");
+    }
+
+    // And lists that are taken out are gone, also after a restart.
+    assert!(import(data, &policy("")).status.success());
+    running.kill();
+    let running = Running::on_free_ports(data, "[resolver]\ntime_limit_ms = 500\n");
+    let open = running.ask("first.example.", RecordType::A);
+    assert!(ede(&open).iter().all(|(code, _)| *code != 17), "{open:?}");
+}

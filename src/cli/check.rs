@@ -53,7 +53,7 @@ pub(super) fn run(context: &Context, args: Args) -> Result<bool, Failure> {
 /// The host of a URL; anything else is taken as a name already.
 fn host_of(text: &str) -> &str {
     let Some((_, rest)) = text.split_once("://") else {
-        return text.split(['/', '?', '#']).next().unwrap_or(text);
+        return text.split(['/', '?', '#', ':']).next().unwrap_or(text);
     };
     let authority = rest.split(['/', '?', '#']).next().unwrap_or(rest);
     let host = authority.rsplit_once('@').map_or(authority, |(_, host)| host);
@@ -71,6 +71,7 @@ mod tests {
             ("https://www.bbc.co.uk/bitesize?x=1", "www.bbc.co.uk"),
             ("http://user:pass@site.example:8080/", "site.example"),
             ("bbc.co.uk/bitesize", "bbc.co.uk"),
+            ("bbc.co.uk:443/bitesize", "bbc.co.uk"),
         ] {
             assert_eq!(host_of(text), host, "{text}");
         }

@@ -34,6 +34,9 @@ pub(super) fn run(context: &Context) -> Result<bool, Failure> {
             tokio::select! {
                 _ = terminate.recv() => break,
                 _ = interrupt.recv() => break,
+                () = appliance.broken() => {
+                    return Err(Failure::could_not("DNS can't be served; the line above says why"));
+                }
                 _ = hangup.recv() => {
                     info!("Reading the policy and the lists again");
                     if let Err(error) = appliance.control().refresh().await {

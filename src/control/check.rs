@@ -209,15 +209,31 @@ pub(super) async fn check(
     let mut decision = policy.decide(&question, &client, at);
     let mut path = Vec::new();
     let mut resolution = None;
-    if let (Verdict::Allow, Some(resolver)) = (&decision.verdict, resolver) {
-        let name = Name::from_ascii(format!("{}.", question.key))
-            .map_err(|e| bad(format!("{:?}: {e}", request.name)))?;
+    let asked = match &decision.verdict {
+        Verdict::Block(_) => None,
+        // Answered minimally, whatever there is.
+        Verdict::Allow if qtype == RecordType::ANY => None,
+        Verdict::Allow => Some(
+            Name::from_ascii(format!("{}.", question.key))
+                .map_err(|e| bad(format!("{:?}: {e}", request.name)))?,
+        ),
+        // The other types of a rewritten name have no data.
+        Verdict::Rewrite(target) => {
+            matches!(qtype, RecordType::A | RecordType::AAAA | RecordType::HTTPS).then(|| target.name.clone())
+        }
+    };
+    if let (Some(name), Some(resolver)) = (asked, resolver) {
+        if let Verdict::Rewrite(target) = &decision.verdict {
+            path.push(Hop { r#type: String::from("CNAME"), to: target.name.to_string() });
+        }
         let resolved = resolver.resolve(&Query::query(name, qtype), Ask::default()).await;
-        path = resolved.answers.iter().filter_map(hop).collect();
+        path.extend(resolved.answers.iter().filter_map(hop));
         resolution = Some(ending(&resolved));
         let review = policy.review(&question, &client, &decision, &resolved.answers, resolved.own_zone, at);
         if let Some(block) = review.block {
             decision = block;
+        } else if decision.would_block.is_none() {
+            decision.would_block = review.would_block.map(Box::new);
         }
     }
     let (profile, profile_title) = policy.profile(client.profile);
@@ -256,13 +272,13 @@ fn listed_on(control: &Control, policy: &Policy, key: &Key) -> Vec<ListedOn> {
     for index in policy.indexes() {
         for hit in index.lookup(key).iter().rev() {
             let depth = usize::from(hit.depth);
-            for entry in &index.sets()[hit.set as usize] {
+            for entry in index.sets().get(hit.set as usize).into_iter().flatten() {
                 if entry.exact && depth != key.depth() {
                     continue;
                 }
-                let list = &index.lists()[usize::from(entry.list)];
+                let Some(list) = index.lists().get(usize::from(entry.list)) else { continue };
                 let name = key.dotted(depth);
-                let place = Key::parse(&name).ok().and_then(|name| control.line_of(&list.id, &name));
+                let place = Key::parse(&name).ok().and_then(|name| control.line_of(&list.id, &name, *entry));
                 found.push(ListedOn {
                     list: list.id.clone(),
                     title: list.title.clone(),

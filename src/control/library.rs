@@ -15,13 +15,14 @@ use tracing::{error, warn};
 
 use crate::{
     lists::{
-        DomainIndex, ListMeta,
+        DomainIndex, Entry,
         compiler::{CompileError, Compiler, Identity},
-        format::{Rule, Subject},
+        format::{MatchMode, Rule, Subject},
         source::{Source, SourceError},
     },
     name::Key,
     policy::{Action, ListFile},
+    store,
 };
 
 /// What the lists are.
@@ -82,6 +83,17 @@ impl fmt::Display for ListsReport {
     }
 }
 
+/// Which lists are read from their originals; the others are taken as they were read last.
+#[derive(Debug, Clone)]
+pub(super) enum Again {
+    /// All of them.
+    All,
+    /// Those with these identifiers.
+    These(Vec<String>),
+    /// Those whose originals are still there.
+    IfThere,
+}
+
 /// The folder of lists.
 #[derive(Debug)]
 pub(super) struct Library {
@@ -95,6 +107,8 @@ pub(super) struct Compiled {
     index: Option<PathBuf>,
     /// The texts that were read, and where their copies belong.
     texts: Vec<(PathBuf, PathBuf)>,
+    /// What it was made from.
+    lists: Vec<ListFile>,
 }
 
 impl Library {
@@ -108,6 +122,11 @@ impl Library {
 
     fn previous(&self) -> PathBuf {
         self.folder.join("index.previous.sgi")
+    }
+
+    /// What the index in force was made from, so that a change which a power cut tore in two is noticed.
+    fn made_from(&self) -> PathBuf {
+        self.folder.join("index.lists.json")
     }
 
     fn copy(&self, id: &str) -> PathBuf {
@@ -131,7 +150,13 @@ impl Library {
                 continue;
             }
             match DomainIndex::open(&path) {
-                Ok(index) => return Some(index),
+                Ok(index) => {
+                    if path != self.index() {
+                        // What the one before was made from is not known any more: it is compiled again.
+                        let _ = fs::remove_file(self.made_from());
+                    }
+                    return Some(index);
+                }
                 Err(error) => error!(%error, file = %path.display(), "An index of lists can't be used"),
             }
         }
@@ -140,31 +165,33 @@ impl Library {
 
     /// Whether an index was made from other lists than these.
     pub(super) fn is_stale(&self, lists: &[ListFile], index: Option<&DomainIndex>) -> bool {
-        let listed = |list: &ListFile| {
-            index.is_some_and(|index| {
-                index.lists().iter().any(|meta| meta.id == list.id && meta.category == list.category)
-            })
+        let Some(index) = index else {
+            // A list by URL that was never fetched can't be missing from an index.
+            return lists.iter().any(|list| self.text(list, &Again::IfThere).is_some());
         };
-        // A list by URL that was never fetched is not missing from the index.
-        let missing = lists.iter().any(|list| !listed(list) && self.text(list, true).is_some());
-        let gone = index.is_some_and(|index| {
-            index.lists().iter().any(|meta: &ListMeta| !lists.iter().any(|list| list.id == meta.id))
-        });
-        missing || gone
+        let known: Option<Vec<ListFile>> =
+            fs::read(self.made_from()).ok().and_then(|bytes| serde_json::from_slice(&bytes).ok());
+        known.as_deref() != Some(lists)
+            || index.lists().iter().any(|meta| !lists.iter().any(|list| list.id == meta.id))
     }
 
-    /// Where a list is read from: its file when it is to be read again, else the copy of what was read last.
-    fn text(&self, list: &ListFile, again: bool) -> Option<PathBuf> {
+    /// Where a list is read from: its original, or the copy of what was read last.
+    fn text(&self, list: &ListFile, again: &Again) -> Option<PathBuf> {
         let copy = Some(self.copy(&list.id)).filter(|copy| copy.exists());
         let file = list.file.as_ref().map(PathBuf::from);
-        if again { file.or(copy) } else { copy.or(file) }
+        match again {
+            Again::All => file.or(copy),
+            Again::These(ids) if ids.contains(&list.id) => file.or(copy),
+            Again::These(_) => copy.or(file),
+            Again::IfThere => file.clone().filter(|file| is_there(file)).or(copy).or(file),
+        }
     }
 
-    /// Compiles lists to an index beside the one in force; `again` names those to read again, all if it is empty.
+    /// Compiles lists to an index beside the one in force.
     pub(super) fn compile(
         &self,
         lists: &[ListFile],
-        again: &[String],
+        again: &Again,
     ) -> Result<(Option<DomainIndex>, Compiled), LibraryError> {
         let write = |source| LibraryError::Write { path: self.folder.clone(), source };
         fs::create_dir_all(&self.folder).map_err(write)?;
@@ -172,8 +199,7 @@ impl Library {
         let mut texts = Vec::new();
         let mut any = false;
         for list in lists {
-            let read_again = again.is_empty() || again.contains(&list.id);
-            let Some(text) = self.text(list, read_again) else {
+            let Some(text) = self.text(list, again) else {
                 warn!(list = %list.id, "A list was never fetched and is not in force");
                 continue;
             };
@@ -184,12 +210,20 @@ impl Library {
             };
             let allows = list.action == Action::Allow;
             let mut adding = compiler.list(identity)?;
+            let mut rules = 0_u64;
             Source::at(&text)
                 .read(list.format, list.matching, &mut |_, line| match line {
-                    Ok(rule) => adding.rule(Rule { allow: rule.allow || allows, ..rule }),
+                    Ok(rule) => {
+                        rules += 1;
+                        adding.rule(Rule { allow: rule.allow || allows, ..rule });
+                    }
                     Err(skip) => adding.skip(skip.reason),
                 })
                 .map_err(|source| CompileError::Source { id: list.id.clone(), source })?;
+            // An empty list would open its category without a word: a failed download, or a wrong format.
+            if rules == 0 {
+                return Err(LibraryError::Nothing { id: list.id.clone(), path: text });
+            }
             adding.end()?;
             // `#part` of an archive is not a file of its own; folders stay where they are.
             if text.is_file() && text != self.copy(&list.id) {
@@ -198,24 +232,27 @@ impl Library {
             any = true;
         }
         if !any {
-            return Ok((None, Compiled { index: None, texts }));
+            return Ok((None, Compiled { index: None, texts, lists: lists.to_vec() }));
         }
         let beside = self.folder.join(format!("index.new{}.sgi", process::id()));
-        let compiled = Compiled { index: Some(beside.clone()), texts };
+        let compiled = Compiled { index: Some(beside.clone()), texts, lists: lists.to_vec() };
         compiler.finish(&beside)?;
         let index = DomainIndex::open(&beside).map_err(CompileError::ReadBack)?;
         Ok((Some(index), compiled))
     }
 
-    /// Where a list has a name: the line, from 1, and its text.
-    pub(super) fn line_of(&self, list: &ListFile, name: &Key) -> Option<(u64, String)> {
-        let path = self.text(list, false)?;
+    /// Where a list says this of a name: the line, from 1, and its text.
+    pub(super) fn line_of(&self, list: &ListFile, name: &Key, entry: Entry) -> Option<(u64, String)> {
+        let path = self.text(list, &Again::These(Vec::new()))?;
+        let allows = list.action == Action::Allow;
         let mut found = None;
         Source::at(&path)
             .read(list.format, list.matching, &mut |place, rule| {
                 if found.is_none()
-                    && let Ok(rule) = rule
-                    && matches!(&rule.subject, Subject::Name { key, .. } if key == name)
+                    && let Ok(Rule { subject: Subject::Name { key, mode }, allow }) = rule
+                    && key == *name
+                    && (allow || allows) == entry.allow
+                    && (mode == MatchMode::Exact) == entry.exact
                 {
                     found = Some((place.part.map(str::to_owned), place.line));
                 }
@@ -229,6 +266,15 @@ impl Library {
         };
         Some((line, text))
     }
+}
+
+/// Whether a file is there; `archive.tar.gz#part` is when the archive is.
+fn is_there(file: &Path) -> bool {
+    file.exists()
+        || file
+            .to_str()
+            .and_then(|text| text.rsplit_once('#'))
+            .is_some_and(|(archive, _)| Path::new(archive).exists())
 }
 
 fn line_at(path: &Path, line: u64) -> Option<String> {
@@ -250,16 +296,32 @@ impl Compiled {
                 let _ = fs::hard_link(library.index(), library.previous());
                 fs::rename(new, library.index())
             }
-            None if library.index().exists() => fs::rename(library.index(), library.previous()),
-            None => Ok(()),
+            None => {
+                // Without lists there is nothing to fall back to, or the old ones would be back with the next start.
+                let _ = fs::remove_file(library.previous());
+                match fs::remove_file(library.index()) {
+                    Err(error) if error.kind() != io::ErrorKind::NotFound => Err(error),
+                    _ => Ok(()),
+                }
+            }
         };
-        if let Err(error) = replaced {
+        let known = serde_json::to_vec(&self.lists).unwrap_or_default();
+        if let Err(error) = replaced.and_then(|()| store::replace(&library.made_from(), &known)) {
             error!(%error, "The new index could not be put in its place on disk");
         }
         for (from, to) in &self.texts {
             let beside = to.with_extension("list.new");
             if let Err(error) = fs::copy(from, &beside).and_then(|_| fs::rename(&beside, to)) {
                 warn!(%error, file = %from.display(), "A list could not be kept beside its index");
+            }
+        }
+        // A list of the same name that comes later must not take up this one's text.
+        for entry in fs::read_dir(&library.folder).into_iter().flatten().flatten() {
+            let name = entry.file_name();
+            if let Some(id) = name.to_string_lossy().strip_suffix(".list")
+                && !self.lists.iter().any(|list| list.id == id)
+            {
+                let _ = fs::remove_file(entry.path());
             }
         }
     }
@@ -311,6 +373,14 @@ pub enum LibraryError {
         /// Why.
         source: io::Error,
     },
+    /// A list says nothing at all.
+    #[error("list {id}: there is no rule in {path}; the list of before stays in force", path = path.display())]
+    Nothing {
+        /// The list.
+        id: String,
+        /// What was read.
+        path: PathBuf,
+    },
     /// A list can't be read, or the index can't be written.
     #[error(transparent)]
     Compile(#[from] CompileError),
@@ -322,7 +392,7 @@ impl LibraryError {
     pub fn is_bad_input(&self) -> bool {
         match self {
             Self::Compile(CompileError::Source { source, .. }) => !SourceError::is_io(source),
-            Self::Compile(CompileError::TooManyLists { .. }) => true,
+            Self::Nothing { .. } | Self::Compile(CompileError::TooManyLists { .. }) => true,
             Self::Write { .. } | Self::Compile(_) => false,
         }
     }

@@ -22,12 +22,12 @@ use tracing::{error, info, warn};
 pub use check::{Asker, CheckReport, CheckRequest, Hop, ListedOn};
 pub use library::{LibraryError, ListReport, ListsReport};
 
-use self::library::Library;
+use self::library::{Again, Library};
 use crate::{
     category::Categories,
     clients::Mac,
     clock::Clock,
-    lists::{DomainIndex, shipped},
+    lists::{DomainIndex, Entry, shipped},
     name::Key,
     policy::{Knowledge, Policy, PolicyErrors, PolicyFile, Severity},
     resolver::Resolver,
@@ -171,6 +171,15 @@ pub struct Control {
     compiling: tokio::sync::Mutex<()>,
 }
 
+/// A policy with its lists, ready to be put in force.
+struct Prepared {
+    file: PolicyFile,
+    policy: Policy,
+    subscribed: Option<Arc<DomainIndex>>,
+    /// The index on disk that is to take the old one's place; none when the lists stay as they are.
+    compiled: Option<library::Compiled>,
+}
+
 impl fmt::Debug for Control {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Control").field("folder", &self.folder).finish_non_exhaustive()
@@ -198,7 +207,12 @@ impl Control {
         let categories = Arc::new(Categories::shipped());
         let starter = Arc::new(shipped::starter(&categories));
         let store = match Store::open(folder) {
-            Ok(store) => Some(store),
+            Ok(store) => {
+                if let Err(error) = store.mend_copy() {
+                    error!(%error, "The published policy can't be read");
+                }
+                Some(store)
+            }
             Err(error @ StoreError::Folder { .. }) => return Err(error.into()),
             Err(error) => {
                 probe(folder)?;
@@ -299,60 +313,117 @@ impl Control {
         let (errors, warnings): (Vec<_>, Vec<_>) =
             file.validate(&self.categories, now).into_iter().partition(|p| p.severity == Severity::Error);
         if !errors.is_empty() {
-            self.record(now, by, "policy.refused", &format!("{name}: {}", PolicyErrors(errors.clone())));
-            return Err(wrong(PolicyErrors(errors)));
+            return Err(self.refused(name, by, PolicyErrors(errors)));
         }
-        let warnings = warnings.iter().map(ToString::to_string).collect();
-        let changes: Vec<String> = self
-            .state()
-            .file
-            .changes_to(&file, &self.categories)
-            .into_iter()
-            .map(|change| change.what)
-            .collect();
-        if dry_run || changes.is_empty() {
-            return Ok(ImportReport { dry_run, revision: self.state().revision, changes, warnings });
-        }
+        let mut warnings: Vec<String> = warnings.iter().map(ToString::to_string).collect();
+        // Held from the comparison on, so that what is reported as changed is what was in force just before.
         let _compiling = self.compiling.lock().await;
-        let (subscribed, compiled) = {
-            let (current, in_force) = {
-                let state = self.state();
-                (state.file.lists.clone(), state.subscribed.clone())
-            };
-            if current == file.lists {
-                (in_force, None)
-            } else {
-                let (index, report) = self.compile(&file, Vec::new()).await?;
-                (index.map(Arc::new), Some(report))
-            }
+        let (current, revision, in_force) = {
+            let state = self.state();
+            (state.file.clone(), state.revision, state.subscribed.clone())
         };
-        let knowledge = knowledge(&self.categories, &self.starter, subscribed.as_ref());
-        let policy = Policy::build(&file, &knowledge).map_err(wrong)?;
+        let mut changes: Vec<String> =
+            current.changes_to(&file, &self.categories).into_iter().map(|change| change.what).collect();
+        if current == file {
+            changes.clear();
+        } else if changes.is_empty() {
+            changes.push(String::from("the order or the wording"));
+        }
+        let prepared = if dry_run || current.lists == file.lists {
+            let policy = self.build(&file, in_force.as_ref(), name)?;
+            Prepared { file, policy, subscribed: in_force, compiled: None }
+        } else {
+            // What did not change is taken as it was read last, so that a lost original of one list does not keep
+            // another from coming in.
+            let new = file.lists.iter().filter(|list| !current.lists.contains(list));
+            let again = Again::These(new.map(|list| list.id.clone()).collect());
+            self.prepare(file, again, name).await?
+        };
+        let known = self.policy.load().conflicts();
+        let (locked, more): (Vec<_>, Vec<_>) = prepared
+            .policy
+            .conflicts()
+            .into_iter()
+            .partition(|p| p.severity == Severity::Error && !known.iter().any(|old| old.what == p.what));
+        if !locked.is_empty() {
+            return Err(self.refused(name, by, PolicyErrors(locked)));
+        }
+        warnings.extend(more.iter().map(ToString::to_string));
+        if dry_run || changes.is_empty() {
+            return Ok(ImportReport { dry_run, revision, changes, warnings });
+        }
         let detail = format!("{name}: {}", changes.join("; "));
         let record =
             AuditRecord { at: now, by: by.to_owned(), action: String::from("policy.import"), detail };
         let revision = {
             let mut state = self.state();
             let store = state.store.as_mut().ok_or(ControlError::NoStore)?;
-            let revision = store.publish(&file.to_toml(), &record)?;
-            if let Some(report) = compiled {
-                report.activate(&self.library);
-            }
-            state.file = file;
-            state.revision = revision;
-            state.subscribed = subscribed;
-            self.policy.store(Arc::new(policy));
+            let revision = store.publish(&prepared.file.to_toml(), &record)?;
+            self.enact(&mut state, prepared, revision);
             revision
         };
         info!(revision, by, "A new policy is in force");
         Ok(ImportReport { dry_run, revision, changes, warnings })
     }
 
-    /// Says everything that is wrong with a policy.
+    /// Compiles the lists of a policy and builds it; nothing is in force yet.
+    async fn prepare(&self, file: PolicyFile, again: Again, name: &str) -> Result<Prepared, ControlError> {
+        let lists = file.lists.clone();
+        let library = Arc::clone(&self.library);
+        let (index, compiled) =
+            tokio::task::spawn_blocking(move || library.compile(&lists, &again)).await.map_err(|e| {
+                ControlError::Server { message: format!("compiling broke off: {e}"), bad_input: false }
+            })??;
+        let subscribed = index.map(Arc::new);
+        let policy = self.build(&file, subscribed.as_ref(), name)?;
+        Ok(Prepared { file, policy, subscribed, compiled: Some(compiled) })
+    }
+
+    fn build(
+        &self,
+        file: &PolicyFile,
+        subscribed: Option<&Arc<DomainIndex>>,
+        name: &str,
+    ) -> Result<Policy, ControlError> {
+        let knowledge = knowledge(&self.categories, &self.starter, subscribed);
+        Policy::build(file, &knowledge)
+            .map_err(|errors| ControlError::Policy { name: name.to_owned(), errors })
+    }
+
+    /// Puts in force what was prepared.
+    fn enact(&self, state: &mut State, prepared: Prepared, revision: i64) {
+        let Prepared { file, policy, subscribed, compiled } = prepared;
+        if let Some(compiled) = compiled {
+            compiled.activate(&self.library);
+        }
+        state.file = file;
+        state.revision = revision;
+        state.subscribed = subscribed;
+        self.policy.store(Arc::new(policy));
+    }
+
+    /// Writes down that a policy was refused, with what was wrong.
+    fn refused(&self, name: &str, by: &str, errors: PolicyErrors) -> ControlError {
+        self.record(self.clock.now(), by, "policy.refused", &format!("{name}: {errors}"));
+        ControlError::Policy { name: name.to_owned(), errors }
+    }
+
+    /// Says everything that is wrong with a policy, also in the light of the lists in force.
     #[must_use]
     pub fn validate(&self, name: String, text: &str) -> ValidationReport {
         let problems = match PolicyFile::parse(text) {
-            Ok(file) => file.validate(&self.categories, self.clock.now()),
+            Ok(file) => {
+                let mut problems = file.validate(&self.categories, self.clock.now());
+                if problems.iter().all(|problem| problem.severity != Severity::Error) {
+                    let subscribed = self.state().subscribed.clone();
+                    match self.build(&file, subscribed.as_ref(), &name) {
+                        Ok(policy) => problems.extend(policy.conflicts()),
+                        Err(ControlError::Policy { errors, .. }) => problems.extend(errors.0),
+                        Err(_) => {}
+                    }
+                }
+                problems
+            }
             Err(errors) => errors.0,
         };
         let (errors, warnings): (Vec<_>, Vec<_>) =
@@ -378,27 +449,15 @@ impl Control {
     /// Names the list that can't be read; then the lists stay as they were.
     pub async fn update_lists(&self, ids: &[String], by: &str) -> Result<ListsReport, ControlError> {
         let _compiling = self.compiling.lock().await;
-        let file = self.state().file.clone();
+        let (file, revision) = self.in_force();
         if let Some(unknown) = ids.iter().find(|id| !file.lists.iter().any(|list| list.id == **id)) {
             let known: Vec<&str> = file.lists.iter().map(|list| list.id.as_str()).collect();
             let known = if known.is_empty() { String::from("none yet") } else { known.join(", ") };
             return Err(ControlError::Input(format!("there is no list {unknown:?}; there are: {known}")));
         }
-        let (index, compiled) = self.compile(&file, ids.to_vec()).await?;
-        let subscribed = index.map(Arc::new);
-        let knowledge = knowledge(&self.categories, &self.starter, subscribed.as_ref());
-        let policy = Policy::build(&file, &knowledge)
-            .map_err(|errors| ControlError::Policy { name: String::from("the policy in force"), errors })?;
-        compiled.activate(&self.library);
-        {
-            let mut state = self.state();
-            state.subscribed = subscribed;
-            self.policy.store(Arc::new(policy));
-        }
-        let report = self.lists();
-        self.record(self.clock.now(), by, "lists.update", &report.summary());
-        info!(by, lists = report.lists.len(), "New lists are in force");
-        Ok(report)
+        let again = if ids.is_empty() { Again::All } else { Again::These(ids.to_vec()) };
+        self.put_lists(file, revision, again, by).await?;
+        Ok(self.lists())
     }
 
     /// Reads the policy and the lists again, as after a change from outside.
@@ -407,39 +466,60 @@ impl Control {
     ///
     /// When they can't be read; then nothing has changed.
     pub async fn refresh(&self) -> Result<(), ControlError> {
+        let _compiling = self.compiling.lock().await;
         let latest = match &self.state().store {
             Some(store) => store.latest()?,
             None => None,
         };
-        if let Some(revision) = latest
-            && revision.number != self.state().revision
-        {
-            let name = format!("revision {}", revision.number);
-            let file = PolicyFile::parse(&revision.text)
-                .map_err(|errors| ControlError::Policy { name: name.clone(), errors })?;
-            let knowledge = {
-                let state = self.state();
-                knowledge(&self.categories, &self.starter, state.subscribed.as_ref())
-            };
-            let policy =
-                Policy::build(&file, &knowledge).map_err(|errors| ControlError::Policy { name, errors })?;
-            let mut state = self.state();
-            state.file = file;
-            state.revision = revision.number;
-            self.policy.store(Arc::new(policy));
-        }
-        self.update_lists(&[], "the server").await.map(drop)
+        let (file, revision) = match latest {
+            Some(latest) => {
+                let file = PolicyFile::parse(&latest.text).map_err(|errors| ControlError::Policy {
+                    name: format!("revision {}", latest.number),
+                    errors,
+                })?;
+                (file, latest.number)
+            }
+            None => self.in_force(),
+        };
+        self.put_lists(file, revision, Again::All, "the server").await
     }
 
     /// Compiles lists when the index does not match the policy: after a restart in the middle, or a lost index.
     pub async fn catch_up(&self) {
-        let stale = {
-            let state = self.state();
-            self.library.is_stale(&state.file.lists, state.subscribed.as_deref())
-        };
-        if stale && let Err(error) = self.update_lists(&[], "the server").await {
+        let _compiling = self.compiling.lock().await;
+        let (file, revision) = self.in_force();
+        let stale = self.library.is_stale(&file.lists, self.state().subscribed.as_deref());
+        if stale && let Err(error) = self.put_lists(file, revision, Again::IfThere, "the server").await {
             error!(%error, "Lists could not be compiled; those of before stay in force");
         }
+    }
+
+    /// Whether the policy has lists of which none is in force: the index was lost.
+    #[must_use]
+    pub fn lacks_its_lists(&self) -> bool {
+        let state = self.state();
+        state.subscribed.is_none() && self.library.is_stale(&state.file.lists, None)
+    }
+
+    /// Compiles the lists of a policy and puts both in force; the caller holds `compiling`.
+    async fn put_lists(
+        &self,
+        file: PolicyFile,
+        revision: i64,
+        again: Again,
+        by: &str,
+    ) -> Result<(), ControlError> {
+        let prepared = self.prepare(file, again, "the policy in force").await?;
+        self.enact(&mut self.state(), prepared, revision);
+        let report = self.lists();
+        self.record(self.clock.now(), by, "lists.update", &report.summary());
+        info!(by, lists = report.lists.len(), "New lists are in force");
+        Ok(())
+    }
+
+    fn in_force(&self) -> (PolicyFile, i64) {
+        let state = self.state();
+        (state.file.clone(), state.revision)
     }
 
     /// The link-layer address of a client, where the neighbour table knows it.
@@ -448,12 +528,12 @@ impl Control {
     }
 
     /// Where a list has a name: the line, from 1, and its text.
-    pub(crate) fn line_of(&self, list: &str, name: &Key) -> Option<(u64, String)> {
+    pub(crate) fn line_of(&self, list: &str, name: &Key, entry: Entry) -> Option<(u64, String)> {
         if list.starts_with(shipped::PREFIX) {
             return shipped::line_of(list, name);
         }
-        let entry = self.state().file.lists.iter().find(|entry| entry.id == list)?.clone();
-        self.library.line_of(&entry, name)
+        let list = self.state().file.lists.iter().find(|known| known.id == list)?.clone();
+        self.library.line_of(&list, name, entry)
     }
 
     /// How many names the starter lists and the subscribed lists have.
@@ -461,19 +541,6 @@ impl Control {
     pub fn names(&self) -> (u64, u64) {
         let subscribed = self.state().subscribed.as_ref().map_or(0, |index| index.len());
         (self.starter.len(), subscribed)
-    }
-
-    async fn compile(
-        &self,
-        file: &PolicyFile,
-        ids: Vec<String>,
-    ) -> Result<(Option<DomainIndex>, library::Compiled), ControlError> {
-        let lists = file.lists.clone();
-        let library = Arc::clone(&self.library);
-        tokio::task::spawn_blocking(move || library.compile(&lists, &ids))
-            .await
-            .map_err(|e| ControlError::Input(format!("compiling broke off: {e}")))?
-            .map_err(ControlError::from)
     }
 
     fn record(&self, at: Timestamp, by: &str, action: &str, detail: &str) {

@@ -66,7 +66,7 @@ pub async fn serve(listener: UnixListener, control: Arc<Control>, stop: Cancella
         tokio::spawn(async move {
             tokio::select! {
                 () = stop.cancelled() => {}
-                done = converse(stream, &control) => {
+                done = converse(stream, control) => {
                     if let Err(error) = done {
                         warn!(%error, "A command broke off");
                     }
@@ -76,11 +76,11 @@ pub async fn serve(listener: UnixListener, control: Arc<Control>, stop: Cancella
     }
 }
 
-async fn converse(mut stream: UnixStream, control: &Control) -> io::Result<()> {
+async fn converse(mut stream: UnixStream, control: Arc<Control>) -> io::Result<()> {
     let mut line = Vec::new();
     BufReader::new((&mut stream).take(MAX_REQUEST)).read_until(b'\n', &mut line).await?;
     let reply = match serde_json::from_slice::<Request>(&line) {
-        Ok(request) => match control.handle(request).await {
+        Ok(request) => match off_the_answering_threads(control, request).await {
             Ok(answer) => Reply::Done(Box::new(answer)),
             Err(error) => Reply::Failed { bad_input: error.is_bad_input(), message: error.to_string() },
         },
@@ -94,13 +94,32 @@ async fn converse(mut stream: UnixStream, control: &Control) -> io::Result<()> {
     stream.shutdown().await
 }
 
+/// Commands read whole lists and write to the disk, which must not hold up a question.
+async fn off_the_answering_threads(control: Arc<Control>, request: Request) -> Result<Answer, ControlError> {
+    let runtime = tokio::runtime::Handle::current();
+    tokio::task::spawn_blocking(move || runtime.block_on(control.handle(request))).await.unwrap_or_else(|e| {
+        Err(ControlError::Server { message: format!("an internal error: {e}"), bad_input: false })
+    })
+}
+
 /// Asks the server that runs on a data folder; none when no server runs there.
 ///
 /// # Errors
 ///
 /// What the server says, or that it went away.
 pub async fn ask(folder: &Path, request: &Request) -> Result<Option<Answer>, ControlError> {
-    let Ok(mut stream) = UnixStream::connect(folder.join(SOCKET)).await else { return Ok(None) };
+    let path = folder.join(SOCKET);
+    let mut stream = match UnixStream::connect(&path).await {
+        Ok(stream) => stream,
+        Err(e) if matches!(e.kind(), io::ErrorKind::NotFound | io::ErrorKind::ConnectionRefused) => {
+            return Ok(None);
+        }
+        // A server may well be there: a change beside it would not be seen.
+        Err(e) => {
+            let message = format!("{}: {e}", path.display());
+            return Err(ControlError::Server { message, bad_input: false });
+        }
+    };
     let broken = |e: io::Error| ControlError::Server {
         message: format!("the server went away: {e}"),
         bad_input: false,

@@ -73,7 +73,7 @@ impl Default for Config {
             udp_size: 1232,
             threads: 0,
             waiting_questions: 8192,
-            waiting_questions_per_client: 2048,
+            waiting_questions_per_client: 512,
             rate_limit: 0,
             rate_burst: 0,
             tcp_connections: 1000,

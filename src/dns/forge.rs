@@ -69,28 +69,28 @@ pub(super) fn is_rewritten(qtype: RecordType) -> bool {
     matches!(qtype, RecordType::A | RecordType::AAAA | RecordType::HTTPS)
 }
 
+/// The alias that a rewrite makes of the name asked.
+pub(super) fn alias(query: &Query, target: &Target) -> Record {
+    Record::from_rdata(query.name().clone(), REWRITE_TTL, RData::CNAME(CNAME(target.name.clone())))
+}
+
 /// The reply to a question whose name was made an alias of `target`, with what the target resolved to.
 ///
 /// Never holds a record of the name itself but the alias: when the target can't be resolved the reply is its last
 /// good addresses or a failure.
 pub(super) fn rewritten(query: &Query, target: &Target, resolved: Resolved) -> Reply {
     let mut reply = Reply::empty(ResponseCode::NoError);
-    reply.answers.push(Record::from_rdata(
-        query.name().clone(),
-        REWRITE_TTL,
-        RData::CNAME(CNAME(target.name.clone())),
-    ));
+    reply.answers.push(alias(query, target));
     match resolved.rcode {
         ResponseCode::NoError => {
             reply.answers.extend(resolved.answers);
             reply.authorities = resolved.authorities;
-            if reply.answers.last().is_some_and(|last| last.record_type() != query.query_type())
-                && reply.authorities.is_empty()
-            {
-                reply.authorities.push(soa(&target.name, REWRITE_TTL));
-            }
             reply.ede = resolved.ede;
             reply = reply.without_dnssec(RecordType::ZERO);
+            let has_data = reply.answers.iter().any(|record| record.record_type() == query.query_type());
+            if !has_data && reply.authorities.is_empty() {
+                reply.authorities.push(soa(&target.name, REWRITE_TTL));
+            }
             for record in reply.answers.iter_mut().chain(&mut reply.authorities) {
                 record.ttl = record.ttl.min(REWRITE_TTL);
             }

@@ -258,11 +258,14 @@ impl<P: Decide, R: Resolve> Handler<P, R> {
             let mut resolved = self.resolver.resolve(&ask, Ask::default()).await;
             done.source = resolved.source;
             // The target's own records are looked at like any others, or a rewrite would be a way around.
+            // So is the alias that we make ourselves.
+            let mut seen = vec![forge::alias(query, target)];
+            seen.extend(resolved.answers.iter().cloned());
             let review = subject.policy.review(
                 subject.about,
                 subject.client,
                 &done.decision,
-                &resolved.answers,
+                &seen,
                 resolved.own_zone,
                 subject.now,
             );

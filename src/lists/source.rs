@@ -18,7 +18,10 @@ use std::{
 use serde::Serialize;
 
 use self::tree::Tree;
-use super::format::{self, Format, HEAD, MatchMode, NotAList, Rule, Skip, detect, squidguard::Usage};
+use super::format::{
+    self, Format, HEAD, MatchMode, NotAList, Rule, Skip, detect,
+    squidguard::{self, Usage},
+};
 
 /// How much a source may expand to.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -252,7 +255,7 @@ impl Source {
     /// The `usage` beside a file of names that was taken out of its category's folder.
     fn usage_beside(&self) -> Option<Usage> {
         let Origin::Path(path) = &self.origin else { return None };
-        if path.file_name()? != "domains" {
+        if squidguard::File::of(path.file_name()?.to_str()?) != Some(squidguard::File::Domains) {
             return None;
         }
         let mut text = Vec::new();

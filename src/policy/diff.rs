@@ -4,6 +4,7 @@ use std::collections::BTreeSet;
 
 use super::{
     file::{Access, Action, Cell, ListFile, Mode, PolicyFile, ProfileFile, RuleFile, YouTube},
+    problem::Problems,
     tables::Tables,
 };
 use crate::category::Categories;
@@ -23,7 +24,11 @@ impl PolicyFile {
     /// What can't be judged alone (a schedule's times, a group's members) counts as loosening, so that a reader looks.
     #[must_use]
     pub fn changes_to(&self, new: &Self, categories: &Categories) -> Vec<Change> {
-        let mut diff = Diff { categories, changes: Vec::new() };
+        // A school's own categories have cells too; one that both policies have is taken once.
+        let mut ignored = Problems::default();
+        let mine = self.all_categories(categories, &mut ignored);
+        let all = new.all_categories(&mine, &mut ignored);
+        let mut diff = Diff { categories: &all, changes: Vec::new() };
         diff.value("school", &self.school, &new.school, false);
         diff.value("timezone", &self.timezone, &new.timezone, true);
         diff.option("fallback_profile", self.fallback_profile.as_ref(), new.fallback_profile.as_ref(), true);

@@ -161,7 +161,7 @@ impl Members {
             } else if let Ok(address) = word.parse::<IpAddr>() {
                 members.nets.push(address.to_canonical().into());
             } else if let Ok(net) = word.parse::<IpNet>() {
-                members.nets.push(net.trunc());
+                members.nets.push(canonical(net));
             } else if let Ok(mac) = word.parse() {
                 members.macs.push(mac);
             } else {
@@ -175,6 +175,16 @@ impl Members {
         client.device.is_some_and(|device| self.devices.contains(&device))
             || client.mac.is_some_and(|mac| self.macs.contains(&mac))
             || self.nets.iter().any(|net| net.contains(&client.address))
+    }
+}
+
+/// An IPv4-mapped subnet as the IPv4 one, as client addresses are.
+fn canonical(net: IpNet) -> IpNet {
+    match (net.network().to_canonical(), net.prefix_len().checked_sub(96)) {
+        (IpAddr::V4(base), Some(length)) if net.network().is_ipv6() => {
+            IpNet::new(base.into(), length).map_or_else(|_| net.trunc(), |net| net.trunc())
+        }
+        _ => net.trunc(),
     }
 }
 

@@ -20,6 +20,9 @@ const SHARDS: usize = 16;
 /// One part in this many of the flights may be for answers that no client waits for.
 const BEHIND: usize = 4;
 
+/// One part in this many of the flights may be for the names of one registered domain.
+const ONE_DOMAIN: usize = 8;
+
 /// A question on its way, as those who wait for it see it.
 #[derive(Debug)]
 pub(super) struct Flight<T> {
@@ -60,6 +63,8 @@ type Table<T> = HashMap<Box<[u8]>, Flight<T>>;
 #[derive(Debug)]
 pub(super) struct Flights<T> {
     shards: [Mutex<Table<T>>; SHARDS],
+    /// How many flights each registered domain has.
+    domains: Mutex<HashMap<Box<[u8]>, usize>>,
     hasher: RandomState,
     all: Arc<Semaphore>,
     behind: Arc<Semaphore>,
@@ -70,12 +75,20 @@ pub(super) struct Flights<T> {
 struct Landed<T> {
     flights: Arc<Flights<T>>,
     key: Box<[u8]>,
+    domain: Box<[u8]>,
     _permits: (OwnedSemaphorePermit, Option<OwnedSemaphorePermit>),
 }
 
 impl<T> Drop for Landed<T> {
     fn drop(&mut self) {
         self.flights.shard(&self.key).remove(&self.key);
+        let mut domains = self.flights.domains();
+        if let Entry::Occupied(mut flights) = domains.entry(std::mem::take(&mut self.domain)) {
+            *flights.get_mut() -= 1;
+            if *flights.get() == 0 {
+                flights.remove();
+            }
+        }
     }
 }
 
@@ -85,6 +98,7 @@ impl<T> Flights<T> {
         let limit = limit.clamp(1, Semaphore::MAX_PERMITS);
         Self {
             shards: std::array::from_fn(|_| Mutex::new(HashMap::new())),
+            domains: Mutex::new(HashMap::new()),
             hasher: RandomState::new(),
             all: Arc::new(Semaphore::new(limit)),
             behind: Arc::new(Semaphore::new((limit / BEHIND).max(1))),
@@ -95,6 +109,10 @@ impl<T> Flights<T> {
     /// How many questions are on their way.
     pub(super) fn len(&self) -> usize {
         self.limit - self.all.available_permits()
+    }
+
+    fn domains(&self) -> MutexGuard<'_, HashMap<Box<[u8]>, usize>> {
+        self.domains.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     fn shard(&self, key: &[u8]) -> MutexGuard<'_, Table<T>> {
@@ -108,10 +126,12 @@ impl<T> Flights<T> {
 impl<T: Clone + Send + Sync + 'static> Flights<T> {
     /// Joins the flight for a key or starts one with `ask`.
     ///
+    /// `domain` is whose share of the flights it takes.
     /// `known` looks for an answer that landed between the caller's own look and now. `behind` says that no client waits.
     pub(super) fn board<F>(
         self: &Arc<Self>,
         key: &[u8],
+        domain: &[u8],
         behind: bool,
         runtime: &Handle,
         known: impl FnOnce() -> Option<T>,
@@ -140,8 +160,22 @@ impl<T: Clone + Send + Sync + 'static> Flights<T> {
                 None
             };
             let Ok(first) = Arc::clone(&self.all).try_acquire_owned() else { return Boarding::Full };
+            {
+                // Locked after the shard everywhere, so the two can't wait for each other.
+                let mut domains = self.domains();
+                let flights = domains.entry(domain.into()).or_insert(0);
+                if *flights >= (self.limit / ONE_DOMAIN).max(1) {
+                    return Boarding::Full;
+                }
+                *flights += 1;
+            }
             place.insert(flight.clone());
-            Landed { flights: Arc::clone(self), key: key.into(), _permits: (first, second) }
+            Landed {
+                flights: Arc::clone(self),
+                key: key.into(),
+                domain: domain.into(),
+                _permits: (first, second),
+            }
         };
         let asking = ask();
         // Out of the lock: a runtime that stops drops the task at once, and the guard with it.

@@ -417,7 +417,7 @@ impl Resolver {
     ) -> Resolved {
         let now = self.cache.now();
         let entry = match landing {
-            Landing::Fault(fault) if !fault.is_bogus() && stale.is_some() => {
+            Landing::Fault(fault) if !fault.says_bogus() && stale.is_some() => {
                 return self.failed(&fault.entry.ede, query, ask, stale);
             }
             Landing::Fault(fault) => Arc::clone(&fault.entry),
@@ -468,11 +468,13 @@ impl Resolver {
                 Known::Stale(_, None) | Known::Nothing => None,
             }
         };
-        self.flights.board(key, behind, &self.runtime, known, || {
+        let name = Key::from_name(query.name());
+        // Names below a dead zone must not take the flights of all others.
+        let domain = name.prefix(name.public_suffix_depth().max(1) + 1);
+        self.flights.board(key, domain, behind, &self.runtime, known, || {
             let query = query.clone();
             let cache = Arc::clone(&self.cache);
             let generation = cache.generation();
-            let name = Key::from_name(query.name());
             let own = self.routes.own.iter().find(|(zone, _)| name.is_within(zone)).cloned();
             let (zone, backend) = match own {
                 Some((zone, backend)) => (Some(zone), backend),

@@ -549,6 +549,30 @@ async fn flights_are_bounded_and_the_next_question_is_told() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn names_below_one_dead_domain_leave_room_for_others() {
+    let main = Fake::new(|_, q, _| (secs(3), Ok(found(vec![a(&q.name().to_ascii(), 300, 1)]))));
+    let resolver = Arc::new(resolver_with(&main, CacheConfig { max_flights: 16, ..CacheConfig::default() }));
+    let ask = |name: String| {
+        let resolver = Arc::clone(&resolver);
+        tokio::spawn(async move { resolver.resolve(&query(&name), PLAIN).await })
+    };
+    let dead: Vec<_> = (0..4).map(|i| ask(format!("n{i}.dead.example."))).collect();
+    tokio::task::yield_now().await;
+    assert_eq!(resolver.stats().flights, 2, "an eighth of the flights");
+    assert_eq!(ask("www.other.example.".into()).await.unwrap().rcode, ResponseCode::NoError);
+    let mut rcodes = Vec::new();
+    for question in dead {
+        rcodes.push(question.await.unwrap().rcode);
+    }
+    assert_eq!(rcodes.iter().filter(|rcode| **rcode == ResponseCode::ServFail).count(), 2);
+    assert_eq!(
+        ask("again.dead.example.".into()).await.unwrap().rcode,
+        ResponseCode::NoError,
+        "the share is given back"
+    );
+}
+
+#[tokio::test(start_paused = true)]
 async fn a_backend_that_panics_fails_its_question_only() {
     let main = Fake::new(|n, _, _| {
         assert_ne!(n, 0, "the first question breaks it");

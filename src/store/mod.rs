@@ -14,6 +14,7 @@ use std::{
 use jiff::Timestamp;
 use rusqlite::{Connection, OptionalExtension, params};
 use serde::Serialize;
+use tracing::warn;
 
 /// The database's name in the data folder.
 const DATABASE: &str = "schoolgate.db";
@@ -107,14 +108,12 @@ impl Store {
 
     /// Keeps a policy as the next revision, with its audit record, and copies it beside the database.
     ///
+    /// The copy is made again by [`mend_copy`](Self::mend_copy) if a power cut comes before it.
+    ///
     /// # Errors
     ///
-    /// When the database or the copy can't be written; then nothing was published.
+    /// When the database can't be written; then nothing was published.
     pub fn publish(&mut self, text: &str, record: &AuditRecord) -> Result<i64, StoreError> {
-        // The copy first: a copy that is newer than the database is in force after a crash either way, since both hold
-        // what an administrator just asked for, while the reverse would bring back what was withdrawn.
-        let copy = self.folder.join(COPY);
-        replace(&copy, text.as_bytes()).map_err(|source| StoreError::Folder { folder: copy, source })?;
         let file = self.folder.join(DATABASE);
         let problem = |source| StoreError::Database { file: file.clone(), source };
         let change = self.connection.transaction().map_err(problem)?;
@@ -127,7 +126,28 @@ impl Store {
         let number = change.last_insert_rowid();
         insert_audit(&change, record).map_err(problem)?;
         change.commit().map_err(problem)?;
+        self.copy(text);
         Ok(number)
+    }
+
+    /// Makes the copy beside the database say what the database says.
+    ///
+    /// # Errors
+    ///
+    /// When the database can't be read.
+    pub fn mend_copy(&self) -> Result<(), StoreError> {
+        if let Some(latest) = self.latest()?
+            && published_copy(&self.folder).ok().flatten().as_deref() != Some(&latest.text)
+        {
+            self.copy(&latest.text);
+        }
+        Ok(())
+    }
+
+    fn copy(&self, text: &str) {
+        if let Err(error) = replace(&self.folder.join(COPY), text.as_bytes()) {
+            warn!(%error, "The copy of the policy beside the database could not be written");
+        }
     }
 
     /// Adds a line to the audit.

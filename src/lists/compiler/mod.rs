@@ -349,6 +349,9 @@ pub struct Adding<'a> {
     failed: Option<io::Error>,
 }
 
+/// How many addresses and subnets are gathered: they stay in memory until the end, unlike names.
+const MAX_ADDRESSES: usize = 2_000_000;
+
 impl Adding<'_> {
     /// Adds a rule. An error is told at the end.
     pub fn rule(&mut self, rule: Rule) {
@@ -363,6 +366,9 @@ impl Adding<'_> {
                     self.failed = self.compiler.runs.push(key.as_bytes(), entry.code()).err();
                 }
                 sum_of(key.as_bytes(), entry)
+            }
+            Subject::Address(_) if self.compiler.addresses.len() >= MAX_ADDRESSES => {
+                return self.skip("more addresses than an index holds");
             }
             Subject::Address(net) => {
                 let net = net.trunc();

@@ -27,11 +27,19 @@ pub(super) fn line(line: &str, out: Out<'_>) {
     // A range is at most 62 subnets (IPv4) or 254 (IPv6).
     match (first.parse(), last.parse()) {
         (Ok(IpAddr::V4(first)), Ok(IpAddr::V4(last))) if first <= last => {
-            Ipv4Subnets::new(first, last, 0).for_each(|net| out(entry::subnet(net.into(), false)));
+            all_or_none(Ipv4Subnets::new(first, last, 0).map(IpNet::from), out);
         }
         (Ok(IpAddr::V6(first)), Ok(IpAddr::V6(last))) if first <= last => {
-            Ipv6Subnets::new(first, last, 0).for_each(|net| out(entry::subnet(net.into(), false)));
+            all_or_none(Ipv6Subnets::new(first, last, 0).map(IpNet::from), out);
         }
         _ => out(Err(SkipReason::Syntax)),
+    }
+}
+
+/// A range that holds a subnet which is too broad is too broad as a whole.
+fn all_or_none(nets: impl Iterator<Item = IpNet>, out: Out<'_>) {
+    match nets.map(|net| entry::subnet(net, false)).collect::<Result<Vec<_>, _>>() {
+        Ok(rules) => rules.into_iter().for_each(|rule| out(Ok(rule))),
+        Err(reason) => out(Err(reason)),
     }
 }

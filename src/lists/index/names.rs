@@ -84,7 +84,10 @@ impl Names {
             // The root is the node that was written last.
             Some(root) if root + FOOT + 1 == bytes.len() => {
                 let mut shortcuts = Vec::new();
-                let mut gather = Gather { bytes, steps: steps(count), count, found: &mut shortcuts };
+                // No more than the bytes can hold in what the compiler writes, whatever the header says.
+                let most = count.min(bytes.len() as u64);
+                let steps = most.saturating_add(1).saturating_mul(SKIPPED as u64 + 1);
+                let mut gather = Gather { bytes, steps, count: most, found: &mut shortcuts };
                 gather.below(root, 0, [0; SKIPPED], 0);
                 Ok(Self { root, shortcuts: Shortcuts::new(&shortcuts) })
             }

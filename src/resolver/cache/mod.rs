@@ -128,6 +128,11 @@ impl Fault {
     pub(crate) fn is_bogus(&self) -> bool {
         self.entry.security == Security::Bogus
     }
+
+    /// The same, or a server that validates for us says so (EDE 6 to 12).
+    pub(crate) fn says_bogus(&self) -> bool {
+        self.is_bogus() || self.entry.ede.iter().any(|ede| (6..=12).contains(&(ede.code as u16)))
+    }
 }
 
 /// What the cache knows of a question.
@@ -259,7 +264,9 @@ impl Cache {
             return Known::Fresh(entry);
         }
         let fault = self.fault(key, now);
-        if let Some(bogus) = fault.as_ref().filter(|fault| fault.is_bogus()) {
+        // With CD, a server that found it bogus would hand it out all the same, so it is asked.
+        let counts = |fault: &&Arc<Fault>| fault.is_bogus() || (!ask.checking_disabled && fault.says_bogus());
+        if let Some(bogus) = fault.as_ref().filter(counts) {
             return Known::Fault(Arc::clone(bogus));
         }
         let stale =

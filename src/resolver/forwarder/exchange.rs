@@ -25,6 +25,9 @@ const MAX_UDP: u16 = 1_232;
 /// How long a request on an encrypted connection may take before hickory gives it up.
 const ENCRYPTED_LIMIT: Duration = Duration::from_secs(5);
 
+/// How long a connection that was kept open is waited for.
+const KEPT_WAIT: Duration = Duration::from_secs(2);
+
 /// Why an upstream did not answer.
 #[derive(Debug, thiserror::Error)]
 pub(super) enum ExchangeError {
@@ -105,10 +108,17 @@ impl Line {
 
     async fn encrypted(&self, question: &Message) -> Result<Message, ExchangeError> {
         let (exchange, fresh) = self.connected().await?;
-        let first = self.send(exchange, question).await;
+        // A kept connection may have died without a word (a NAT forgot it), so it gets less time before a new one.
+        let first = if fresh {
+            self.send(exchange, question).await
+        } else {
+            tokio::time::timeout(KEPT_WAIT, self.send(exchange, question))
+                .await
+                .unwrap_or(Err(NetError::Timeout))
+        };
         let answer = match first {
             // A kept connection that the server closed meanwhile is no fault of the server.
-            Err(error) if !fresh && !matches!(error, NetError::Timeout) => {
+            Err(_) if !fresh => {
                 *self.open.lock().await = None;
                 let (exchange, _) = self.connected().await?;
                 self.send(exchange, question).await

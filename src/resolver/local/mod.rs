@@ -250,11 +250,14 @@ impl LocalZones {
                 Some(Zone::Own(_)) => Some(key.prefix(depth)),
                 _ => None,
             });
-            let nodes = match zone.and_then(|apex| self.zones.get_mut(apex)) {
-                Some(Zone::Own(zone)) => &mut zone.nodes,
-                _ => &mut self.records,
-            };
-            nodes.insert(record, place)?;
+            let apex = zone.map(<[u8]>::to_vec);
+            match apex.as_ref().and_then(|apex| self.zones.get_mut(apex.as_slice())) {
+                Some(Zone::Own(zone)) => {
+                    zone.nodes.insert(record, place)?;
+                    zone.fill_between(apex.as_deref().unwrap_or_default());
+                }
+                _ => self.records.insert(record, place)?,
+            }
         }
         Ok(())
     }
@@ -332,16 +335,6 @@ impl OwnZone {
             }
             nodes.insert(record, place)?;
         }
-        // The apex and the names between it and the records exist, with or without records of their own.
-        let names: Vec<Box<[u8]>> = nodes.0.keys().cloned().collect();
-        for name in names {
-            for (end, _) in
-                name.iter().enumerate().filter(|&(end, &byte)| byte == b'.' && end >= apex.as_bytes().len())
-            {
-                nodes.0.entry(name[..end].into()).or_default();
-            }
-        }
-        nodes.0.entry(apex.as_bytes().into()).or_default();
         // RFC 2308, section 5: a negative answer is kept for the lesser of the SOA's own time and its minimum.
         let soa = match soa {
             Some(mut record) => {
@@ -352,7 +345,21 @@ impl OwnZone {
             }
             None => synthetic_soa(origin, NEGATIVE_TTL),
         };
-        Ok(Self { soa, nodes })
+        let mut zone = Self { soa, nodes };
+        zone.fill_between(apex.as_bytes());
+        Ok(zone)
+    }
+
+    /// The apex and the names between it and the records exist, with or without records of their own.
+    fn fill_between(&mut self, apex: &[u8]) {
+        let names: Vec<Box<[u8]>> = self.nodes.0.keys().cloned().collect();
+        for name in names {
+            for (end, _) in name.iter().enumerate().filter(|&(end, &byte)| byte == b'.' && end >= apex.len())
+            {
+                self.nodes.0.entry(name[..end].into()).or_default();
+            }
+        }
+        self.nodes.0.entry(apex.into()).or_default();
     }
 
     /// Whether a name lies at or below a delegation to someone else's servers.

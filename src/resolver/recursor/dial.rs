@@ -1,7 +1,8 @@
 //! Connections to authoritative servers: on which port, and how long each is waited for.
 
 use std::{
-    collections::HashSet,
+    collections::{HashMap, HashSet},
+    io,
     net::{IpAddr, SocketAddr},
     pin::Pin,
     sync::{Arc, Mutex, MutexGuard, PoisonError},
@@ -137,6 +138,20 @@ impl Line {
             seen.fast(ip);
         }
         let mut response = answer?;
+        // hickory would take one server's refusal for the zone's; the zone's next server may know better.
+        let code = response.response_code;
+        if matches!(
+            code,
+            ResponseCode::ServFail | ResponseCode::Refused | ResponseCode::NotAuth | ResponseCode::NotImp
+        ) {
+            return Err(io::Error::other(format!("{SERVER_SAYS} {code:?}")).into());
+        }
+        // hickory counts the answers that it keeps, not their bytes.
+        if response.as_buffer().len() > LARGEST_KEPT {
+            let message: &mut Message = &mut response;
+            let sections = [&mut message.answers, &mut message.authorities, &mut message.additionals];
+            sections.into_iter().flatten().for_each(|record| record.ttl = 0);
+        }
         if let (Some(sent), Some(meant)) = (sent, meant) {
             restore_case(&mut response, &sent, &meant);
         }
@@ -150,9 +165,16 @@ async fn over_udp(server: SocketAddr, mut request: DnsRequest, seen: &Seen) -> R
     if seen.is_plain(server.ip()) {
         request.edns = None;
     }
+    let mut without = false;
     loop {
         match udp::exchange(server, &request.to_vec()?, &asked).await? {
-            Reply::Answer(message) => return Ok(DnsResponse::from_message(message)?),
+            Reply::Answer(message) => {
+                // Only an answer without EDNS shows that EDNS was what it could not read.
+                if without {
+                    seen.plain(server.ip());
+                }
+                return Ok(DnsResponse::from_message(message)?);
+            }
             Reply::Truncated => {
                 let mut message = Message::query().into_response();
                 message.metadata.truncation = true;
@@ -161,14 +183,22 @@ async fn over_udp(server: SocketAddr, mut request: DnsRequest, seen: &Seen) -> R
             }
             Reply::OtherCase => return Err(NetError::QueryCaseMismatch),
             Reply::FormErr if request.edns.is_some() => {
-                seen.plain(server.ip());
                 request.edns = None;
+                without = true;
             }
             Reply::FormErr => return Err(DnsError::ResponseCode(ResponseCode::FormErr).into()),
-            Reply::Strangers => return Err(NetError::Message("only packets that are no answer")),
+            // Somebody may be guessing at our question: over TCP nobody can.
+            Reply::Strangers => return Err(NetError::QueryCaseMismatch),
         }
     }
 }
+
+/// What the error of a server that refuses or fails begins with.
+pub(super) const SERVER_SAYS: &str = "the server answers";
+/// The largest answer that hickory keeps, in bytes; our own cache keeps no larger ones either.
+const LARGEST_KEPT: usize = 16 * 1024;
+/// How long a server is asked without EDNS after it could not read it.
+const PLAIN_LASTS: Duration = Duration::from_secs(600);
 
 /// What was learned of servers and names while asking.
 #[derive(Clone, Debug, Default)]
@@ -178,8 +208,8 @@ pub(super) struct Seen(Arc<Mutex<Facts>>);
 struct Facts {
     /// Servers that were too slow the last time.
     slow: HashSet<IpAddr>,
-    /// Servers that don't know EDNS.
-    plain: HashSet<IpAddr>,
+    /// Servers that don't know EDNS, and since when.
+    plain: HashMap<IpAddr, Instant>,
     /// Names in lower case that are aliases: hickory loses them when what they lead to fails.
     aliases: HashSet<Name>,
 }
@@ -203,11 +233,15 @@ impl Seen {
     }
 
     fn is_plain(&self, ip: IpAddr) -> bool {
-        self.facts().plain.contains(&ip)
+        self.facts().plain.get(&ip).is_some_and(|since| since.elapsed() < PLAIN_LASTS)
     }
 
     fn plain(&self, ip: IpAddr) {
-        remember(&mut self.facts().plain, ip);
+        let plain = &mut self.facts().plain;
+        if plain.len() >= MAX_SEEN {
+            plain.clear();
+        }
+        plain.insert(ip, Instant::now());
     }
 
     fn aliases(&self, response: &DnsResponse) {

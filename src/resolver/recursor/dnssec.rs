@@ -40,7 +40,9 @@ pub(super) fn judge(message: &Message, query: &Query, denial: Option<Proof>) -> 
         security = weaker(
             security,
             match denial {
-                None => Security::Secure,
+                // hickory skips its own check of the denial when all that is beside the answer is of an unsigned zone.
+                None if has_secure_denial(message) => Security::Secure,
+                None => Security::Bogus,
                 Some(Proof::Insecure) => Security::Insecure,
                 Some(_) if covered_by_nsec(message, query) => Security::Secure,
                 Some(_) => Security::Bogus,
@@ -48,6 +50,12 @@ pub(super) fn judge(message: &Message, query: &Query, denial: Option<Proof>) -> 
         );
     }
     security
+}
+
+fn has_secure_denial(message: &Message) -> bool {
+    message.authorities.iter().any(|record| {
+        record.proof == Proof::Secure && matches!(record.record_type(), RecordType::NSEC | RecordType::NSEC3)
+    })
 }
 
 fn from_proof(proof: Proof) -> Security {
@@ -89,6 +97,8 @@ fn judge_denial(message: &Message, query: &Query, denial: Option<Proof>) -> Secu
 fn has_only_a_dname(message: &Message, query: &Query) -> bool {
     let soa = message.authorities.iter().find(|record| record.record_type() == RecordType::SOA);
     message.metadata.response_code == ResponseCode::NoError
+        // DS belongs to the parent, so the zone's own NSEC can't deny it (RFC 4035, section 5.2).
+        && query.query_type() != RecordType::DS
         && soa.is_none_or(|soa| soa.proof == Proof::Secure && soa.name.zone_of(&query.name))
         && message.authorities.iter().any(|record| match &record.data {
             RData::DNSSEC(DNSSECRData::NSEC(nsec)) => {
@@ -105,11 +115,9 @@ fn has_only_a_dname(message: &Message, query: &Query) -> bool {
 }
 
 fn denies_from_above(message: &Message, query: &Query) -> bool {
-    message
-        .authorities
-        .iter()
-        .filter(|record| record.record_type() == RecordType::SOA)
-        .all(|record| record.name.zone_of(&query.name))
+    let mut soas =
+        message.authorities.iter().filter(|record| record.record_type() == RecordType::SOA).peekable();
+    soas.peek().is_some() && soas.all(|record| record.name.zone_of(&query.name))
 }
 
 /// Whether the denial rests on an NSEC3 span that may hide unsigned delegations (RFC 5155, section 9.2).
@@ -254,7 +262,7 @@ impl Recursor {
 }
 
 /// Whether a set has signatures and none of them is in its time.
-fn outdated<'a>(records: impl Iterator<Item = &'a Record> + Clone, now: u32) -> Option<Ede> {
+pub(super) fn outdated<'a>(records: impl Iterator<Item = &'a Record> + Clone, now: u32) -> Option<Ede> {
     let now = SerialNumber::new(now);
     let signatures = records.filter_map(|record| signature(record).map(|signature| (record, signature)));
     for (record, first) in signatures.clone() {
@@ -318,6 +326,56 @@ mod tests {
             let record = nsec(next, &types);
             assert_eq!(covers(&name(owner), &record, &name(asked), &zone), covered, "{owner} {next} {asked}");
         }
+    }
+
+    fn record_of(owner: &str, data: RData, proof: Proof) -> Record {
+        let mut record = Record::from_rdata(name(owner), 300, data);
+        record.proof = proof;
+        record
+    }
+
+    fn denial(owner: &str, proof: Proof) -> Record {
+        let data = DNSSECRData::NSEC(nsec("zzz.example.com.", &[RecordType::NS]));
+        record_of(owner, RData::DNSSEC(data), proof)
+    }
+
+    #[test]
+    fn an_unsigned_record_does_not_deny_a_signed_name() {
+        let query = Query::query(name("www.example.com."), RecordType::A);
+        let mut message = Message::query().into_response();
+        message.metadata.response_code = ResponseCode::NXDomain;
+        message.authorities.push(denial("u.example.com.", Proof::Insecure));
+        assert_eq!(judge(&message, &query, None), Security::Bogus);
+    }
+
+    #[test]
+    fn an_expanded_wildcard_needs_a_proven_denial() {
+        use hickory_proto::{
+            dnssec::{
+                Algorithm,
+                rdata::{RRSIG, SigInput},
+            },
+            rr::{SerialNumber, rdata::A},
+        };
+        let query = Query::query(name("www.example.com."), RecordType::A);
+        let mut message = Message::query().into_response();
+        message.answers.push(record_of("www.example.com.", RData::A(A::new(192, 0, 2, 1)), Proof::Secure));
+        let input = SigInput {
+            type_covered: RecordType::A,
+            algorithm: Algorithm::ECDSAP256SHA256,
+            num_labels: 2,
+            original_ttl: 300,
+            sig_expiration: SerialNumber::new(u32::MAX / 4),
+            sig_inception: SerialNumber::new(0),
+            key_tag: 1,
+            signer_name: name("example.com."),
+        };
+        let signature = RData::DNSSEC(DNSSECRData::RRSIG(RRSIG::from_sig(input, vec![0; 64])));
+        message.answers.push(record_of("www.example.com.", signature, Proof::Secure));
+        message.authorities.push(denial("u.example.com.", Proof::Insecure));
+        assert_eq!(judge(&message, &query, None), Security::Bogus);
+        message.authorities.push(denial("a.example.com.", Proof::Secure));
+        assert_eq!(judge(&message, &query, None), Security::Secure);
     }
 
     #[test]

@@ -21,12 +21,12 @@ use hickory_proto::{
 use hickory_resolver::recursor::{Recursor as Hickory, RecursorError};
 
 use super::{
-    Link, Recursor,
-    dial::{Dialler, Seen},
+    Link, Recursor, clock,
+    dial::{self, Dialler, Seen},
     dnssec, failure,
 };
 use crate::{
-    ede::EdeCode,
+    ede::{Ede, EdeCode},
     resolver::{
         Security,
         backend::Failure,
@@ -36,6 +36,9 @@ use crate::{
 
 /// A question that took longer than this has been waited for with patience already.
 const PATIENCE: Duration = Duration::from_secs(4);
+
+/// How long the reason for a bogus answer is looked for.
+const REASONING: Duration = Duration::from_secs(2);
 
 /// What happened behind the validator's back while it judged one question.
 #[derive(Debug, Default)]
@@ -184,13 +187,24 @@ impl Recursor {
                 ));
             }
         };
-        let security = dnssec::judge(&message, &query, denial);
+        let mut security = dnssec::judge(&message, &query, denial);
+        // hickory remembers that a signature was right for longer than the signature may last.
+        if security == Security::Secure
+            && dnssec::outdated(message.answers.iter().chain(&message.authorities), clock()).is_some()
+        {
+            security = Security::Bogus;
+        }
         let mut link = self.sort(message, &query, security);
         if link.security == Security::Bogus {
             let missing = note(|happened| happened.missing.take());
             link.ede = match missing {
                 Some(error) => unreachable(&error, name).ede,
-                None => vec![self.why_bogus(&link, &query).await],
+                // The reason takes more questions; the verdict must not be lost over them.
+                None => {
+                    vec![tokio::time::timeout(REASONING, self.why_bogus(&link, &query)).await.unwrap_or_else(
+                        |_| Ede::new(EdeCode::DnssecBogus, format!("the signatures of {name} are wrong")),
+                    )]
+                }
             };
         }
         Ok(link)
@@ -252,6 +266,9 @@ pub(super) fn unreachable(error: &RecursorError, name: &Name) -> Failure {
             EdeCode::NoReachableAuthority,
             format!("the name servers of {name} have no address that may be asked"),
         ),
+        _ if text.contains(dial::SERVER_SAYS) => {
+            (EdeCode::NoReachableAuthority, format!("the name servers of {name} fail: {text}"))
+        }
         _ if text.contains("io error") || text.contains("no connections") => {
             (EdeCode::NetworkError, format!("the name servers of {name} can't be reached: {text}"))
         }

@@ -23,7 +23,8 @@ use hickory_proto::{
     rr::{DNSClass, Name, Record, RecordType},
 };
 use hickory_resolver::{
-    TtlBounds,
+    TtlBounds, TtlConfig,
+    config::ResolverOpts,
     recursor::{DnssecPolicy, QNameMinimization, RecursorOptions},
 };
 
@@ -41,16 +42,32 @@ use crate::ede::{Ede, EdeCode};
 /// How many aliases are followed.
 const MAX_ALIASES: usize = 16;
 /// How many answers hickory keeps. Few: our own cache stands above, and these spare the asking within one question.
-const ANSWERS_KEPT: u64 = 4_096;
+const ANSWERS_KEPT: u64 = 1_024;
 /// How many zones' name servers hickory keeps.
 const ZONES_KEPT: usize = 1_024;
 /// How many judgements on record sets hickory keeps.
 const JUDGEMENTS_KEPT: usize = 2_048;
+/// How long a judgement is used again: not long, since a signature may run out meanwhile.
+const JUDGEMENT_LASTS: Duration = Duration::from_secs(300);
+/// How long hickory keeps an answer: it was not validated yet, so a wrong one must not outlive its mistake for long.
+const KEPT: Duration = Duration::from_secs(60);
+/// The same for a negative answer.
+const KEPT_NEGATIVE: Duration = Duration::from_secs(30);
 /// How many labels down from the root a zone is looked for. The reverse of an IPv6 address has 34; hickory's own limit
 /// of 24 can't resolve it. Each question has a budget of 200 packets besides.
 const DEEPEST_NAME: u8 = 60;
 /// NSEC3 with more iterations is taken as unsigned, and with many more as bogus (RFC 9276, section 3.2).
 const NSEC3_ITERATIONS: (u16, u16) = (100, 500);
+
+/// How long hickory keeps what; delegations keep their own time.
+fn short_lived() -> TtlConfig {
+    let mut options = ResolverOpts::default();
+    options.positive_max_ttl = Some(KEPT);
+    options.negative_max_ttl = Some(KEPT_NEGATIVE);
+    let mut ttls = TtlConfig::from_opts(&options);
+    ttls.with_query_type_ttl_bounds(RecordType::NS, TtlBounds::default());
+    ttls
+}
 
 /// Finds answers by asking the authoritative servers, from the root down.
 pub struct Recursor {
@@ -82,7 +99,7 @@ impl Recursor {
             allow_server: config.allow_servers.clone(),
             case_randomization: true,
             qname_minimization: QNameMinimization::Relaxed,
-            cache_policy: TtlBounds::default().into(),
+            cache_policy: short_lived(),
             ..RecursorOptions::default()
         };
         let seen = Seen::default();
@@ -101,6 +118,7 @@ impl Recursor {
             DnssecDnsHandle::with_trust_anchor(asker.clone(), Arc::new(anchors))
                 .nsec3_iteration_limits(Some(NSEC3_ITERATIONS.0), Some(NSEC3_ITERATIONS.1))
                 .validation_cache_size(JUDGEMENTS_KEPT)
+                .positive_validation_ttl(Duration::ZERO..=JUDGEMENT_LASTS)
         });
         Ok(Self { asker, validator, limit: config.time_limit() })
     }
