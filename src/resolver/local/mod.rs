@@ -296,7 +296,11 @@ impl LocalZones {
             Zone::Own(zone) => Some(&zone.nodes),
             _ => None,
         });
-        for (record, place) in own.chain([&self.records]).flat_map(|nodes| nodes.0.values().flatten()) {
+        let mut records: Vec<_> =
+            own.chain([&self.records]).flat_map(|nodes| nodes.0.values().flatten()).collect();
+        // So that the same mistake is always told in the same way.
+        records.sort_by(|(one, _), (other, _)| one.name.cmp(&other.name));
+        for (record, place) in records {
             let RData::CNAME(first) = &record.data else { continue };
             let mut target = first.0.clone();
             for hop in 0..=MAX_ALIASES {

@@ -144,7 +144,7 @@ impl Line {
             code,
             ResponseCode::ServFail | ResponseCode::Refused | ResponseCode::NotAuth | ResponseCode::NotImp
         ) {
-            return Err(io::Error::other(format!("{SERVER_SAYS} {code:?}")).into());
+            return Err(io::Error::other(format!("the server answers {code:?}")).into());
         }
         // hickory counts the answers that it keeps, not their bytes.
         if response.as_buffer().len() > LARGEST_KEPT {
@@ -193,8 +193,6 @@ async fn over_udp(server: SocketAddr, mut request: DnsRequest, seen: &Seen) -> R
     }
 }
 
-/// What the error of a server that refuses or fails begins with.
-pub(super) const SERVER_SAYS: &str = "the server answers";
 /// The largest answer that hickory keeps, in bytes; our own cache keeps no larger ones either.
 const LARGEST_KEPT: usize = 16 * 1024;
 /// How long a server is asked without EDNS after it could not read it.

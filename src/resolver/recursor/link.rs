@@ -22,7 +22,7 @@ use hickory_resolver::recursor::{Recursor as Hickory, RecursorError};
 
 use super::{
     Link, Recursor, clock,
-    dial::{self, Dialler, Seen},
+    dial::{Dialler, Seen},
     dnssec, failure,
 };
 use crate::{
@@ -266,10 +266,11 @@ pub(super) fn unreachable(error: &RecursorError, name: &Name) -> Failure {
             EdeCode::NoReachableAuthority,
             format!("the name servers of {name} have no address that may be asked"),
         ),
-        _ if text.contains(dial::SERVER_SAYS) => {
-            (EdeCode::NoReachableAuthority, format!("the name servers of {name} fail: {text}"))
+        // Each server was asked and refused, failed, or could not be reached; hickory doesn't say which.
+        _ if text.contains("no connections") => {
+            (EdeCode::NoReachableAuthority, format!("no name server of {name} gives an answer"))
         }
-        _ if text.contains("io error") || text.contains("no connections") => {
+        _ if text.contains("io error") => {
             (EdeCode::NetworkError, format!("the name servers of {name} can't be reached: {text}"))
         }
         _ => (EdeCode::NoReachableAuthority, text),

@@ -188,7 +188,7 @@ async fn aliases_to_a_name_that_fails_are_told() {
     })
     .await;
     let failure = internet.ask("one.test.").await.unwrap_err();
-    assert_eq!(failure.ede[0].code, EdeCode::NoReachableAuthority);
+    assert_eq!(failure.ede[0].code, EdeCode::NoReachableAuthority, "{failure:?}");
     assert_eq!(chain(&failure.aliases), ["two.example.", "broken.test."]);
 }
 
