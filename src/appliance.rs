@@ -5,7 +5,7 @@
 
 use std::{
     fmt::Write as _,
-    io,
+    fs, io,
     net::SocketAddr,
     path::{Path, PathBuf},
     sync::Arc,
@@ -23,7 +23,7 @@ use crate::{
     control::{self, Control, ControlError},
     dns::{self, Handler, ServeError, Server},
     resolver::{self, Resolver, ResolverError},
-    store,
+    store::{self, StoreError},
 };
 
 /// The file that tells which addresses were really bound.
@@ -52,13 +52,17 @@ impl Appliance {
     /// One line that names what is wrong: a setting, an address in use, a folder that can't be written.
     pub async fn start(config: Config) -> Result<Self, StartError> {
         config.dns.check()?;
+        let folder =
+            |source| StartError::Control(StoreError::Folder { folder: config.data.clone(), source }.into());
+        fs::create_dir_all(&config.data).map_err(folder)?;
+        // First, since it shows whether another server has the folder; commands wait on it until they are served.
+        let socket = control::socket::bind(&config.data).await.map_err(StartError::Socket)?;
         // Those of the run before: who waits for the file must not read old ports.
-        let _ = std::fs::remove_file(config.data.join(ADDRESSES));
+        let _ = fs::remove_file(config.data.join(ADDRESSES));
         let clock = Clock::system();
         let resolver = resolver(&config, &clock, Handle::current())?;
         let bound = Server::bind(&config.dns)?;
         let control = Control::open(&config.data, clock.clone())?.with_resolver(Arc::clone(&resolver));
-        let socket = control::socket::bind(&config.data).await.map_err(StartError::Socket)?;
         let handler = Arc::new(Handler::new(&config.dns, control.policy(), resolver, clock));
         let asking = Arc::clone(&handler);
         let control = Arc::new(control.with_neighbours(move |address| asking.neighbours().mac(address)));
@@ -135,6 +139,7 @@ impl Appliance {
     /// Stops answering, waits for what is under way, with a limit.
     pub async fn stop(self) {
         self.stop.cancel();
+        let _ = fs::remove_file(self.control.folder().join(ADDRESSES));
         if tokio::time::timeout(STOPPING, self.tasks.wait()).await.is_err() {
             warn!("Not everything ended in time");
         }

@@ -360,6 +360,7 @@ fn two_servers_don_t_share_a_data_folder() {
         .unwrap();
     assert_eq!(second.status.code(), Some(3), "{}", err(&second));
     assert!(err(&second).contains("another Schoolgate"), "{}", err(&second));
+    assert!(folder.path().join("addresses.json").exists(), "the first one's addresses are left alone");
     let mode = fs::metadata(folder.path().join("control.sock")).unwrap().permissions().mode();
     assert_eq!(mode & 0o007, 0, "others can't reach the socket");
     drop(first);
