@@ -118,7 +118,7 @@ fn real_lists_filter_on_the_test_internet() {
             assert!(check.contains(", line "), "and its line: {check}");
         }
         // The test internet gives every .com and .net name an address, so staff get one.
-        let name = &listed[0];
+        let Some(name) = listed.iter().find(|name| name.matches('.').count() == 1) else { continue };
         let open = school.ask("staff", &format!("{name}."), RecordType::A);
         assert_eq!(open.metadata.response_code, ResponseCode::NoError, "{category} {name}: {open:?}");
     }
@@ -139,8 +139,11 @@ fn listed_names(file: &Path) -> Vec<String> {
         }
     })
     .expect("the list is read");
-    names.retain(|name| name.ends_with(".com") && name.matches('.').count() == 1 && !name.contains('_'));
-    names.into_iter().step_by(7).take(3).collect()
+    names.retain(|name| name.ends_with(".com") && !name.contains('_'));
+    // The test internet answers for every name right below com.
+    names.sort_by_key(|name| name.matches('.').count());
+    names.truncate(21);
+    names.into_iter().step_by(7).collect()
 }
 
 #[test]
