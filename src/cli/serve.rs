@@ -14,8 +14,9 @@ const LOG_VARIABLE: &str = "SCHOOLGATE_LOG";
 
 pub(super) fn run(context: &Context) -> Result<bool, Failure> {
     let config = context.settings()?;
-    let filter = EnvFilter::try_from_env(LOG_VARIABLE)
-        .unwrap_or_else(|_| EnvFilter::new("warn,schoolgate=info,hickory_resolver=error,hickory_net=error"));
+    let filter = EnvFilter::try_from_env(LOG_VARIABLE).unwrap_or_else(|_| {
+        EnvFilter::new("warn,schoolgate=info,hickory_resolver=error,hickory_net=error,hickory_proto=error")
+    });
     // A second call in one process (tests) keeps the first subscriber.
     let _ = tracing_subscriber::fmt().with_env_filter(filter).with_writer(io::stderr).try_init();
     let runtime = tokio::runtime::Builder::new_multi_thread()
