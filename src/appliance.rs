@@ -100,12 +100,6 @@ impl Appliance {
         Ok(Self { dns, control, stop, tasks })
     }
 
-    /// The addresses that it answers DNS on, in the order of the settings.
-    #[must_use]
-    pub fn dns_addresses(&self) -> &[SocketAddr] {
-        &self.dns
-    }
-
     /// What an administrator can do.
     #[must_use]
     pub fn control(&self) -> &Control {

@@ -95,7 +95,11 @@ fn compile(
             file.file_name().map_or_else(|| file.display().to_string(), |n| n.to_string_lossy().into_owned());
         // The index only says which list has a name; a category comes with a policy.
         let identity = Identity { id: id.clone(), title: id, category: String::from("uncategorised") };
-        compiler.add_source(identity, &Source::at(file), format, mode).map_err(LibraryError::from)?;
+        compiler.add_source(identity, &Source::at(file), format, mode).map_err(|error| match error {
+            // The list is called like its file, which the source's own words name already.
+            CompileError::Source { source, .. } => Failure::from(source),
+            other => LibraryError::from(other).into(),
+        })?;
     }
     let summary = compiler.finish(output).map_err(LibraryError::from)?;
     let lists: Vec<_> = summary

@@ -9,7 +9,7 @@ mod runs;
 use std::{
     collections::BTreeMap,
     fs::{self, File},
-    io::{self, BufRead, BufWriter, Cursor, Seek, Write},
+    io::{self, BufWriter, Cursor, Seek, Write},
     path::{Path, PathBuf},
     process,
     sync::atomic::{AtomicU64, Ordering},
@@ -21,7 +21,7 @@ use xxhash_rust::xxh3::xxh3_128_with_seed;
 
 use self::runs::Runs;
 use super::{
-    format::{self, Format, MatchMode, Rule, Skip, Subject},
+    format::{Format, MatchMode, Rule, Skip, Subject},
     index::{
         Code, Counter, Counts, DomainIndex, Entry, IndexError, ListMeta, MAX_LISTS, Numbered, ROOM, Region,
         Writer, build_addresses, build_filter, hash,
@@ -74,14 +74,6 @@ pub enum CompileError {
     TooManyLists {
         /// The list that was one too many.
         id: String,
-    },
-    /// A list can't be read to its end.
-    #[error("{id}: the list can't be read: {source}")]
-    Read {
-        /// Which list.
-        id: String,
-        /// What the system or the decompression said.
-        source: io::Error,
     },
     /// A list can't be read, or is none.
     #[error("{id}: {source}")]
@@ -178,27 +170,6 @@ impl Compiler {
             .map_err(|source| CompileError::Source { id, source })?;
         list.end()?;
         Ok(contents)
-    }
-
-    /// Adds a list from its text.
-    ///
-    /// Lines that can't be read as a rule are skipped and counted.
-    ///
-    /// # Errors
-    ///
-    /// As [`add_source`](Self::add_source).
-    pub fn add(
-        &mut self,
-        identity: Identity,
-        format: Format,
-        mode: MatchMode,
-        input: &mut dyn BufRead,
-    ) -> Result<(), CompileError> {
-        let id = identity.id.clone();
-        let mut list = self.list(identity)?;
-        format::read(input, format, mode, &mut |_, line| list.line(line))
-            .map_err(|source| CompileError::Read { id, source })?;
-        list.end()
     }
 
     /// Adds a list whose rules were read before.

@@ -163,7 +163,8 @@ fn a_list_is_read_from_its_text() {
     let contents =
         compiler.add_source(identity("file"), &Source::at(&path), None, MatchMode::Subdomains).unwrap();
     assert_eq!(contents.format, Format::Hosts);
-    compiler.add(identity("text"), Format::Hosts, MatchMode::Subdomains, &mut text.as_bytes()).unwrap();
+    let text = Source::bytes("text", text.as_bytes());
+    compiler.add_source(identity("text"), &text, Some(Format::Hosts), MatchMode::Subdomains).unwrap();
     let nowhere = Source::at(folder.path().join("none"));
     let missing = compiler.add_source(identity("missing"), &nowhere, None, MatchMode::Subdomains);
     assert!(matches!(missing, Err(CompileError::Source { .. })), "{missing:?}");
