@@ -21,9 +21,10 @@ use crate::{
     clock::Clock,
     config::Config,
     control::{self, Control, ControlError},
+    disk,
     dns::{self, Handler, ServeError, Server},
     resolver::{self, Resolver, ResolverError},
-    store::{self, StoreError},
+    store::StoreError,
 };
 
 /// The file that tells which addresses were really bound.
@@ -173,7 +174,7 @@ fn write_addresses(folder: &Path, dns: &[SocketAddr]) -> Result<(), StartError> 
     let document =
         json!({ "dns": dns, "admin": none, "block_page": none, "tls": none, "https": none, "quic": none });
     let file = folder.join(ADDRESSES);
-    store::replace(&file, format!("{document}\n").as_bytes())
+    disk::replace(&file, format!("{document}\n").as_bytes())
         .map_err(|source| StartError::Addresses { file, source })
 }
 

@@ -5,10 +5,10 @@
 //! or on the internet; [`policy`] reviews that answer; [`dns`] sends it. `dns::Handler` is the one place where the path
 //! can be read.
 //!
-//! Beside the path, [`control`] has every action of an administrator, [`store`] keeps what the school decided, and
+//! Beside the path, [`feeds`] brings lists to the box, [`control`] has every action of an administrator, [`store`] keeps what the school decided, and
 //! [`appliance`] builds the whole from its [`config`], starts it and stops it. [`cli`] is the command line.
 //!
-//! [`name`], [`category`], [`clock`] and [`ede`] are the words that all of them use. A module imports only from those
+//! [`name`], [`category`], [`clock`], [`disk`] and [`ede`] are the words that all of them use. A module imports only from those
 //! below it; `ARCHITECTURE.md` has the floors.
 
 pub mod appliance;
@@ -18,8 +18,10 @@ pub mod clients;
 pub mod clock;
 pub mod config;
 pub mod control;
+pub mod disk;
 pub mod dns;
 pub mod ede;
+pub mod feeds;
 pub mod lists;
 pub mod name;
 pub mod policy;

@@ -14,6 +14,7 @@ use serde::{Deserialize, Serialize};
 use tracing::{error, warn};
 
 use crate::{
+    disk,
     lists::{
         DomainIndex, Entry,
         compiler::{CompileError, Compiler, Identity},
@@ -22,7 +23,6 @@ use crate::{
     },
     name::Key,
     policy::{Action, ListFile},
-    store,
 };
 
 /// What the lists are.
@@ -306,7 +306,7 @@ impl Compiled {
             }
         };
         let known = serde_json::to_vec(&self.lists).unwrap_or_default();
-        if let Err(error) = replaced.and_then(|()| store::replace(&library.made_from(), &known)) {
+        if let Err(error) = replaced.and_then(|()| disk::replace(&library.made_from(), &known)) {
             error!(%error, "The new index could not be put in its place on disk");
         }
         for (from, to) in &self.texts {

@@ -28,6 +28,7 @@ use crate::{
     category::Categories,
     clients::Mac,
     clock::Clock,
+    disk,
     lists::{DomainIndex, Entry, shipped},
     name::Key,
     policy::{Knowledge, Policy, PolicyErrors, PolicyFile, Severity},
@@ -459,7 +460,7 @@ fn knowledge(
 /// Whether files can be written in the folder.
 fn probe(folder: &Path) -> Result<(), ControlError> {
     let file = folder.join(".probe");
-    store::replace(&file, b"")
+    disk::replace(&file, b"")
         .and_then(|()| std::fs::remove_file(&file))
         .map_err(|source| StoreError::Folder { folder: folder.to_owned(), source }.into())
 }

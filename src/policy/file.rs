@@ -318,12 +318,39 @@ pub struct ListFile {
     /// Whether its names are blocked by that category or opened for it.
     #[serde(default, skip_serializing_if = "is_block")]
     pub action: Action,
-    /// Where it is fetched from.
+    /// Where it is fetched from. `#member` behind it is one file of the archive that is fetched.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub url: Option<String>,
+    /// Where the same bytes are had when `url` can't be reached, in this order.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub mirrors: Vec<String>,
+    /// The `[[lists.credential]]` of the box's settings that `url` and `mirrors` ask for.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub credential: Option<String>,
     /// The file that it is read from.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub file: Option<String>,
+    /// The response policy zone that it is transferred from.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub zone: Option<String>,
+    /// Who has the zone: `192.0.2.53`, `192.0.2.53:5353`, in the order in which they are asked.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub primaries: Vec<String>,
+    /// The `[[lists.key]]` of the box's settings that signs transfers of the zone (TSIG).
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub key: Option<String>,
+    /// Whether someone brings it by hand.
+    #[serde(default, skip_serializing_if = "is_no")]
+    pub upload: bool,
+    /// The list itself, for one that the school writes, comments and all.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub text: Option<String>,
+    /// What its names are names of.
+    #[serde(default, skip_serializing_if = "is_names")]
+    pub applies_to: AppliesTo,
+    /// How many entries a version must have at least; one with fewer is held.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub minimum: Option<u64>,
     /// How its lines are written; found out, if none is named (`auto`).
     #[serde(default, with = "auto")]
     pub format: Option<Format>,
@@ -333,6 +360,54 @@ pub struct ListFile {
     /// How often it is fetched, in hours.
     #[serde(default = "daily")]
     pub refresh_hours: u32,
+}
+
+/// What the entries of a list are held against.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Default, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum AppliesTo {
+    /// The names that clients ask for, and the addresses that they get.
+    #[default]
+    Names,
+    /// The name servers of the zone that has the name, and their addresses; where the box recurses itself.
+    NameServers,
+}
+
+/// Where a list comes from.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum ListSource<'a> {
+    /// It is fetched from here.
+    Url(&'a str),
+    /// It is read from this file.
+    File(&'a str),
+    /// It is this response policy zone.
+    Zone(&'a str),
+    /// It is brought by hand.
+    Upload,
+    /// It is written in the policy.
+    Text(&'a str),
+}
+
+impl ListFile {
+    /// Where it comes from; none while it names no source, or more than one, which [`PolicyFile::validate`] refuses.
+    #[must_use]
+    pub fn source(&self) -> Option<ListSource<'_>> {
+        let mut named = self.sources();
+        named.next().filter(|_| named.next().is_none())
+    }
+
+    /// Every source that it names.
+    pub(crate) fn sources(&self) -> impl Iterator<Item = ListSource<'_>> {
+        [
+            self.url.as_deref().map(ListSource::Url),
+            self.file.as_deref().map(ListSource::File),
+            self.zone.as_deref().map(ListSource::Zone),
+            self.upload.then_some(ListSource::Upload),
+            self.text.as_deref().map(ListSource::Text),
+        ]
+        .into_iter()
+        .flatten()
+    }
 }
 
 /// A category of the school's own.
@@ -470,6 +545,10 @@ fn is_yes(b: &bool) -> bool {
 
 fn is_no(b: &bool) -> bool {
     !*b
+}
+
+fn is_names(applies_to: &AppliesTo) -> bool {
+    *applies_to == AppliesTo::Names
 }
 
 fn is_block(action: &Action) -> bool {

@@ -32,8 +32,9 @@ use serde::{Deserialize, Serialize};
 pub use self::{
     diff::Change,
     file::{
-        Access, Action, Cell, DateRange, DeviceFile, GroupFile, LessonFile, ListFile, LogLevel, Mode,
-        OwnCategory, PolicyFile, ProfileFile, RuleFile, ScheduleFile, VERSION, WindowFile, YouTube,
+        Access, Action, AppliesTo, Cell, DateRange, DeviceFile, GroupFile, LessonFile, ListFile, ListSource,
+        LogLevel, Mode, OwnCategory, PolicyFile, ProfileFile, RuleFile, ScheduleFile, VERSION, WindowFile,
+        YouTube,
     },
     names::{Essential, NamePattern},
     problem::{PolicyErrors, Problem, Severity},

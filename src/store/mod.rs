@@ -16,6 +16,8 @@ use rusqlite::{Connection, OptionalExtension, params};
 use serde::Serialize;
 use tracing::warn;
 
+use crate::disk;
+
 /// The database's name in the data folder.
 const DATABASE: &str = "schoolgate.db";
 
@@ -145,7 +147,7 @@ impl Store {
     }
 
     fn copy(&self, text: &str) {
-        if let Err(error) = replace(&self.folder.join(COPY), text.as_bytes()) {
+        if let Err(error) = disk::replace(&self.folder.join(COPY), text.as_bytes()) {
             warn!(%error, "The copy of the policy beside the database could not be written");
         }
     }
@@ -198,25 +200,6 @@ pub fn published_copy(folder: &Path) -> io::Result<Option<String>> {
         Err(e) if e.kind() == io::ErrorKind::NotFound => Ok(None),
         Err(e) => Err(e),
     }
-}
-
-/// Writes a file beside and renames it, so that readers see the old text or the new one and never half of it.
-///
-/// # Errors
-///
-/// When the folder can't be written; the file is then as before.
-pub fn replace(file: &Path, bytes: &[u8]) -> io::Result<()> {
-    let beside = file.with_extension(format!("tmp{}", std::process::id()));
-    let written = fs::File::create(&beside).and_then(|mut f| {
-        io::Write::write_all(&mut f, bytes)?;
-        f.sync_all()
-    });
-    let renamed = written.and_then(|()| fs::rename(&beside, file));
-    if renamed.is_err() {
-        // Best effort: the error that counts is the one returned.
-        let _ = fs::remove_file(&beside);
-    }
-    renamed
 }
 
 fn insert_audit(connection: &Connection, record: &AuditRecord) -> rusqlite::Result<()> {

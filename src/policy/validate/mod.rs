@@ -1,6 +1,7 @@
 //! Looks through what a school wrote and tells everything that is wrong at once.
 
 mod conflicts;
+mod lists;
 mod rules;
 
 use std::{

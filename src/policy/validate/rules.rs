@@ -1,12 +1,9 @@
-//! Schedules, lessons, rules and lists.
+//! Schedules, lessons and rules.
 
 use std::collections::HashMap;
 
 use super::{Check, check_name, place_of_rule};
-use crate::{
-    category::LOCKED,
-    policy::{file::Action, names::NamePattern, problem::suggest, schedule},
-};
+use crate::policy::{file::Action, names::NamePattern, schedule};
 
 impl Check<'_> {
     pub(super) fn schedules(&mut self) {
@@ -97,47 +94,6 @@ impl Check<'_> {
                 "take it out",
             ),
             Ok(_) => {}
-        }
-    }
-
-    pub(super) fn lists(&mut self) {
-        for list in &self.file.lists {
-            let place = format!("list {:?}", list.id);
-            if self.categories.find(&list.category).is_none() {
-                let known = self.categories.iter().map(|(_, category)| category.id.as_str());
-                let instead = suggest(&list.category, known);
-                let what = format!("there is no category {:?}", list.category);
-                self.problems.error(format!("{place}: category"), what, instead);
-            }
-            match (&list.url, &list.file) {
-                (None, None) => {
-                    self.problems.error(&place, "it has neither url nor file", "write one of them");
-                }
-                (Some(_), Some(_)) => {
-                    self.problems.error(&place, "it has both url and file", "write one of them");
-                }
-                (Some(url), None) if !url.starts_with("https://") && !url.starts_with("http://") => {
-                    let what = format!("{url:?} is no web address");
-                    self.problems.error(format!("{place}: url"), what, "write it as https://…");
-                }
-                (Some(url), None) if url.starts_with("http://") => self.problems.warning(
-                    format!("{place}: url"),
-                    "what is fetched over http can be changed on its way",
-                    "write https, if the server has it",
-                ),
-                _ => {}
-            }
-            if list.refresh_hours == 0 {
-                let what = "0 hours is no interval";
-                self.problems.error(format!("{place}: refresh_hours"), what, "24 is usual");
-            }
-            if list.action == Action::Allow && LOCKED.iter().any(|(id, _)| *id == list.category) {
-                self.problems.error(
-                    place,
-                    format!("it would open names of {}, which is locked", list.category),
-                    "nothing opens a locked category",
-                );
-            }
         }
     }
 }
