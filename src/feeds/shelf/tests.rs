@@ -195,6 +195,7 @@ proptest! {
                     shelf.accept("bets", &mut torn).unwrap();
                     state = shelf.state("bets");
                     shelf.tidy("bets", &state);
+                    shelf.save("bets", &state).unwrap();
                 }
             }
             let known = shelf.state("bets");
