@@ -12,6 +12,7 @@
 //! below it; `ARCHITECTURE.md` has the floors.
 
 pub mod appliance;
+pub mod background;
 pub mod category;
 pub mod cli;
 pub mod clients;

@@ -7,7 +7,7 @@ use serde_json::json;
 
 use super::{Context, Failure, policy::person};
 use crate::{
-    control::{Answer, LibraryError, Request},
+    control::{Answer, LibraryError, Outcome, Request},
     lists::{
         Format,
         compiler::{CompileError, Compiler, Identity},
@@ -23,11 +23,45 @@ use crate::{
 pub(super) enum Command {
     /// Show the lists in force
     Status,
-    /// Read lists again and put them in force
+    /// Get lists from where they come from and put what is good in force
     Update {
         /// Which [default: all]
         #[arg(value_name = "ID")]
         ids: Vec<String>,
+        /// Only say what would change
+        #[arg(long)]
+        dry_run: bool,
+    },
+    /// Bring a list by hand, for one with `upload = true`
+    Upload {
+        /// Which
+        #[arg(value_name = "ID")]
+        id: String,
+        /// The text: a file, compressed or not
+        file: PathBuf,
+        /// Put it in force whatever looks wrong about it
+        #[arg(long)]
+        accept: bool,
+    },
+    /// Put the held version of a list in force
+    Accept {
+        /// Which
+        #[arg(value_name = "ID")]
+        id: String,
+    },
+    /// Put an older version of a list in force
+    Rollback {
+        /// Which
+        #[arg(value_name = "ID")]
+        id: String,
+        /// The version [default: the good one before]
+        #[arg(long, value_name = "NUMBER")]
+        to: Option<u32>,
+    },
+    /// Say which lists have a name, with version, line and text
+    Why {
+        /// The name
+        name: String,
     },
     /// Make an index file of lists
     Compile {
@@ -57,7 +91,23 @@ pub(super) enum Command {
 pub(super) fn run(context: &Context, command: Command) -> Result<bool, Failure> {
     match command {
         Command::Status => show(context, Request::ListsStatus),
-        Command::Update { ids } => show(context, Request::ListsUpdate { ids, by: person() }),
+        Command::Update { ids, dry_run } => {
+            updated(context, Request::ListsUpdate { ids, dry_run, by: person() })
+        }
+        Command::Upload { id, file, accept } => {
+            let file = std::path::absolute(&file)
+                .map_err(|error| Failure::could_not(format!("{}: {error}", file.display())))?;
+            updated(context, Request::ListsUpload { id, file, accept, by: person() })
+        }
+        Command::Accept { id } => show(context, Request::ListsAccept { id, by: person() }),
+        Command::Rollback { id, to } => show(context, Request::ListsRollback { id, to, by: person() }),
+        Command::Why { name } => {
+            let Answer::Why(report) = context.ask(Request::ListsWhy { name })? else {
+                return Err(other_version());
+            };
+            context.print(&report, || report.to_string())?;
+            Ok(!report.lists.is_empty())
+        }
         Command::Compile { files, output, format, exact } => {
             let mode = if exact { MatchMode::Exact } else { MatchMode::Subdomains };
             compile(context, &files, &output, format, mode)
@@ -74,11 +124,31 @@ pub(super) fn run(context: &Context, command: Command) -> Result<bool, Failure> 
 }
 
 fn show(context: &Context, request: Request) -> Result<bool, Failure> {
-    let Answer::Lists(report) = context.ask(request)? else {
-        return Err(Failure::could_not("the server answered something else; is it of another version?"));
-    };
+    let Answer::Lists(report) = context.ask(request)? else { return Err(other_version()) };
     context.print(&report, || report.to_string())?;
     Ok(true)
+}
+
+/// Says what an update did. A failure of any list is one of the command; a held list is something to look at.
+fn updated(context: &Context, request: Request) -> Result<bool, Failure> {
+    let Answer::Updated(report) = context.ask(request)? else { return Err(other_version()) };
+    context.print(&report, || report.to_string())?;
+    let failed: Vec<String> = report
+        .with(Outcome::Failed)
+        .map(|list| format!("list {}: {}", list.id, list.reasons.join("; ")))
+        .collect();
+    if failed.is_empty() {
+        return Ok(report.with(Outcome::Held).next().is_none());
+    }
+    let message = failed.join("\n");
+    if report.with(Outcome::Failed).all(|list| list.bad_input) {
+        return Err(Failure::bad(message));
+    }
+    Err(Failure::could_not(message))
+}
+
+fn other_version() -> Failure {
+    Failure::could_not("the server answered something else; is it of another version?")
 }
 
 fn compile(

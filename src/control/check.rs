@@ -98,8 +98,10 @@ pub struct ListedOn {
     pub title: String,
     /// Its category.
     pub category: String,
-    /// Which version of it.
+    /// A checksum of its rules.
     pub version: String,
+    /// The number of its version; none for the starter lists.
+    pub number: Option<u32>,
     /// The name as listed: the one asked or a parent.
     pub entry: String,
     /// Whether it opens rather than blocks.
@@ -153,6 +155,9 @@ impl fmt::Display for CheckReport {
         for list in &self.lists {
             let way = if list.allow { "allowed by" } else { "listed by" };
             write!(f, "  {way:<10}  {} ({})", list.list, list.title)?;
+            if let Some(number) = list.number {
+                write!(f, ", version {number}")?;
+            }
             match (&list.line, &list.text) {
                 (Some(line), Some(text)) => writeln!(f, ", line {line}: {}", text.trim())?,
                 _ => writeln!(f, ", as {}", list.entry)?,
@@ -267,8 +272,9 @@ pub(super) async fn check(
 }
 
 /// Every list that has the name or a parent of it, the longest match first.
-fn listed_on(control: &Control, policy: &Policy, key: &Key) -> Vec<ListedOn> {
+pub(super) fn listed_on(control: &Control, policy: &Policy, key: &Key) -> Vec<ListedOn> {
     let mut found = Vec::new();
+    let numbers = control.version_numbers();
     for index in policy.indexes() {
         for hit in index.lookup(key).iter().rev() {
             let depth = usize::from(hit.depth);
@@ -284,6 +290,7 @@ fn listed_on(control: &Control, policy: &Policy, key: &Key) -> Vec<ListedOn> {
                     title: list.title.clone(),
                     category: list.category.clone(),
                     version: list.version.clone(),
+                    number: numbers.iter().find(|(id, _)| *id == list.id).map(|(_, number)| *number),
                     entry: name,
                     allow: entry.allow,
                     line: place.as_ref().map(|(line, _)| *line),

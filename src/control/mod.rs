@@ -4,15 +4,16 @@
 //! in. Answering only ever reads the policy that was swapped in last.
 
 mod check;
-mod library;
+mod lists;
 mod message;
 pub mod socket;
 
 use std::{
+    collections::BTreeMap,
     fmt,
     net::IpAddr,
     path::{Path, PathBuf},
-    sync::{Arc, Mutex, MutexGuard, PoisonError},
+    sync::{Arc, Mutex, MutexGuard, PoisonError, atomic::AtomicBool},
 };
 
 use arc_swap::ArcSwap;
@@ -20,21 +21,29 @@ use jiff::Timestamp;
 use tracing::{error, info, warn};
 
 pub use check::{Asker, CheckReport, CheckRequest, Hop, ListedOn};
-pub use library::{LibraryError, ListReport, ListsReport};
+pub use lists::{
+    HeldReport, LibraryError, ListReport, ListsReport, Outcome, SubscriptionReport, UpdateReport, Updated,
+    VersionReport, WhyReport,
+};
 pub use message::{Answer, ImportReport, Request, ValidationReport};
 
-use self::library::{Again, Library};
+use self::lists::{Compiled, Library};
 use crate::{
+    background::BrokeOff,
     category::Categories,
     clients::Mac,
     clock::Clock,
     disk,
+    feeds::Feeds,
     lists::{DomainIndex, Entry, shipped},
     name::Key,
     policy::{Knowledge, Policy, PolicyErrors, PolicyFile, Severity},
     resolver::Resolver,
     store::{self, AuditRecord, Store, StoreError},
 };
+
+/// How many versions of each list are kept.
+const KEPT: usize = 5;
 
 /// Finds the link-layer address of a client, where the box's neighbour table has it.
 type Neighbours = Box<dyn Fn(IpAddr) -> Option<Mac> + Send + Sync>;
@@ -49,9 +58,14 @@ pub struct Control {
     resolver: Option<Arc<Resolver>>,
     neighbours: Option<Neighbours>,
     library: Arc<Library>,
+    feeds: Arc<Feeds>,
     state: Mutex<State>,
-    /// Held by whoever compiles lists, so that two never do at once.
-    compiling: tokio::sync::Mutex<()>,
+    /// Held by whoever changes what is in force, so that two never do at once.
+    changing: tokio::sync::Mutex<()>,
+    /// Held by whoever fetches a list, by the list's identifier.
+    fetching: Mutex<BTreeMap<String, Arc<tokio::sync::Mutex<()>>>>,
+    /// Ends what is being fetched.
+    cancel: Arc<AtomicBool>,
 }
 
 /// A policy with its lists, ready to be put in force.
@@ -60,7 +74,7 @@ struct Prepared {
     policy: Policy,
     subscribed: Option<Arc<DomainIndex>>,
     /// The index on disk that is to take the old one's place; none when the lists stay as they are.
-    compiled: Option<library::Compiled>,
+    compiled: Option<Compiled>,
 }
 
 impl fmt::Debug for Control {
@@ -103,7 +117,7 @@ impl Control {
                 None
             }
         };
-        let library = Arc::new(Library::new(folder));
+        let library = Arc::new(Library::new(folder, KEPT));
         let subscribed = library.open().map(Arc::new);
         let knowledge = knowledge(&categories, &starter, subscribed.as_ref());
         let (file, policy, revision) = last_policy(folder, store.as_ref(), &knowledge);
@@ -115,7 +129,10 @@ impl Control {
             neighbours: None,
             library,
             state: Mutex::new(State { store, file, revision, subscribed }),
-            compiling: tokio::sync::Mutex::new(()),
+            feeds: Arc::new(Feeds::default()),
+            changing: tokio::sync::Mutex::new(()),
+            fetching: Mutex::default(),
+            cancel: Arc::default(),
             categories,
             starter,
         })
@@ -161,7 +178,15 @@ impl Control {
             }
             Request::PolicyValidate { name, text } => Answer::Validated(self.validate(name, &text)),
             Request::ListsStatus => Answer::Lists(self.lists()),
-            Request::ListsUpdate { ids, by } => Answer::Lists(self.update_lists(&ids, &by).await?),
+            Request::ListsUpdate { ids, dry_run, by } => {
+                Answer::Updated(self.update_lists(&ids, &by, dry_run).await?)
+            }
+            Request::ListsUpload { id, file, accept, by } => {
+                Answer::Updated(self.upload(&id, &file, accept, &by).await?)
+            }
+            Request::ListsAccept { id, by } => Answer::Lists(self.accept_list(&id, &by).await?),
+            Request::ListsRollback { id, to, by } => Answer::Lists(self.roll_back(&id, to, &by).await?),
+            Request::ListsWhy { name } => Answer::Why(self.why(&name)?),
         })
     }
 
@@ -200,7 +225,7 @@ impl Control {
         }
         let mut warnings: Vec<String> = warnings.iter().map(ToString::to_string).collect();
         // Held from the comparison on, so that what is reported as changed is what was in force just before.
-        let _compiling = self.compiling.lock().await;
+        let _changing = self.changing.lock().await;
         let (current, revision, in_force) = {
             let state = self.state();
             (state.file.clone(), state.revision, state.subscribed.clone())
@@ -216,11 +241,11 @@ impl Control {
             let policy = self.build(&file, in_force.as_ref(), name)?;
             Prepared { file, policy, subscribed: in_force, compiled: None }
         } else {
-            // What did not change is taken as it was read last, so that a lost original of one list does not keep
-            // another from coming in.
-            let new = file.lists.iter().filter(|list| !current.lists.contains(list));
-            let again = Again::These(new.map(|list| list.id.clone()).collect());
-            self.prepare(file, again, name).await?
+            // What did not change stays as it is, so that a lost original of one list does not keep another from
+            // coming in.
+            let new = file.lists.iter().filter(|list| !current.lists.contains(list)).cloned().collect();
+            warnings.extend(self.bring_new(new).await?);
+            self.prepare(file, name).await?
         };
         let known = self.policy.load().conflicts();
         let (locked, more): (Vec<_>, Vec<_>) = prepared
@@ -247,19 +272,6 @@ impl Control {
         };
         info!(revision, by, "A new policy is in force");
         Ok(ImportReport { dry_run, revision, changes, warnings })
-    }
-
-    /// Compiles the lists of a policy and builds it; nothing is in force yet.
-    async fn prepare(&self, file: PolicyFile, again: Again, name: &str) -> Result<Prepared, ControlError> {
-        let lists = file.lists.clone();
-        let library = Arc::clone(&self.library);
-        let (index, compiled) =
-            tokio::task::spawn_blocking(move || library.compile(&lists, &again)).await.map_err(|e| {
-                ControlError::Server { message: format!("compiling broke off: {e}"), bad_input: false }
-            })??;
-        let subscribed = index.map(Arc::new);
-        let policy = self.build(&file, subscribed.as_ref(), name)?;
-        Ok(Prepared { file, policy, subscribed, compiled: Some(compiled) })
     }
 
     fn build(
@@ -318,38 +330,13 @@ impl Control {
         }
     }
 
-    /// The lists in force.
-    #[must_use]
-    pub fn lists(&self) -> ListsReport {
-        let state = self.state();
-        library::report(&state.file.lists, &self.starter, state.subscribed.as_deref())
-    }
-
-    /// Reads lists again and puts them in force; all of them, if none is named.
-    ///
-    /// # Errors
-    ///
-    /// Names the list that can't be read; then the lists stay as they were.
-    pub async fn update_lists(&self, ids: &[String], by: &str) -> Result<ListsReport, ControlError> {
-        let _compiling = self.compiling.lock().await;
-        let (file, revision) = self.in_force();
-        if let Some(unknown) = ids.iter().find(|id| !file.lists.iter().any(|list| list.id == **id)) {
-            let known: Vec<&str> = file.lists.iter().map(|list| list.id.as_str()).collect();
-            let known = if known.is_empty() { String::from("none yet") } else { known.join(", ") };
-            return Err(ControlError::Input(format!("there is no list {unknown:?}; there are: {known}")));
-        }
-        let again = if ids.is_empty() { Again::All } else { Again::These(ids.to_vec()) };
-        self.put_lists(file, revision, again, by).await?;
-        Ok(self.lists())
-    }
-
     /// Reads the policy and the lists again, as after a change from outside.
     ///
     /// # Errors
     ///
     /// When they can't be read; then nothing has changed.
     pub async fn refresh(&self) -> Result<(), ControlError> {
-        let _compiling = self.compiling.lock().await;
+        let _changing = self.changing.lock().await;
         let latest = match &self.state().store {
             Some(store) => store.latest()?,
             None => None,
@@ -364,39 +351,10 @@ impl Control {
             }
             None => self.in_force(),
         };
-        self.put_lists(file, revision, Again::All, "the server").await
-    }
-
-    /// Compiles lists when the index does not match the policy: after a restart in the middle, or a lost index.
-    pub async fn catch_up(&self) {
-        let _compiling = self.compiling.lock().await;
-        let (file, revision) = self.in_force();
-        let stale = self.library.is_stale(&file.lists, self.state().subscribed.as_deref());
-        if stale && let Err(error) = self.put_lists(file, revision, Again::IfThere, "the server").await {
-            error!(%error, "Lists could not be compiled; those of before stay in force");
-        }
-    }
-
-    /// Whether the policy has lists of which none is in force: the index was lost.
-    #[must_use]
-    pub fn lacks_its_lists(&self) -> bool {
-        let state = self.state();
-        state.subscribed.is_none() && self.library.is_stale(&state.file.lists, None)
-    }
-
-    /// Compiles the lists of a policy and puts both in force; the caller holds `compiling`.
-    async fn put_lists(
-        &self,
-        file: PolicyFile,
-        revision: i64,
-        again: Again,
-        by: &str,
-    ) -> Result<(), ControlError> {
-        let prepared = self.prepare(file, again, "the policy in force").await?;
+        let new = file.lists.iter().filter(|list| !self.state().file.lists.contains(list)).cloned().collect();
+        self.bring_new(new).await?;
+        let prepared = self.prepare(file, "the published policy").await?;
         self.enact(&mut self.state(), prepared, revision);
-        let report = self.lists();
-        self.record(self.clock.now(), by, "lists.update", &report.summary());
-        info!(by, lists = report.lists.len(), "New lists are in force");
         Ok(())
     }
 
@@ -415,8 +373,9 @@ impl Control {
         if list.starts_with(shipped::PREFIX) {
             return shipped::line_of(list, name);
         }
-        let list = self.state().file.lists.iter().find(|known| known.id == list)?.clone();
-        self.library.line_of(&list, name, entry)
+        let list = self.one(list).ok()?;
+        let version = self.library.version_in_force(&list.id)?;
+        self.library.line_of(&list, &version, name, entry)
     }
 
     /// How many names the starter lists and the subscribed lists have.
@@ -516,6 +475,17 @@ pub enum ControlError {
     /// A list can't be read or compiled.
     #[error(transparent)]
     Library(#[from] LibraryError),
+    /// The lists of a policy can't be had.
+    #[error("{message}")]
+    Lists {
+        /// Which, and why.
+        message: String,
+        /// Whether a list is wrong, rather than the way to it.
+        bad_input: bool,
+    },
+    /// Something broke off in the middle.
+    #[error(transparent)]
+    BrokeOff(#[from] BrokeOff),
     /// The settings can't be read or kept.
     #[error(transparent)]
     Store(#[from] StoreError),
@@ -539,8 +509,8 @@ impl ControlError {
         match self {
             Self::Input(_) | Self::Policy { .. } => true,
             Self::Library(error) => error.is_bad_input(),
-            Self::Store(_) | Self::NoStore => false,
-            Self::Server { bad_input, .. } => *bad_input,
+            Self::Store(_) | Self::NoStore | Self::BrokeOff(_) => false,
+            Self::Server { bad_input, .. } | Self::Lists { bad_input, .. } => *bad_input,
         }
     }
 }

@@ -42,20 +42,28 @@ pub struct State {
     pub error: Option<String>,
     /// When the server asked to be tried again.
     pub not_before: Option<Timestamp>,
-    /// What the server calls the version that it gave last.
-    pub etag: Option<String>,
-    /// When that changed, in the server's own words.
-    pub last_modified: Option<String>,
-    /// The address that served it, after redirects and mirrors.
-    pub served_from: Option<String>,
-    /// The serial of the zone, for a list by zone transfer.
-    pub serial: Option<u32>,
+    /// What the server said of the version that it gave last.
+    pub served: Served,
     /// The versions that are kept, oldest first.
     pub versions: Vec<Version>,
     /// The number of the version in force.
     pub in_force: Option<u32>,
     /// The version that waits for a person.
     pub held: Option<Held>,
+}
+
+/// What a server said of what it gave, by which it can tell next time whether there is anything newer.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default)]
+pub struct Served {
+    /// What the server calls it.
+    pub etag: Option<String>,
+    /// When it changed, in the server's own words.
+    pub last_modified: Option<String>,
+    /// The address that served it, after redirects and mirrors.
+    pub from: Option<String>,
+    /// The serial of the zone, for a list by zone transfer.
+    pub serial: Option<u32>,
 }
 
 /// One version of a list.
