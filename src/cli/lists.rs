@@ -1,5 +1,7 @@
 //! `schoolgate lists`: what is listed, reading it again, making an index, looking into a list.
 
+mod add;
+
 use std::path::{Path, PathBuf};
 
 use clap::Subcommand;
@@ -31,6 +33,30 @@ pub(super) enum Command {
         /// Only say what would change
         #[arg(long)]
         dry_run: bool,
+    },
+    /// Subscribe to a list
+    Add(Box<add::Args>),
+    /// Take a list out
+    Remove {
+        /// Which
+        #[arg(value_name = "ID")]
+        id: String,
+    },
+    /// Say what changed between two versions of a list [default: what accepting the held one would change, or what the
+    /// one in force changed]
+    Diff {
+        /// Which
+        #[arg(value_name = "ID")]
+        id: String,
+        /// The older version
+        #[arg(long, value_name = "NUMBER")]
+        from: Option<u32>,
+        /// The newer version
+        #[arg(long, value_name = "NUMBER")]
+        to: Option<u32>,
+        /// How many names to show of each kind
+        #[arg(long, value_name = "N", default_value_t = 20)]
+        most: usize,
     },
     /// Bring a list by hand, for one with `upload = true`
     Upload {
@@ -94,6 +120,15 @@ pub(super) fn run(context: &Context, command: Command) -> Result<bool, Failure> 
         Command::Update { ids, dry_run } => {
             updated(context, Request::ListsUpdate { ids, dry_run, by: person() })
         }
+        Command::Add(args) => add::run(context, *args),
+        Command::Remove { id } => imported(context, Request::ListsRemove { id, by: person() }),
+        Command::Diff { id, from, to, most } => {
+            let Answer::Diff(report) = context.ask(Request::ListsDiff { id, from, to, most })? else {
+                return Err(other_version());
+            };
+            context.print(&report, || report.to_string())?;
+            Ok(true)
+        }
         Command::Upload { id, file, accept } => {
             let file = std::path::absolute(&file)
                 .map_err(|error| Failure::could_not(format!("{}: {error}", file.display())))?;
@@ -145,6 +180,12 @@ fn updated(context: &Context, request: Request) -> Result<bool, Failure> {
         return Err(Failure::bad(message));
     }
     Err(Failure::could_not(message))
+}
+
+fn imported(context: &Context, request: Request) -> Result<bool, Failure> {
+    let Answer::Imported(report) = context.ask(request)? else { return Err(other_version()) };
+    context.print(&report, || report.to_string())?;
+    Ok(true)
 }
 
 fn other_version() -> Failure {

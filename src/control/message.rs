@@ -4,7 +4,8 @@ use std::{fmt, path::PathBuf};
 
 use serde::{Deserialize, Serialize};
 
-use super::{CheckReport, CheckRequest, ListsReport, UpdateReport, WhyReport};
+use super::{CheckReport, CheckRequest, DiffReport, ListsReport, UpdateReport, WhyReport};
+use crate::policy::ListFile;
 
 /// What a command asks of whoever owns the data folder.
 #[derive(Debug, Serialize, Deserialize)]
@@ -53,6 +54,33 @@ pub enum Request {
         /// Who does it.
         by: String,
     },
+    /// Subscribe to a list.
+    ListsAdd {
+        /// The list.
+        list: Box<ListFile>,
+        /// Only say what would change.
+        dry_run: bool,
+        /// Who does it.
+        by: String,
+    },
+    /// Take a list out.
+    ListsRemove {
+        /// Which list.
+        id: String,
+        /// Who does it.
+        by: String,
+    },
+    /// What changed between two versions of a list.
+    ListsDiff {
+        /// Which list.
+        id: String,
+        /// The older version; the one in force, or the one before it when nothing is held, if none is named.
+        from: Option<u32>,
+        /// The newer version; the held one, or the one in force, if none is named.
+        to: Option<u32>,
+        /// How many names to show of each kind.
+        most: usize,
+    },
     /// Put the held version of a list in force.
     ListsAccept {
         /// Which list.
@@ -97,6 +125,8 @@ pub enum Answer {
     Lists(ListsReport),
     /// To an update.
     Updated(UpdateReport),
+    /// To a question about two versions.
+    Diff(DiffReport),
     /// To a question about a name.
     Why(WhyReport),
 }

@@ -22,8 +22,8 @@ use tracing::{error, info, warn};
 
 pub use check::{Asker, CheckReport, CheckRequest, Hop, ListedOn};
 pub use lists::{
-    HeldReport, LibraryError, ListReport, ListsReport, Outcome, SubscriptionReport, UpdateReport, Updated,
-    VersionReport, WhyReport,
+    ChangedName, DiffReport, HeldReport, LibraryError, ListReport, ListsReport, Outcome, SubscriptionReport,
+    UpdateReport, Updated, VersionReport, WhyReport,
 };
 pub use message::{Answer, ImportReport, Request, ValidationReport};
 
@@ -66,6 +66,8 @@ pub struct Control {
     fetching: Mutex<BTreeMap<String, Arc<tokio::sync::Mutex<()>>>>,
     /// Ends what is being fetched.
     cancel: Arc<AtomicBool>,
+    /// Something changed that may be due for fetching.
+    look_again: tokio::sync::Notify,
 }
 
 /// A policy with its lists, ready to be put in force.
@@ -81,6 +83,17 @@ impl fmt::Debug for Control {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Control").field("folder", &self.folder).finish_non_exhaustive()
     }
+}
+
+/// A change of the policy, for messages and the audit.
+#[derive(Clone, Copy)]
+struct Change<'a> {
+    /// What messages call the new policy.
+    name: &'a str,
+    by: &'a str,
+    /// The word for the audit.
+    action: &'a str,
+    dry_run: bool,
 }
 
 struct State {
@@ -133,6 +146,7 @@ impl Control {
             changing: tokio::sync::Mutex::new(()),
             fetching: Mutex::default(),
             cancel: Arc::default(),
+            look_again: tokio::sync::Notify::new(),
             categories,
             starter,
         })
@@ -184,6 +198,11 @@ impl Control {
             Request::ListsUpload { id, file, accept, by } => {
                 Answer::Updated(self.upload(&id, &file, accept, &by).await?)
             }
+            Request::ListsAdd { list, dry_run, by } => {
+                Answer::Imported(self.add_list(*list, &by, dry_run).await?)
+            }
+            Request::ListsRemove { id, by } => Answer::Imported(self.remove_list(&id, &by).await?),
+            Request::ListsDiff { id, from, to, most } => Answer::Diff(self.diff(&id, from, to, most).await?),
             Request::ListsAccept { id, by } => Answer::Lists(self.accept_list(&id, &by).await?),
             Request::ListsRollback { id, to, by } => Answer::Lists(self.roll_back(&id, to, &by).await?),
             Request::ListsWhy { name } => Answer::Why(self.why(&name)?),
@@ -217,6 +236,28 @@ impl Control {
     ) -> Result<ImportReport, ControlError> {
         let wrong = |errors: PolicyErrors| ControlError::Policy { name: name.to_owned(), errors };
         let file = PolicyFile::parse(text).map_err(wrong)?;
+        let change = Change { name, by, action: "policy.import", dry_run };
+        self.change(change, |_| Ok(file)).await
+    }
+
+    /// Publishes what `new` makes of the policy in force, and puts it in force.
+    ///
+    /// # Errors
+    ///
+    /// Names every problem with its place, or what could not be written; then nothing has changed.
+    async fn change(
+        &self,
+        change: Change<'_>,
+        new: impl FnOnce(PolicyFile) -> Result<PolicyFile, ControlError>,
+    ) -> Result<ImportReport, ControlError> {
+        let Change { name, by, action, dry_run } = change;
+        // Held from the comparison on, so that what is reported as changed is what was in force just before.
+        let _changing = self.changing.lock().await;
+        let (current, revision, in_force) = {
+            let state = self.state();
+            (state.file.clone(), state.revision, state.subscribed.clone())
+        };
+        let file = new(current.clone())?;
         let now = self.clock.now();
         let (errors, warnings): (Vec<_>, Vec<_>) =
             file.validate(&self.categories, now).into_iter().partition(|p| p.severity == Severity::Error);
@@ -224,12 +265,6 @@ impl Control {
             return Err(self.refused(name, by, PolicyErrors(errors)));
         }
         let mut warnings: Vec<String> = warnings.iter().map(ToString::to_string).collect();
-        // Held from the comparison on, so that what is reported as changed is what was in force just before.
-        let _changing = self.changing.lock().await;
-        let (current, revision, in_force) = {
-            let state = self.state();
-            (state.file.clone(), state.revision, state.subscribed.clone())
-        };
         let mut changes: Vec<String> =
             current.changes_to(&file, &self.categories).into_iter().map(|change| change.what).collect();
         if current == file {
@@ -261,8 +296,7 @@ impl Control {
             return Ok(ImportReport { dry_run, revision, changes, warnings });
         }
         let detail = format!("{name}: {}", changes.join("; "));
-        let record =
-            AuditRecord { at: now, by: by.to_owned(), action: String::from("policy.import"), detail };
+        let record = AuditRecord { at: now, by: by.to_owned(), action: action.to_owned(), detail };
         let revision = {
             let mut state = self.state();
             let store = state.store.as_mut().ok_or(ControlError::NoStore)?;
@@ -271,6 +305,7 @@ impl Control {
             revision
         };
         info!(revision, by, "A new policy is in force");
+        self.look_again.notify_one();
         Ok(ImportReport { dry_run, revision, changes, warnings })
     }
 

@@ -3,6 +3,8 @@
 //! Fetching takes as long as a slow server does and holds up nothing; taking in, compiling and putting in force is one
 //! change at a time, under `Control::changing`.
 
+mod diff;
+mod edit;
 mod intake;
 mod library;
 mod look;
@@ -19,8 +21,8 @@ pub(super) use self::library::{Compiled, Library};
 pub use self::{
     library::LibraryError,
     report::{
-        HeldReport, ListReport, ListsReport, Outcome, SubscriptionReport, UpdateReport, Updated,
-        VersionReport,
+        ChangedName, DiffReport, HeldReport, ListReport, ListsReport, Outcome, SubscriptionReport,
+        UpdateReport, Updated, VersionReport,
     },
     why::WhyReport,
 };

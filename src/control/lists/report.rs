@@ -396,3 +396,57 @@ impl fmt::Display for UpdateReport {
         Ok(())
     }
 }
+
+/// What changed between two versions of a list.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct DiffReport {
+    /// The list.
+    pub id: String,
+    /// The older version's number; none when there was none.
+    pub from: Option<u32>,
+    /// The newer version's number.
+    pub to: u32,
+    /// How many names the newer one has that the older has not.
+    pub added: u64,
+    /// How many names the older one has that the newer has not.
+    pub removed: u64,
+    /// Some of the names that were added.
+    pub names_added: Vec<ChangedName>,
+    /// Some of the names that were removed.
+    pub names_removed: Vec<ChangedName>,
+}
+
+/// A name that one version of a list has and another has not.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ChangedName {
+    /// The entry: a name, `=name` for the name alone, `@@` in front when it opens.
+    pub name: String,
+    /// How often it was asked for lately, where that is known.
+    pub asked: Option<u64>,
+}
+
+impl fmt::Display for DiffReport {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let from = self.from.map_or_else(|| String::from("nothing"), |number| format!("version {number}"));
+        writeln!(
+            f,
+            "{}: from {from} to version {}: {} names more, {} fewer",
+            self.id, self.to, self.added, self.removed
+        )?;
+        for (sign, names, all) in
+            [('+', &self.names_added, self.added), ('-', &self.names_removed, self.removed)]
+        {
+            for name in names {
+                match name.asked {
+                    Some(asked) => writeln!(f, "{sign} {}  (asked {asked} times lately)", name.name)?,
+                    None => writeln!(f, "{sign} {}", name.name)?,
+                }
+            }
+            let more = all.saturating_sub(names.len() as u64);
+            if more > 0 {
+                writeln!(f, "{sign} … and {more} more")?;
+            }
+        }
+        Ok(())
+    }
+}
