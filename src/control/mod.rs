@@ -9,7 +9,7 @@ mod message;
 pub mod socket;
 
 use std::{
-    collections::BTreeMap,
+    collections::{BTreeMap, BTreeSet},
     fmt,
     net::IpAddr,
     path::{Path, PathBuf},
@@ -37,7 +37,7 @@ use crate::{
     feeds::Feeds,
     lists::{DomainIndex, Entry, shipped},
     name::Key,
-    policy::{Knowledge, Policy, PolicyErrors, PolicyFile, Severity},
+    policy::{Knowledge, ListSource, Policy, PolicyErrors, PolicyFile, Severity},
     resolver::Resolver,
     store::{self, AuditRecord, Store, StoreError},
 };
@@ -68,6 +68,8 @@ pub struct Control {
     cancel: Arc<AtomicBool>,
     /// Something changed that may be due for fetching.
     look_again: tokio::sync::Notify,
+    /// Lists that are due whatever the plan says.
+    called: Mutex<BTreeSet<String>>,
 }
 
 /// A policy with its lists, ready to be put in force.
@@ -147,6 +149,7 @@ impl Control {
             fetching: Mutex::default(),
             cancel: Arc::default(),
             look_again: tokio::sync::Notify::new(),
+            called: Mutex::default(),
             categories,
             starter,
         })
@@ -365,31 +368,40 @@ impl Control {
         }
     }
 
-    /// Reads the policy and the lists again, as after a change from outside.
+    /// Reads the policy again and the lists that are files, as after a change from outside.
+    ///
+    /// A list that can't be read is told in the log, and its last good version stays in force.
     ///
     /// # Errors
     ///
-    /// When they can't be read; then nothing has changed.
+    /// When the policy can't be read; then nothing has changed.
     pub async fn refresh(&self) -> Result<(), ControlError> {
+        self.reload_policy().await?;
+        let lists = self.in_force().0.lists;
+        let files = lists.into_iter().filter(|list| matches!(list.source(), Some(ListSource::File(_))));
+        let ids: Vec<String> = files.map(|list| list.id).collect();
+        if !ids.is_empty() {
+            self.update_lists(&ids, "the server", false).await?;
+        }
+        Ok(())
+    }
+
+    async fn reload_policy(&self) -> Result<(), ControlError> {
         let _changing = self.changing.lock().await;
         let latest = match &self.state().store {
             Some(store) => store.latest()?,
             None => None,
         };
-        let (file, revision) = match latest {
-            Some(latest) => {
-                let file = PolicyFile::parse(&latest.text).map_err(|errors| ControlError::Policy {
-                    name: format!("revision {}", latest.number),
-                    errors,
-                })?;
-                (file, latest.number)
-            }
-            None => self.in_force(),
-        };
-        let new = file.lists.iter().filter(|list| !self.state().file.lists.contains(list)).cloned().collect();
+        let Some(latest) = latest else { return Ok(()) };
+        let name = format!("revision {}", latest.number);
+        let file = PolicyFile::parse(&latest.text)
+            .map_err(|errors| ControlError::Policy { name: name.clone(), errors })?;
+        let known = self.in_force().0.lists;
+        let new = file.lists.iter().filter(|list| !known.contains(list)).cloned().collect();
         self.bring_new(new).await?;
-        let prepared = self.prepare(file, "the published policy").await?;
-        self.enact(&mut self.state(), prepared, revision);
+        let prepared = self.prepare(file, &name).await?;
+        self.enact(&mut self.state(), prepared, latest.number);
+        self.look_again.notify_one();
         Ok(())
     }
 

@@ -9,6 +9,7 @@ mod intake;
 mod library;
 mod look;
 mod report;
+mod rounds;
 mod why;
 
 use std::{path::Path, sync::Arc};
@@ -216,8 +217,8 @@ impl Control {
         self.note(&updated, by, manner);
         let dry_run = manner == Manner::Dry;
         // Also when nothing came: an older change may not have been put in force yet.
-        if !dry_run && self.library.is_stale(&self.in_force().0.lists, self.state().subscribed.as_deref()) {
-            self.put_lists(by).await?;
+        if !dry_run {
+            self.put_lists_if_stale(by).await?;
         }
         Ok(UpdateReport { dry_run, lists: updated })
     }
