@@ -81,6 +81,8 @@ fn code(reason: &Reason) -> EdeCode {
         | Reason::AllowOnly => EdeCode::Blocked,
         Reason::Essential
         | Reason::Approved
+        | Reason::BlockService(_)
+        | Reason::AllowService(_)
         | Reason::Category(_)
         | Reason::Schedule(_)
         | Reason::Uncategorised

@@ -14,6 +14,8 @@ enum Step {
     AllowRule,
     Essential,
     AllowOnly,
+    BlockService,
+    AllowService,
     Category,
     Uncategorised,
     SafeSearch,
@@ -21,7 +23,7 @@ enum Step {
 
 use Step::*;
 
-const STEPS: [Step; 12] = [
+const STEPS: [Step; 14] = [
     Locked,
     Suspended,
     Lesson,
@@ -31,6 +33,8 @@ const STEPS: [Step; 12] = [
     AllowRule,
     Essential,
     AllowOnly,
+    BlockService,
+    AllowService,
     Category,
     Uncategorised,
     SafeSearch,
@@ -54,6 +58,7 @@ fn policy(steps: &[Step]) -> Policy {
             always: false,
         });
     }
+    tables.services = vec![service("target", "gambling", &["target.example"], &[])];
     if has(SafeSearch) {
         tables.engines[0].hosts.push(NamePattern::parse("=www.target.example").unwrap());
     }
@@ -69,6 +74,7 @@ fn policy(steps: &[Step]) -> Policy {
         block_with = "refused"
         [profile.categories]
         gambling = "block"
+        {}
         [[profile]]
         id = "s"
         audience = "staff"
@@ -79,6 +85,12 @@ fn policy(steps: &[Step]) -> Policy {
         "#,
         if has(AllowOnly) { "allow-only" } else { "filter" },
         if has(Uncategorised) { "block" } else { "allow" },
+        // One service cannot be both; closed comes first.
+        match (has(BlockService), has(AllowService)) {
+            (true, _) => "[profile.services]\ntarget = 'block'",
+            (false, true) => "[profile.services]\ntarget = 'allow'",
+            (false, false) => "",
+        },
         has(Suspended),
     );
     if has(Lesson) {
@@ -114,7 +126,7 @@ fn expected(steps: &[Step]) -> Option<Step> {
         Uncategorised => !listed,
         _ => true,
     });
-    let allows = matches!(first, None | Some(Exception | AllowRule | Essential));
+    let allows = matches!(first, None | Some(Exception | AllowRule | Essential | AllowService));
     if allows && steps.contains(&SafeSearch) { Some(SafeSearch) } else { first }
 }
 
@@ -129,6 +141,8 @@ fn decided(decision: &Decision) -> Option<Step> {
         Reason::AllowRule(_) => AllowRule,
         Reason::Essential => Essential,
         Reason::AllowOnly => AllowOnly,
+        Reason::BlockService(_) => BlockService,
+        Reason::AllowService(_) => AllowService,
         Reason::Category(_) => Category,
         Reason::Uncategorised => Uncategorised,
         Reason::SafeSearch(_) => SafeSearch,
@@ -147,7 +161,7 @@ fn the_earliest_step_that_applies_decides_whatever_else_applies() {
         let expected = expected(&steps);
         assert_eq!(decided(&decision), expected, "{steps:?}");
         match expected {
-            None | Some(Exception | AllowRule | Essential) => {
+            None | Some(Exception | AllowRule | Essential | AllowService) => {
                 assert_eq!(decision.verdict, Verdict::Allow, "{steps:?}")
             }
             Some(SafeSearch) => assert!(matches!(decision.verdict, Verdict::Rewrite(_)), "{steps:?}"),
