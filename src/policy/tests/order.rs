@@ -1,5 +1,7 @@
 //! Every step against every other: each subset of the steps is made to apply to one name, and the earliest must win.
 
+use std::sync::LazyLock;
+
 use super::*;
 
 /// What can be made to apply to the name, in the order of decision.
@@ -41,6 +43,7 @@ const STEPS: [Step; 14] = [
 ];
 
 const NAME: &str = "www.target.example";
+const PARENT: &str = "target.example";
 
 /// A policy in which the steps apply to [`NAME`] for the client 10.0.0.1, and no others do.
 fn policy(steps: &[Step]) -> Policy {
@@ -105,14 +108,20 @@ fn policy(steps: &[Step]) -> Policy {
             text += &format!("[[rule]]\n{rule}\nname = 'target.example'\n");
         }
     }
-    let mut lists = Vec::new();
-    if has(Locked) {
-        lists.push(list("l", "adult", &["target.example"]));
-    }
-    if has(Category) {
-        lists.push(list("c", "gambling", &["target.example"]));
-    }
-    Policy::build_with(&PolicyFile::parse(&text).unwrap(), &knowledge(lists), &tables).unwrap()
+    Policy::build_with(&PolicyFile::parse(&text).unwrap(), lists(has(Locked), has(Category)), &tables)
+        .unwrap()
+}
+
+/// The lists of a policy; the four there can be are made once, since the test below makes thousands of policies.
+fn lists(locked: bool, category: bool) -> &'static Knowledge {
+    static LISTS: LazyLock<[Knowledge; 4]> = LazyLock::new(|| {
+        [(false, false), (false, true), (true, false), (true, true)].map(|(locked, category)| {
+            let lists =
+                [(locked, list("l", "adult", &[PARENT])), (category, list("c", "gambling", &[PARENT]))];
+            knowledge(lists.into_iter().filter(|(there, _)| *there).map(|(_, list)| list).collect())
+        })
+    });
+    &LISTS[usize::from(locked) * 2 + usize::from(category)]
 }
 
 /// The step that must decide, by the order as it is promised.
