@@ -16,7 +16,10 @@ use super::{
 };
 use crate::{
     category::Audience,
-    lists::services::{self, Service},
+    lists::{
+        curated::lint::Protected,
+        services::{self, Service},
+    },
 };
 
 /// A profile that the product ships.
@@ -325,6 +328,19 @@ impl Tables {
         Ok(())
     }
 
+    /// The essential names, as what no list of ours may block.
+    #[must_use]
+    pub fn protected(&self) -> Vec<Protected> {
+        self.essential
+            .iter()
+            .map(|(set, name)| Protected {
+                key: name.key.clone(),
+                exact: name.exact,
+                help: *set == Essential::Help,
+            })
+            .collect()
+    }
+
     /// A bundle.
     #[must_use]
     pub fn bundle(&self, id: &str) -> Option<&Bundle> {
@@ -379,6 +395,68 @@ mod tests {
                 );
             }
         }
+    }
+
+    #[test]
+    fn the_shipped_bundles_have_titles_and_names_that_are_nobody_elses() {
+        let tables = Tables::parse_shipped().unwrap();
+        assert!(tables.bundles.len() >= 14, "{}", tables.bundles.len());
+        for bundle in &tables.bundles {
+            assert!(!bundle.title.is_empty() && !bundle.names.is_empty(), "{}", bundle.id);
+            let keys: BTreeSet<Vec<u8>> = bundle.names.iter().map(|n| n.key.as_bytes().to_vec()).collect();
+            assert_eq!(keys.len(), bundle.names.len(), "{}: a name is there twice", bundle.id);
+            for name in &bundle.names {
+                assert!(!name.key.is_public_suffix() || name.exact, "{}: {}", bundle.id, name.key);
+            }
+        }
+        assert!(
+            Tables::default()
+                .add_bundle("x", "x.example\n")
+                .unwrap_err()
+                .to_string()
+                .contains("the first line")
+        );
+    }
+
+    #[test]
+    fn no_service_and_no_list_of_ours_has_an_essential_name() {
+        use crate::{
+            category::Categories,
+            lists::curated::lint::{Level, Linter},
+        };
+        let tables = Tables::parse_shipped().unwrap();
+        let protected = tables.protected();
+        for help in ["childline.org.uk", "samaritans.org", "beateatingdisorders.org.uk", "talktofrank.com"]
+            .into_iter()
+            .chain([
+                "giveusashout.org",
+                "papyrus-uk.org",
+                "mind.org.uk",
+                "kooth.com",
+                "nspcc.org.uk",
+                "themix.org.uk",
+            ])
+            .chain([
+                "ceop.police.uk",
+                "report.iwf.org.uk",
+                "reportharmfulcontent.com",
+                "refuge.org.uk",
+                "www.nhs.uk",
+            ])
+            .chain(["youngminds.org.uk", "rapecrisis.org.uk", "switchboard.lgbt"])
+        {
+            let key = crate::name::Key::parse(help).unwrap();
+            assert!(protected.iter().any(|p: &Protected| p.help && p.key == key), "{help} is a help site");
+        }
+        let categories = Categories::shipped();
+        // No review is overdue on the day that the newest of them was made.
+        let mut linter = Linter::new(&categories, &protected, "2026-11-25".parse().unwrap());
+        linter.shipped();
+        let report = linter.finish();
+        assert!(report.names > 1_000, "{} names", report.names);
+        let errors: Vec<String> =
+            report.findings.iter().filter(|f| f.level == Level::Error).map(ToString::to_string).collect();
+        assert_eq!(errors, Vec::<String>::new());
     }
 
     #[test]
