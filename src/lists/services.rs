@@ -1,4 +1,4 @@
-//! The services that a school can switch one by one: TikTok, WhatsApp, Fortnite.
+//! The services that a school can switch one by one: Snapchat, Spotify, Fortnite.
 //!
 //! A table is a file in `lists/services/`, written by us from what the services' makers publish. The names of a service
 //! are part of the starter list of its category too, unless it says that they are not ([`Service::listed`]).

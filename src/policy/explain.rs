@@ -3,11 +3,12 @@
 use super::{
     Decision, Listed, Policy, Question, Reason, RuleRef, ServiceRef, Verdict,
     file::{Action, RuleFile},
+    names::NamePattern,
     schedule,
     services::Switch,
     wire::list_behind,
 };
-use crate::{category::CategoryId, clients::Client};
+use crate::{category::CategoryId, clients::Client, lists::services::Service};
 
 impl Policy {
     /// Says a decision in plain English, for the block page, the log and `schoolgate check`.
@@ -48,12 +49,8 @@ impl Policy {
                     )]
                 }
                 Reason::AllowService(service) => {
-                    let (id, category) = self.service(service).map_or(("?", "?"), |service| {
-                        let category = self.categories.find(&service.category);
-                        (service.id.as_str(), category.map_or("?", |category| self.title(category)))
-                    });
                     vec![
-                        format!("Without the setting services.{id}, the category {category} would decide."),
+                        self.without_switch(service, client),
                         format!("A block rule for {} would block it.", question.key),
                     ]
                 }
@@ -64,11 +61,12 @@ impl Policy {
             };
         }
         let reason = decision.would_block.as_deref().unwrap_or(&decision.reason);
-        self.openings(reason, &question.key.to_string(), client)
+        self.openings(reason, question, client)
     }
 
     /// What would open a name that is blocked for a reason.
-    fn openings(&self, reason: &Reason, name: &str, client: &Client) -> Vec<String> {
+    fn openings(&self, reason: &Reason, question: &Question, client: &Client) -> Vec<String> {
+        let name = &question.key;
         let profile = self.profile(client.profile).1;
         let rule = format!("An allow rule for {name} would open it.");
         let locked = || vec![String::from("Nothing opens a locked category.")];
@@ -98,6 +96,13 @@ impl Policy {
                 let mut ways = vec![rule];
                 if let Some(limit) = self.limit(listed.category, client) {
                     ways.push(format!("{profile} may use {title} {limit}."));
+                }
+                let service = self
+                    .service_of(question)
+                    .filter(|service| self.categories.find(&service.category) == Some(listed.category));
+                if let Some(service) = service {
+                    let Service { id, title, .. } = service;
+                    ways.push(format!("The setting services.{id} of {profile} would open {title} alone."));
                 }
                 if let Some(list) = self.list(listed) {
                     ways.push(format!(
@@ -235,6 +240,30 @@ impl Policy {
         }
     }
 
+    /// What would happen if an open service were not switched.
+    fn without_switch(&self, service: ServiceRef, client: &Client) -> String {
+        let Some(known) = self.service(service) else { return String::new() };
+        let Service { id, category, .. } = known;
+        let own =
+            self.profiles[self.place(client.profile)].switched(service.0).is_some_and(|s| s.own.is_some());
+        if own {
+            let category = self.categories.find(category).map_or("?", |category| self.title(category));
+            format!("Without the setting services.{id}, the category {category} would decide.")
+        } else {
+            format!("It is open with a service that needs it; services.{id} = \"block\" would close it.")
+        }
+    }
+
+    /// The service that has a name, switched or not.
+    fn service_of(&self, question: &Question) -> Option<&Service> {
+        let has = |name: &String| {
+            NamePattern::parse(name).is_ok_and(|name| {
+                if name.exact { name.key == question.key } else { question.key.is_within(&name.key) }
+            })
+        };
+        self.tables.services.iter().find(|service| service.names.iter().any(has))
+    }
+
     fn rule_text(&self, rule: RuleRef) -> String {
         let Some(written) = self.rule(rule) else { return String::from("a rule of the school says so") };
         let RuleFile { action, name, reason, until, .. } = written;
@@ -261,8 +290,9 @@ impl Policy {
     /// When or for whom a service is open in the client's profile, where it is for some.
     fn service_limit(&self, service: ServiceRef, client: &Client) -> Option<String> {
         let switched = self.profiles[self.place(client.profile)].switched(service.0)?;
-        let opened =
-            || switched.with.iter().find(|switch| **switch == Switch::Allow).or(switched.with.first());
+        let opened = || {
+            switched.with.iter().find(|switch| **switch == Switch::Allow).or_else(|| switched.with.first())
+        };
         match switched.own.or_else(|| opened().copied())? {
             Switch::During(place) => self.only_at(place),
             Switch::For(place) => self.only_from(place),

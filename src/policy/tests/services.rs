@@ -104,6 +104,13 @@ fn a_switch_opens_neither_what_harms_machines_nor_what_is_locked_nor_another_cat
     let policy =
         Policy::build_with(&PolicyFile::parse(&text).unwrap(), &knowledge(lists), &tables()).unwrap();
     assert_eq!(reason(&policy, "chirp.example"), "locked");
+    let said: Vec<String> = policy.conflicts().iter().map(ToString::to_string).collect();
+    assert_eq!(
+        said,
+        [
+            "warning: profile \"ks2\": services.chirp: chirp.example stays closed, since lists have it in games; nothing opens a locked category"
+        ]
+    );
 }
 
 #[test]
@@ -202,6 +209,18 @@ fn people_read_the_service_and_its_setting() {
     );
     assert!(advice[0].starts_with("Without the setting services.chirp, the category Social"), "{advice:?}");
     assert_eq!(ede, None);
+    let (_, advice, _) = said("files.example", LUNCH);
+    assert!(
+        advice[0].contains("open with a service that needs it; services.chirp-files = \"block\""),
+        "{advice:?}"
+    );
+    // A name that only its category closes could be opened with its service.
+    let policy = school_of("", "");
+    let client = policy.client(KS2);
+    let decision = policy.decide(&ask("www.chirp.example"), &client, time(MORNING));
+    let advice = policy.advice(&decision, &ask("www.chirp.example"), &client);
+    let wanted = "The setting services.chirp of Key Stage 2 would open The service chirp alone.";
+    assert!(advice.iter().any(|line| line == wanted), "{advice:?}");
 }
 
 fn problems(services: &str, more: &str) -> Vec<String> {
@@ -214,6 +233,7 @@ fn problems(services: &str, more: &str) -> Vec<String> {
 fn what_is_wrong_with_a_switch_is_told() {
     let cases = [
         ("chrip = 'block'", "services.chrip: there is no such service; did you mean \"chirp\"?"),
+        ("files = 'block'", "services.files: there is no such service; did you mean \"chirp-files\"?"),
         ("social = 'block'", "social is a category: write it under [profile.categories]"),
         (
             "hello = 'locked'",

@@ -18,11 +18,15 @@ impl Check<'_> {
         for (id, cell) in &profile.services {
             let place = format!("profile {:?}: services.{id}", profile.id);
             let Some(service) = self.tables.service(id) else {
-                let known = self.tables.services.iter().map(|service| service.id.as_str());
-                let instead = if self.categories.find(id).is_some() {
-                    format!("{id} is a category: write it under [profile.categories]")
-                } else {
-                    suggest(id, known)
+                let services = &self.tables.services;
+                // `teams` is meant for `microsoft-teams`, and not for `steam`.
+                let part = services.iter().find(|service| service.id.split('-').any(|part| part == id));
+                let instead = match part {
+                    _ if self.categories.find(id).is_some() => {
+                        format!("{id} is a category: write it under [profile.categories]")
+                    }
+                    Some(service) => format!("did you mean {:?}?", service.id),
+                    None => suggest(id, services.iter().map(|service| service.id.as_str())),
                 };
                 self.problems.error(place, "there is no such service", instead);
                 continue;
