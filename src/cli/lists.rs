@@ -2,17 +2,24 @@
 
 mod add;
 
-use std::path::{Path, PathBuf};
+use std::{
+    fs,
+    path::{Path, PathBuf},
+};
 
 use clap::Subcommand;
+use jiff::{civil::Date, tz::TimeZone};
 use serde_json::json;
 
 use super::{Context, Failure, policy::person};
 use crate::{
+    category::Categories,
+    clock::Clock,
     control::{Answer, LibraryError, Outcome, Request},
     lists::{
         Format,
         compiler::{CompileError, Compiler, Identity},
+        curated::lint::Linter,
         format::MatchMode,
         inspect,
         source::{Source, SourceError},
@@ -104,6 +111,15 @@ pub(super) enum Command {
         #[arg(long)]
         exact: bool,
     },
+    /// Look for mistakes in lists that people write by hand: the starter lists, the curated core, the services
+    Lint {
+        /// The files [default: those that the program ships]
+        #[arg(value_name = "FILE")]
+        files: Vec<PathBuf>,
+        /// On this day, for reviews that are overdue, as `2026-11-23` [default: today]
+        #[arg(long, value_name = "DATE")]
+        at: Option<Date>,
+    },
     /// Say what a list holds, what was skipped, and what looks wrong
     Inspect {
         /// The list
@@ -147,6 +163,7 @@ pub(super) fn run(context: &Context, command: Command) -> Result<bool, Failure> 
             let mode = if exact { MatchMode::Exact } else { MatchMode::Subdomains };
             compile(context, &files, &output, format, mode)
         }
+        Command::Lint { files, at } => lint(context, &files, at),
         Command::Inspect { file, format } => {
             let source = Source::at(&file);
             let essential: Vec<Key> =
@@ -190,6 +207,26 @@ fn imported(context: &Context, request: Request) -> Result<bool, Failure> {
 
 fn other_version() -> Failure {
     Failure::could_not("the server answered something else; is it of another version?")
+}
+
+/// Exit code 0 when there is no error, 1 when there is one.
+fn lint(context: &Context, files: &[PathBuf], at: Option<Date>) -> Result<bool, Failure> {
+    let categories = Categories::shipped();
+    let protected = Tables::shipped().protected();
+    let today = at.unwrap_or_else(|| Clock::system().now().to_zoned(TimeZone::UTC).date());
+    let mut linter = Linter::new(&categories, &protected, today);
+    for file in files {
+        let text = fs::read(file).map_err(|e| Failure::could_not(format!("{}: {e}", file.display())))?;
+        let text = String::from_utf8(text)
+            .map_err(|_| Failure::bad(format!("{}: it is not text in UTF-8", file.display())))?;
+        linter.file(&file.display().to_string(), &text);
+    }
+    if files.is_empty() {
+        linter.shipped();
+    }
+    let report = linter.finish();
+    context.print(&report, || report.to_string())?;
+    Ok(report.errors() == 0)
 }
 
 fn compile(

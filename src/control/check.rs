@@ -75,6 +75,9 @@ pub struct CheckReport {
     pub categories: Vec<String>,
     /// Each list that has the name or a parent.
     pub lists: Vec<ListedOn>,
+    /// The service whose switch decided: its identifier and its title.
+    #[serde(default)]
+    pub service: Option<String>,
     /// The school's rule that decided.
     pub rule: Option<String>,
     /// The aliases and addresses that the name led to, in order; empty when it was not resolved.
@@ -162,6 +165,9 @@ impl fmt::Display for CheckReport {
                 (Some(line), Some(text)) => writeln!(f, ", line {line}: {}", text.trim())?,
                 _ => writeln!(f, ", as {}", list.entry)?,
             }
+        }
+        if let Some(service) = &self.service {
+            writeln!(f, "  service     {service}")?;
         }
         if let Some(rule) = &self.rule {
             writeln!(f, "  rule        {rule}")?;
@@ -262,6 +268,7 @@ pub(super) async fn check(
         category: policy.deciding_category(&decision).map(|id| categories.get(id).id.clone()),
         categories: categories.ids(decision.categories).into_iter().map(str::to_owned).collect(),
         lists: listed_on(control, policy, subject(&decision.reason).unwrap_or(&question.key)),
+        service: service(policy, &decision.reason),
         rule: rule(policy, &decision),
         path,
         resolution,
@@ -308,6 +315,16 @@ fn subject(reason: &Reason) -> Option<&Key> {
         Reason::Alias { target, .. } => Some(target),
         _ => None,
     }
+}
+
+/// The service whose switch decided: `tiktok (TikTok)`.
+fn service(policy: &Policy, reason: &Reason) -> Option<String> {
+    let service = match reason {
+        Reason::BlockService(service) | Reason::AllowService(service) => policy.service(*service)?,
+        Reason::Alias { because, .. } => return service(policy, because),
+        _ => return None,
+    };
+    Some(format!("{} ({})", service.id, service.title))
 }
 
 fn rule(policy: &Policy, decision: &Decision) -> Option<String> {

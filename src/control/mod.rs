@@ -417,7 +417,7 @@ impl Control {
 
     /// Where a list has a name: the line, from 1, and its text.
     pub(crate) fn line_of(&self, list: &str, name: &Key, entry: Entry) -> Option<(u64, String)> {
-        if list.starts_with(shipped::PREFIX) {
+        if shipped::is_shipped(list) {
             return shipped::line_of(list, name);
         }
         let list = self.one(list).ok()?;

@@ -5,9 +5,11 @@
 //! one is swapped in whole.
 
 pub mod compiler;
+pub mod curated;
 pub mod format;
 pub mod index;
 pub mod inspect;
+pub mod services;
 pub mod shipped;
 pub mod source;
 

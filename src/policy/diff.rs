@@ -44,6 +44,7 @@ impl PolicyFile {
         // A second lesson in a room opens its names to the first.
         let second = !self.lessons.is_empty();
         diff.things("lesson", &self.lessons, &new.lessons, |lesson| &lesson.name, (second, true));
+        diff.things("bundle", &self.bundles, &new.bundles, |bundle| &bundle.id, (false, false));
         diff.rules(&self.rules, &new.rules);
         diff.lists(&self.lists, &new.lists);
         diff.things("category", &self.categories, &new.categories, |category| &category.id, (false, true));
@@ -163,6 +164,22 @@ impl Diff<'_> {
                 let what =
                     format!("{place}: {}: {}, was {}", category.id, say_cell(&after), say_cell(&before));
                 self.changes.push(Change { what, loosens });
+            }
+        }
+        self.services(&place, old, new);
+    }
+
+    /// Services that are switched by themselves: what is not is as its category, which may be open or closed.
+    fn services(&mut self, place: &str, old: &ProfileFile, new: &ProfileFile) {
+        let ids: BTreeSet<&String> = old.services.keys().chain(new.services.keys()).collect();
+        for id in ids {
+            let (before, after) = (old.services.get(id), new.services.get(id));
+            if before != after {
+                let loosens = before != Some(&Cell::Allow) && after != Some(&Cell::Block);
+                let say =
+                    |cell: Option<&Cell>| cell.map_or_else(|| String::from("as its category"), say_cell);
+                let what = format!("{place}: service {id}: {}, was {}", say(after), say(before));
+                self.push(loosens, what);
             }
         }
     }

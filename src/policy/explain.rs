@@ -1,12 +1,14 @@
 //! A decision in plain English: for the block page, the log and `schoolgate check`.
 
 use super::{
-    Decision, Listed, Policy, Question, Reason, RuleRef, Verdict,
+    Decision, Listed, Policy, Question, Reason, RuleRef, ServiceRef, Verdict,
     file::{Action, RuleFile},
+    names::NamePattern,
     schedule,
+    services::Switch,
     wire::list_behind,
 };
-use crate::{category::CategoryId, clients::Client};
+use crate::{category::CategoryId, clients::Client, lists::services::Service};
 
 impl Policy {
     /// Says a decision in plain English, for the block page, the log and `schoolgate check`.
@@ -46,6 +48,12 @@ impl Policy {
                         self.rule_name(rule)
                     )]
                 }
+                Reason::AllowService(service) => {
+                    vec![
+                        self.without_switch(service, client),
+                        format!("A block rule for {} would block it.", question.key),
+                    ]
+                }
                 Reason::Default | Reason::Essential | Reason::Approved => {
                     vec![format!("A block rule for {} would block it.", question.key)]
                 }
@@ -53,11 +61,12 @@ impl Policy {
             };
         }
         let reason = decision.would_block.as_deref().unwrap_or(&decision.reason);
-        self.openings(reason, &question.key.to_string(), client)
+        self.openings(reason, question, client)
     }
 
     /// What would open a name that is blocked for a reason.
-    fn openings(&self, reason: &Reason, name: &str, client: &Client) -> Vec<String> {
+    fn openings(&self, reason: &Reason, question: &Question, client: &Client) -> Vec<String> {
+        let name = &question.key;
         let profile = self.profile(client.profile).1;
         let rule = format!("An allow rule for {name} would open it.");
         let locked = || vec![String::from("Nothing opens a locked category.")];
@@ -73,11 +82,27 @@ impl Policy {
                     format!("So would an allow rule for {target}, for every name that leads there."),
                 ],
             },
+            Reason::BlockService(service) => {
+                let id = self.service(*service).map_or("?", |service| service.id.as_str());
+                let mut ways = vec![format!("The setting services.{id} of {profile} decides.")];
+                if let Some(limit) = self.service_limit(*service, client) {
+                    ways.push(format!("{profile} may use it {limit}."));
+                }
+                ways.push(rule);
+                ways
+            }
             Reason::Category(listed) | Reason::Schedule(listed) => {
                 let title = self.title(listed.category);
                 let mut ways = vec![rule];
                 if let Some(limit) = self.limit(listed.category, client) {
                     ways.push(format!("{profile} may use {title} {limit}."));
+                }
+                let service = self
+                    .service_of(question)
+                    .filter(|service| self.categories.find(&service.category) == Some(listed.category));
+                if let Some(service) = service {
+                    let Service { id, title, .. } = service;
+                    ways.push(format!("The setting services.{id} of {profile} would open {title} alone."));
                 }
                 if let Some(list) = self.list(listed) {
                     ways.push(format!(
@@ -114,6 +139,7 @@ impl Policy {
             | Reason::Exception(_)
             | Reason::Essential
             | Reason::Approved
+            | Reason::AllowService(_)
             | Reason::Default => Vec::new(),
         }
     }
@@ -149,6 +175,15 @@ impl Policy {
                 format!("{profile} may reach approved sites only, and {name} is not one of them")
             }
             Reason::Approved => format!("{name} is an approved site for {profile}"),
+            Reason::BlockService(service) | Reason::AllowService(service) => {
+                let title = self.service(*service).map_or("?", |service| service.title.as_str());
+                let may = match self.service_limit(*service, client) {
+                    Some(limit) => format!("{profile} may use {limit}"),
+                    None if matches!(reason, Reason::BlockService(_)) => format!("{profile} may not use"),
+                    None => format!("{profile} may use"),
+                };
+                format!("{name} belongs to {title}, which {may}")
+            }
             Reason::Category(listed) | Reason::Schedule(listed) => {
                 let title = self.title(listed.category);
                 let may = match self.limit(listed.category, client) {
@@ -205,6 +240,30 @@ impl Policy {
         }
     }
 
+    /// What would happen if an open service were not switched.
+    fn without_switch(&self, service: ServiceRef, client: &Client) -> String {
+        let Some(known) = self.service(service) else { return String::new() };
+        let Service { id, category, .. } = known;
+        let own =
+            self.profiles[self.place(client.profile)].switched(service.0).is_some_and(|s| s.own.is_some());
+        if own {
+            let category = self.categories.find(category).map_or("?", |category| self.title(category));
+            format!("Without the setting services.{id}, the category {category} would decide.")
+        } else {
+            format!("It is open with a service that needs it; services.{id} = \"block\" would close it.")
+        }
+    }
+
+    /// The service that has a name, switched or not.
+    fn service_of(&self, question: &Question) -> Option<&Service> {
+        let has = |name: &String| {
+            NamePattern::parse(name).is_ok_and(|name| {
+                if name.exact { name.key == question.key } else { question.key.is_within(&name.key) }
+            })
+        };
+        self.tables.services.iter().find(|service| service.names.iter().any(has))
+    }
+
     fn rule_text(&self, rule: RuleRef) -> String {
         let Some(written) = self.rule(rule) else { return String::from("a rule of the school says so") };
         let RuleFile { action, name, reason, until, .. } = written;
@@ -222,11 +281,34 @@ impl Policy {
     fn limit(&self, category: CategoryId, client: &Client) -> Option<String> {
         let profile = &self.profiles[self.place(client.profile)];
         if let Some((_, place)) = profile.during.iter().find(|(set, _)| set.contains(category)) {
-            let schedule = self.file.schedules.get(*place)?;
-            return Some(format!("only at {} ({})", schedule.id, schedule::describe(schedule)));
+            return self.only_at(*place);
         }
         let (_, place) = profile.reserved.iter().find(|(set, _)| set.contains(category))?;
-        Some(format!("only from the devices of the group {}", self.file.groups.get(*place)?.id))
+        self.only_from(*place)
+    }
+
+    /// When or for whom a service is open in the client's profile, where it is for some.
+    fn service_limit(&self, service: ServiceRef, client: &Client) -> Option<String> {
+        let switched = self.profiles[self.place(client.profile)].switched(service.0)?;
+        let opened = || {
+            switched.with.iter().find(|switch| **switch == Switch::Allow).or_else(|| switched.with.first())
+        };
+        match switched.own.or_else(|| opened().copied())? {
+            Switch::During(place) => self.only_at(place),
+            Switch::For(place) => self.only_from(place),
+            Switch::Allow | Switch::Block => None,
+        }
+    }
+
+    /// `only at lunch (…)`, by the schedule's place.
+    fn only_at(&self, schedule: usize) -> Option<String> {
+        let schedule = self.file.schedules.get(schedule)?;
+        Some(format!("only at {} ({})", schedule.id, schedule::describe(schedule)))
+    }
+
+    /// `only from the devices of the group office`, by the group's place.
+    fn only_from(&self, group: usize) -> Option<String> {
+        Some(format!("only from the devices of the group {}", self.file.groups.get(group)?.id))
     }
 
     fn title(&self, category: CategoryId) -> &str {
@@ -245,6 +327,14 @@ impl Policy {
     /// The category that decided, where one did.
     #[must_use]
     pub fn deciding_category(&self, decision: &Decision) -> Option<CategoryId> {
-        list_behind(decision.would_block.as_deref().unwrap_or(&decision.reason)).map(|listed| listed.category)
+        let reason = decision.would_block.as_deref().unwrap_or(&decision.reason);
+        let reason = match reason {
+            Reason::Alias { because, .. } => because.as_ref(),
+            reason => reason,
+        };
+        match reason {
+            Reason::BlockService(service) => self.categories.find(&self.service(*service)?.category),
+            _ => list_behind(reason).map(|listed| listed.category),
+        }
     }
 }

@@ -5,6 +5,7 @@
 //! [`Policy::review`] at the answer after. Both follow the order that is promised to users (docs/policy.md).
 
 mod build;
+mod bundles;
 mod decide;
 mod diff;
 mod explain;
@@ -16,6 +17,7 @@ mod profile;
 mod rebinding;
 mod review;
 mod schedule;
+mod services;
 mod shipped;
 mod tables;
 #[cfg(test)]
@@ -32,14 +34,14 @@ use serde::{Deserialize, Serialize};
 pub use self::{
     diff::Change,
     file::{
-        Access, Action, AppliesTo, Cell, DateRange, DeviceFile, GroupFile, LessonFile, ListFile, ListSource,
-        LogLevel, Mode, OwnCategory, PolicyFile, ProfileFile, RuleFile, ScheduleFile, VERSION, WindowFile,
-        YouTube,
+        Access, Action, AppliesTo, BundleFile, Cell, DateRange, DeviceFile, GroupFile, LessonFile, ListFile,
+        ListSource, LogLevel, Mode, OwnCategory, PolicyFile, ProfileFile, RuleFile, ScheduleFile, VERSION,
+        WindowFile, YouTube,
     },
     names::{Essential, NamePattern},
     problem::{PolicyErrors, Problem, Severity},
     rebinding::is_private,
-    tables::{Canary, Engine, EngineKind, ShippedProfile, TableError, Tables},
+    tables::{Bundle, Canary, Engine, EngineKind, ShippedProfile, TableError, Tables},
 };
 use self::{
     lookup::View,
@@ -50,7 +52,7 @@ use self::{
 use crate::{
     category::{Categories, Category, CategoryId, CategorySet},
     clients::{Client, ClientIndex, Mac, ProfileId},
-    lists::{DomainIndex, ListMeta},
+    lists::{DomainIndex, ListMeta, services::Service},
     name::Key,
 };
 
@@ -179,6 +181,10 @@ pub enum Reason {
     AllowOnly,
     /// The profile allows only what was approved or is known, and this was approved.
     Approved,
+    /// A service has the name, and the profile closes that service by itself.
+    BlockService(ServiceRef),
+    /// A service has the name, and the profile opens that service by itself.
+    AllowService(ServiceRef),
     /// A blocked category has the name.
     Category(Listed),
     /// A category that is allowed only at certain times has the name, and this is not one of them.
@@ -234,6 +240,10 @@ pub struct RuleRef(pub u32);
 /// A lesson, by its place in the policy.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct LessonRef(pub u16);
+
+/// A service, by its place in [`Tables::services`].
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct ServiceRef(pub u16);
 
 /// What the review of an answer found.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
@@ -323,6 +333,12 @@ impl Policy {
     #[must_use]
     pub fn lesson(&self, lesson: LessonRef) -> Option<&LessonFile> {
         self.file.lessons.get(usize::from(lesson.0))
+    }
+
+    /// The service of a reason.
+    #[must_use]
+    pub fn service(&self, service: ServiceRef) -> Option<&Service> {
+        self.tables.services.get(usize::from(service.0))
     }
 
     /// The list of a reason.

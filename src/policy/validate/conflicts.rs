@@ -5,7 +5,7 @@ use crate::{
     category::CategorySet,
     policy::{
         Policy,
-        file::Action,
+        file::{Action, Cell},
         names::{Essential, NamePattern},
         problem::{Problem, Problems},
     },
@@ -13,8 +13,8 @@ use crate::{
 
 impl Policy {
     /// What is wrong with the school's rules in the light of the lists, which [`PolicyFile::validate`](crate::policy::PolicyFile::validate) doesn't know:
-    /// rules that try to open a locked name (errors: the rule does nothing) and rules that block an essential name
-    /// (warnings: it is blocked).
+    /// rules that try to open a locked name (errors: the rule does nothing), rules that block an essential name
+    /// (warnings: it is blocked), and services that are opened but locked (warnings: they stay closed).
     #[must_use]
     pub fn conflicts(&self) -> Vec<Problem> {
         let mut problems = Problems::default();
@@ -51,6 +51,25 @@ impl Policy {
                 );
             }
         }
+        self.locked_services(&mut problems);
         problems.into_vec()
+    }
+
+    /// Services that are open, but for names that the lists have in a locked category.
+    fn locked_services(&self, problems: &mut Problems) {
+        for (written, profile) in self.file.profiles.iter().zip(&self.profiles) {
+            let opened = written.services.iter().filter(|(_, cell)| **cell != Cell::Block);
+            for service in opened.filter_map(|(id, _)| self.tables.service(id)) {
+                for name in service.names.iter().filter_map(|name| NamePattern::parse(name).ok()) {
+                    let locked = self.look_up(&name.key).raw.intersection(profile.locked);
+                    if !locked.is_empty() {
+                        let place = format!("profile {:?}: services.{}", written.id, service.id);
+                        let locked = self.categories.ids(locked).join(", ");
+                        let what = format!("{} stays closed, since lists have it in {locked}", name.key);
+                        problems.warning(place, what, "nothing opens a locked category");
+                    }
+                }
+            }
+        }
     }
 }
