@@ -16,6 +16,7 @@ mod profile;
 mod rebinding;
 mod review;
 mod schedule;
+mod sealed;
 mod shipped;
 mod tables;
 #[cfg(test)]
@@ -52,6 +53,7 @@ use crate::{
     clients::{Client, ClientIndex, Mac, ProfileId},
     lists::{DomainIndex, ListMeta},
     name::Key,
+    vault::Mask,
 };
 
 /// How many profiles a policy can have.
@@ -67,6 +69,9 @@ pub struct Policy {
     categories: Arc<Categories>,
     /// The categories that even a profile that only watches blocks.
     security: CategorySet,
+    /// The categories whose names must not be shown.
+    sealed: CategorySet,
+    mask: Mask,
     views: Vec<View>,
     profiles: Vec<Profile>,
     fallback: usize,

@@ -4,6 +4,7 @@ mod files;
 mod order;
 mod properties;
 mod review;
+mod sealed;
 mod steps;
 mod words;
 
