@@ -18,6 +18,7 @@ mod review;
 mod schedule;
 mod sealed;
 mod shipped;
+mod supplier;
 mod tables;
 #[cfg(test)]
 mod tests;
@@ -40,6 +41,7 @@ pub use self::{
     names::{Essential, NamePattern},
     problem::{PolicyErrors, Problem, Severity},
     rebinding::is_private,
+    supplier::{Supplied, SupplierFile, Supply, VERIFY_DAYS},
     tables::{Canary, Engine, EngineKind, ShippedProfile, TableError, Tables},
 };
 use self::{

@@ -59,6 +59,7 @@ impl PolicyFile {
             lessons: Vec::new(),
             rules: Vec::new(),
             lists: Vec::new(),
+            suppliers: Vec::new(),
             categories: Vec::new(),
         };
         file.fill(&Categories::shipped());

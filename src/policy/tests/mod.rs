@@ -6,6 +6,7 @@ mod properties;
 mod review;
 mod sealed;
 mod steps;
+mod suppliers;
 mod words;
 
 use std::sync::Arc;

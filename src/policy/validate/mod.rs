@@ -3,6 +3,7 @@
 mod conflicts;
 mod lists;
 mod rules;
+mod suppliers;
 
 use std::{
     collections::{HashMap, HashSet},
@@ -57,6 +58,7 @@ impl PolicyFile {
         check.lessons();
         check.rules();
         check.lists();
+        check.suppliers();
         check.problems.into_vec()
     }
 
