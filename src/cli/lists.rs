@@ -21,8 +21,10 @@ use crate::{
 
 #[derive(Debug, Subcommand)]
 pub(super) enum Command {
-    /// Show the lists in force
+    /// Show the lists in force, and who supplies those of illegal content
     Status,
+    /// Show who supplies the lists of illegal content, and when that was last verified
+    Suppliers,
     /// Read lists again and put them in force
     Update {
         /// Which [default: all]
@@ -57,6 +59,15 @@ pub(super) enum Command {
 pub(super) fn run(context: &Context, command: Command) -> Result<bool, Failure> {
     match command {
         Command::Status => show(context, Request::ListsStatus),
+        Command::Suppliers => {
+            let Answer::Suppliers(report) = context.ask(Request::ListsSuppliers)? else {
+                return Err(Failure::could_not(
+                    "the server answered something else; is it of another version?",
+                ));
+            };
+            context.print(&json!({ "suppliers": report }), || report.to_string())?;
+            Ok(true)
+        }
         Command::Update { ids } => show(context, Request::ListsUpdate { ids, by: person() }),
         Command::Compile { files, output, format, exact } => {
             let mode = if exact { MatchMode::Exact } else { MatchMode::Subdomains };

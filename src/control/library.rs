@@ -13,6 +13,7 @@ use std::{
 use serde::{Deserialize, Serialize};
 use tracing::{error, warn};
 
+use super::SuppliersReport;
 use crate::{
     disk,
     lists::{
@@ -30,6 +31,9 @@ use crate::{
 pub struct ListsReport {
     /// The school's lists in the policy's order, then the starter lists.
     pub lists: Vec<ListReport>,
+    /// Who supplies the categories that are locked for everyone.
+    #[serde(default)]
+    pub suppliers: SuppliersReport,
 }
 
 /// What one list is.
@@ -79,7 +83,7 @@ impl fmt::Display for ListsReport {
                 list.from.as_deref().unwrap_or("built in")
             )?;
         }
-        Ok(())
+        write!(f, "\n{}", self.suppliers)
     }
 }
 
@@ -287,13 +291,16 @@ fn line_at(path: &Path, line: u64) -> Option<String> {
 impl Compiled {
     /// Makes it the index on disk; the one of before is kept beside it.
     ///
-    /// What fails here is logged: the new index is in force in memory, and the next start compiles again.
-    pub(super) fn activate(mut self, library: &Library) {
+    /// What fails here is logged: the new index is in force in memory, and the next start compiles again. The one
+    /// before is not kept when it `shows` names that must not be shown any more.
+    pub(super) fn activate(mut self, library: &Library, shows: bool) {
         let replaced = match self.index.take() {
             Some(new) => {
                 // A link, not a rename, so that there is an index under its name at every moment.
                 let _ = fs::remove_file(library.previous());
-                let _ = fs::hard_link(library.index(), library.previous());
+                if !shows {
+                    let _ = fs::hard_link(library.index(), library.previous());
+                }
                 fs::rename(new, library.index())
             }
             None => {
@@ -335,13 +342,14 @@ impl Drop for Compiled {
     }
 }
 
-pub(super) fn report(
+pub(super) fn report<'a>(
     lists: &[ListFile],
     starter: &DomainIndex,
-    subscribed: Option<&DomainIndex>,
+    own: impl Iterator<Item = &'a DomainIndex>,
 ) -> ListsReport {
+    let metas: Vec<_> = own.flat_map(DomainIndex::lists).collect();
     let own = lists.iter().map(|list| {
-        let meta = subscribed.and_then(|index| index.lists().iter().find(|meta| meta.id == list.id));
+        let meta = metas.iter().find(|meta| meta.id == list.id);
         ListReport {
             id: list.id.clone(),
             title: if list.title.is_empty() { list.id.clone() } else { list.title.clone() },
@@ -359,7 +367,7 @@ pub(super) fn report(
         version: Some(meta.version.clone()),
         from: None,
     });
-    ListsReport { lists: own.chain(built_in).collect() }
+    ListsReport { lists: own.chain(built_in).collect(), suppliers: SuppliersReport::default() }
 }
 
 /// Why lists could not be compiled.

@@ -4,7 +4,7 @@ use std::fmt;
 
 use serde::{Deserialize, Serialize};
 
-use super::{CheckReport, CheckRequest, ListsReport};
+use super::{CheckReport, CheckRequest, ListsReport, SuppliersReport};
 
 /// What a command asks of whoever owns the data folder.
 #[derive(Debug, Serialize, Deserialize)]
@@ -33,6 +33,8 @@ pub enum Request {
     },
     /// The lists in force.
     ListsStatus,
+    /// Who supplies the categories that are locked for everyone.
+    ListsSuppliers,
     /// Read lists again.
     ListsUpdate {
         /// Which; all, if none is named.
@@ -61,6 +63,8 @@ pub enum Answer {
     Validated(ValidationReport),
     /// To questions about lists.
     Lists(ListsReport),
+    /// To the question who supplies what.
+    Suppliers(SuppliersReport),
 }
 
 /// What an import changed, or would change.

@@ -6,7 +6,9 @@
 mod check;
 mod library;
 mod message;
+mod sealed;
 pub mod socket;
+mod suppliers;
 
 use std::{
     fmt,
@@ -22,8 +24,13 @@ use tracing::{error, info, warn};
 pub use check::{Asker, CheckReport, CheckRequest, Hop, ListedOn};
 pub use library::{LibraryError, ListReport, ListsReport};
 pub use message::{Answer, ImportReport, Request, ValidationReport};
+pub use sealed::SealedError;
+pub use suppliers::{SupplierReport, SuppliersReport};
 
-use self::library::{Again, Library};
+use self::{
+    library::{Again, Library},
+    sealed::SealedLists,
+};
 use crate::{
     category::Categories,
     clients::Mac,
@@ -31,9 +38,10 @@ use crate::{
     disk,
     lists::{DomainIndex, Entry, shipped},
     name::Key,
-    policy::{Knowledge, Policy, PolicyErrors, PolicyFile, Severity},
+    policy::{Knowledge, Policy, PolicyErrors, PolicyFile, Problem, Severity},
     resolver::Resolver,
     store::{self, AuditRecord, Store, StoreError},
+    vault::{Mask, Vault},
 };
 
 /// Finds the link-layer address of a client, where the box's neighbour table has it.
@@ -49,6 +57,8 @@ pub struct Control {
     resolver: Option<Arc<Resolver>>,
     neighbours: Option<Neighbours>,
     library: Arc<Library>,
+    sealed: Arc<SealedLists>,
+    mask: Mask,
     state: Mutex<State>,
     /// Held by whoever compiles lists, so that two never do at once.
     compiling: tokio::sync::Mutex<()>,
@@ -58,9 +68,17 @@ pub struct Control {
 struct Prepared {
     file: PolicyFile,
     policy: Policy,
+    indexes: Indexes,
+    /// What is to take the old ones' places on disk; none when the lists stay as they are.
+    compiled: Option<(library::Compiled, sealed::Drafts)>,
+}
+
+/// The indexes of the school's lists.
+#[derive(Debug, Clone, Default)]
+struct Indexes {
     subscribed: Option<Arc<DomainIndex>>,
-    /// The index on disk that is to take the old one's place; none when the lists stay as they are.
-    compiled: Option<library::Compiled>,
+    /// Of the lists that must not be shown; never on disk.
+    sealed: Option<Arc<DomainIndex>>,
 }
 
 impl fmt::Debug for Control {
@@ -74,7 +92,7 @@ struct State {
     store: Option<Store>,
     file: PolicyFile,
     revision: i64,
-    subscribed: Option<Arc<DomainIndex>>,
+    indexes: Indexes,
 }
 
 impl Control {
@@ -104,9 +122,18 @@ impl Control {
             }
         };
         let library = Arc::new(Library::new(folder));
+        let vault = Vault::open(folder)
+            .inspect_err(|error| error!(%error, "Locked lists can't be kept or opened"))
+            .ok();
+        let mask = vault.as_ref().map_or_else(Mask::without_key, |vault| vault.mask().clone());
+        let sealed = Arc::new(SealedLists::new(folder, vault));
         let subscribed = library.open().map(Arc::new);
-        let knowledge = knowledge(&categories, &starter, subscribed.as_ref());
-        let (file, policy, revision) = last_policy(folder, store.as_ref(), &knowledge);
+        let (indexes, (file, policy, revision)) = last_policy(folder, store.as_ref(), |file| {
+            let sealed = sealed.open(&file.lists).map(Arc::new);
+            let indexes = Indexes { subscribed: subscribed.clone(), sealed };
+            let policy = Policy::build(file, &knowledge(&categories, &starter, &indexes))?;
+            Ok((indexes, policy.with_mask(mask.clone())))
+        });
         Ok(Self {
             folder: folder.to_owned(),
             clock,
@@ -114,7 +141,9 @@ impl Control {
             resolver: None,
             neighbours: None,
             library,
-            state: Mutex::new(State { store, file, revision, subscribed }),
+            sealed,
+            mask,
+            state: Mutex::new(State { store, file, revision, indexes }),
             compiling: tokio::sync::Mutex::new(()),
             categories,
             starter,
@@ -161,6 +190,7 @@ impl Control {
             }
             Request::PolicyValidate { name, text } => Answer::Validated(self.validate(name, &text)),
             Request::ListsStatus => Answer::Lists(self.lists()),
+            Request::ListsSuppliers => Answer::Suppliers(self.lists().suppliers),
             Request::ListsUpdate { ids, by } => Answer::Lists(self.update_lists(&ids, &by).await?),
         })
     }
@@ -203,7 +233,7 @@ impl Control {
         let _compiling = self.compiling.lock().await;
         let (current, revision, in_force) = {
             let state = self.state();
-            (state.file.clone(), state.revision, state.subscribed.clone())
+            (state.file.clone(), state.revision, state.indexes.clone())
         };
         let mut changes: Vec<String> =
             current.changes_to(&file, &self.categories).into_iter().map(|change| change.what).collect();
@@ -213,8 +243,8 @@ impl Control {
             changes.push(String::from("the order or the wording"));
         }
         let prepared = if dry_run || current.lists == file.lists {
-            let policy = self.build(&file, in_force.as_ref(), name)?;
-            Prepared { file, policy, subscribed: in_force, compiled: None }
+            let policy = self.build(&file, &in_force, name)?;
+            Prepared { file, policy, indexes: in_force, compiled: None }
         } else {
             // What did not change is taken as it was read last, so that a lost original of one list does not keep
             // another from coming in.
@@ -232,6 +262,10 @@ impl Control {
             return Err(self.refused(name, by, PolicyErrors(locked)));
         }
         warnings.extend(more.iter().map(ToString::to_string));
+        // The lists that come with this policy may be the ones that must not be shown.
+        for line in changes.iter_mut().chain(&mut warnings) {
+            *line = prepared.policy.masked(line).into_owned();
+        }
         if dry_run || changes.is_empty() {
             return Ok(ImportReport { dry_run, revision, changes, warnings });
         }
@@ -251,42 +285,48 @@ impl Control {
 
     /// Compiles the lists of a policy and builds it; nothing is in force yet.
     async fn prepare(&self, file: PolicyFile, again: Again, name: &str) -> Result<Prepared, ControlError> {
-        let lists = file.lists.clone();
-        let library = Arc::clone(&self.library);
-        let (index, compiled) =
-            tokio::task::spawn_blocking(move || library.compile(&lists, &again)).await.map_err(|e| {
-                ControlError::Server { message: format!("compiling broke off: {e}"), bad_input: false }
+        let (open, locked) = sealed::split(&file.lists);
+        let (library, sealed) = (Arc::clone(&self.library), Arc::clone(&self.sealed));
+        let compile = move || -> Result<_, ControlError> {
+            // First, since it is quick and says sooner that something is wrong.
+            let locked = sealed.prepare(&locked, &again)?;
+            Ok((library.compile(&open, &again)?, locked))
+        };
+        let ((index, compiled), (locked, drafts)) =
+            tokio::task::spawn_blocking(compile).await.map_err(|e| ControlError::Server {
+                message: format!("compiling broke off: {e}"),
+                bad_input: false,
             })??;
-        let subscribed = index.map(Arc::new);
-        let policy = self.build(&file, subscribed.as_ref(), name)?;
-        Ok(Prepared { file, policy, subscribed, compiled: Some(compiled) })
+        let indexes = Indexes { subscribed: index.map(Arc::new), sealed: locked.map(Arc::new) };
+        let policy = self.build(&file, &indexes, name)?;
+        Ok(Prepared { file, policy, indexes, compiled: Some((compiled, drafts)) })
     }
 
-    fn build(
-        &self,
-        file: &PolicyFile,
-        subscribed: Option<&Arc<DomainIndex>>,
-        name: &str,
-    ) -> Result<Policy, ControlError> {
-        let knowledge = knowledge(&self.categories, &self.starter, subscribed);
+    fn build(&self, file: &PolicyFile, indexes: &Indexes, name: &str) -> Result<Policy, ControlError> {
+        let knowledge = knowledge(&self.categories, &self.starter, indexes);
         Policy::build(file, &knowledge)
+            .map(|policy| policy.with_mask(self.mask.clone()))
             .map_err(|errors| ControlError::Policy { name: name.to_owned(), errors })
     }
 
     /// Puts in force what was prepared.
     fn enact(&self, state: &mut State, prepared: Prepared, revision: i64) {
-        let Prepared { file, policy, subscribed, compiled } = prepared;
-        if let Some(compiled) = compiled {
-            compiled.activate(&self.library);
+        let Prepared { file, policy, indexes, compiled } = prepared;
+        if let Some((compiled, drafts)) = compiled {
+            let shows =
+                state.indexes.subscribed.as_deref().is_some_and(|old| sealed::shows(old, &file.lists));
+            compiled.activate(&self.library, shows);
+            drafts.activate(&self.sealed);
         }
         state.file = file;
         state.revision = revision;
-        state.subscribed = subscribed;
+        state.indexes = indexes;
         self.policy.store(Arc::new(policy));
     }
 
     /// Writes down that a policy was refused, with what was wrong.
     fn refused(&self, name: &str, by: &str, errors: PolicyErrors) -> ControlError {
+        let errors = errors.masked(&self.policy.load());
         self.record(self.clock.now(), by, "policy.refused", &format!("{name}: {errors}"));
         ControlError::Policy { name: name.to_owned(), errors }
     }
@@ -298,8 +338,8 @@ impl Control {
             Ok(file) => {
                 let mut problems = file.validate(&self.categories, self.clock.now());
                 if problems.iter().all(|problem| problem.severity != Severity::Error) {
-                    let subscribed = self.state().subscribed.clone();
-                    match self.build(&file, subscribed.as_ref(), &name) {
+                    let indexes = self.state().indexes.clone();
+                    match self.build(&file, &indexes, &name) {
                         Ok(policy) => problems.extend(policy.conflicts()),
                         Err(ControlError::Policy { errors, .. }) => problems.extend(errors.0),
                         Err(_) => {}
@@ -311,18 +351,22 @@ impl Control {
         };
         let (errors, warnings): (Vec<_>, Vec<_>) =
             problems.into_iter().partition(|p| p.severity == Severity::Error);
-        ValidationReport {
-            name,
-            problems: errors.iter().map(ToString::to_string).collect(),
-            warnings: warnings.iter().map(ToString::to_string).collect(),
-        }
+        let policy = self.policy.load();
+        let masked = |problems: &[Problem]| -> Vec<String> {
+            problems.iter().map(|problem| policy.masked(&problem.to_string()).into_owned()).collect()
+        };
+        ValidationReport { name, problems: masked(&errors), warnings: masked(&warnings) }
     }
 
     /// The lists in force.
     #[must_use]
     pub fn lists(&self) -> ListsReport {
         let state = self.state();
-        library::report(&state.file.lists, &self.starter, state.subscribed.as_deref())
+        let own = [state.indexes.subscribed.as_deref(), state.indexes.sealed.as_deref()];
+        let mut report = library::report(&state.file.lists, &self.starter, own.into_iter().flatten());
+        let said = state.file.suppliers(&self.categories, self.clock.now());
+        report.suppliers = SuppliersReport::new(said, &report.lists);
+        report
     }
 
     /// Reads lists again and puts them in force; all of them, if none is named.
@@ -371,7 +415,10 @@ impl Control {
     pub async fn catch_up(&self) {
         let _compiling = self.compiling.lock().await;
         let (file, revision) = self.in_force();
-        let stale = self.library.is_stale(&file.lists, self.state().subscribed.as_deref());
+        let indexes = self.state().indexes.clone();
+        let (open, locked) = sealed::split(&file.lists);
+        let stale = self.library.is_stale(&open, indexes.subscribed.as_deref())
+            || self.sealed.is_stale(&locked, indexes.sealed.as_deref());
         if stale && let Err(error) = self.put_lists(file, revision, Again::IfThere, "the server").await {
             error!(%error, "Lists could not be compiled; those of before stay in force");
         }
@@ -381,7 +428,10 @@ impl Control {
     #[must_use]
     pub fn lacks_its_lists(&self) -> bool {
         let state = self.state();
-        state.subscribed.is_none() && self.library.is_stale(&state.file.lists, None)
+        let (open, locked) = sealed::split(&state.file.lists);
+        let Indexes { subscribed, sealed } = &state.indexes;
+        (subscribed.is_none() && self.library.is_stale(&open, None))
+            || (sealed.is_none() && self.sealed.is_stale(&locked, None))
     }
 
     /// Compiles the lists of a policy and puts both in force; the caller holds `compiling`.
@@ -416,19 +466,24 @@ impl Control {
             return shipped::line_of(list, name);
         }
         let list = self.state().file.lists.iter().find(|known| known.id == list)?.clone();
+        // Its lines are for nobody to see.
+        if sealed::is_sealed(&list) {
+            return None;
+        }
         self.library.line_of(&list, name, entry)
     }
 
     /// How many names the starter lists and the subscribed lists have.
     #[must_use]
     pub fn names(&self) -> (u64, u64) {
-        let subscribed = self.state().subscribed.as_ref().map_or(0, |index| index.len());
-        (self.starter.len(), subscribed)
+        let Indexes { subscribed, sealed } = self.state().indexes.clone();
+        let own = subscribed.iter().chain(&sealed).map(|index| index.len()).sum();
+        (self.starter.len(), own)
     }
 
     fn record(&self, at: Timestamp, by: &str, action: &str, detail: &str) {
-        let record =
-            AuditRecord { at, by: by.to_owned(), action: action.to_owned(), detail: detail.to_owned() };
+        let detail = self.policy.load().masked(detail).into_owned();
+        let record = AuditRecord { at, by: by.to_owned(), action: action.to_owned(), detail };
         if let Some(store) = &self.state().store
             && let Err(error) = store.audit(&record)
         {
@@ -448,12 +503,9 @@ impl Control {
     }
 }
 
-fn knowledge(
-    categories: &Arc<Categories>,
-    starter: &Arc<DomainIndex>,
-    subscribed: Option<&Arc<DomainIndex>>,
-) -> Knowledge {
-    let indexes = std::iter::once(starter).chain(subscribed).map(Arc::clone).collect();
+fn knowledge(categories: &Arc<Categories>, starter: &Arc<DomainIndex>, own: &Indexes) -> Knowledge {
+    let indexes =
+        std::iter::once(starter).chain(&own.subscribed).chain(&own.sealed).map(Arc::clone).collect();
     Knowledge { categories: Arc::clone(categories), indexes }
 }
 
@@ -466,7 +518,13 @@ fn probe(folder: &Path) -> Result<(), ControlError> {
 }
 
 /// The last published policy that still works, down to the shipped one.
-fn last_policy(folder: &Path, store: Option<&Store>, knowledge: &Knowledge) -> (PolicyFile, Policy, i64) {
+///
+/// `build` makes a policy of a file and of the lists that it names.
+fn last_policy(
+    folder: &Path,
+    store: Option<&Store>,
+    build: impl Fn(&PolicyFile) -> Result<(Indexes, Policy), PolicyErrors>,
+) -> (Indexes, (PolicyFile, Policy, i64)) {
     let latest = store.and_then(|store| {
         store
             .latest()
@@ -486,17 +544,16 @@ fn last_policy(folder: &Path, store: Option<&Store>, knowledge: &Knowledge) -> (
         std::iter::once_with(copy).flatten(),
     );
     for (text, revision) in candidates {
-        let built = PolicyFile::parse(&text)
-            .and_then(|file| Policy::build(&file, knowledge).map(|policy| (file, policy)));
+        let built = PolicyFile::parse(&text).and_then(|file| build(&file).map(|built| (file, built)));
         match built {
-            Ok((file, policy)) => return (file, policy, revision),
+            Ok((file, (indexes, policy))) => return (indexes, (file, policy, revision)),
             Err(error) => error!(%error, revision, "The published policy does not work any more"),
         }
     }
     let file = PolicyFile::shipped();
     // A test builds the shipped policy, so this cannot fail at run time.
-    let policy = Policy::build(&file, knowledge).expect("the shipped policy is valid");
-    (file, policy, 0)
+    let (indexes, policy) = build(&file).expect("the shipped policy is valid");
+    (indexes, (file, policy, 0))
 }
 
 /// Why an action was not done.
@@ -516,6 +573,9 @@ pub enum ControlError {
     /// A list can't be read or compiled.
     #[error(transparent)]
     Library(#[from] LibraryError),
+    /// A list that must not be shown can't be put in force.
+    #[error(transparent)]
+    Sealed(#[from] SealedError),
     /// The settings can't be read or kept.
     #[error(transparent)]
     Store(#[from] StoreError),
@@ -539,6 +599,7 @@ impl ControlError {
         match self {
             Self::Input(_) | Self::Policy { .. } => true,
             Self::Library(error) => error.is_bad_input(),
+            Self::Sealed(error) => error.is_bad_input(),
             Self::Store(_) | Self::NoStore => false,
             Self::Server { bad_input, .. } => *bad_input,
         }
