@@ -30,8 +30,10 @@ use crate::{
 
 #[derive(Debug, Subcommand)]
 pub(super) enum Command {
-    /// Show the lists in force
+    /// Show the lists in force, and who supplies those of illegal content
     Status,
+    /// Show who supplies the lists of illegal content, and when that was last verified
+    Suppliers,
     /// Get lists from where they come from and put what is good in force
     Update {
         /// Which [default: all]
@@ -133,6 +135,13 @@ pub(super) enum Command {
 pub(super) fn run(context: &Context, command: Command) -> Result<bool, Failure> {
     match command {
         Command::Status => show(context, Request::ListsStatus),
+        Command::Suppliers => {
+            let Answer::Suppliers(report) = context.ask(Request::ListsSuppliers)? else {
+                return Err(other_version());
+            };
+            context.print(&json!({ "suppliers": report }), || report.to_string())?;
+            Ok(true)
+        }
         Command::Update { ids, dry_run } => {
             updated(context, Request::ListsUpdate { ids, dry_run, by: person() })
         }

@@ -15,6 +15,7 @@ use crate::{
     name::Key,
     policy::{Action, Decision, Policy, Question, Reason, RuleRef, Verdict},
     resolver::{Ask, Resolved, Resolver, Security},
+    vault::Digest,
 };
 
 /// An address that no school has (RFC 5737), for a client that is not known.
@@ -49,8 +50,11 @@ pub enum Asker {
 /// What happens to a question, and why.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct CheckReport {
-    /// The name, in A-label form.
+    /// The name, in A-label form; a digest of the listed name, where that must not be shown.
     pub name: String,
+    /// Whether the name is on a list that must not be shown, and the digest stands for it.
+    #[serde(default)]
+    pub sealed: bool,
     /// The type.
     pub r#type: String,
     /// The client's address, where one was given.
@@ -105,7 +109,7 @@ pub struct ListedOn {
     pub version: String,
     /// The number of its version; none for the starter lists.
     pub number: Option<u32>,
-    /// The name as listed: the one asked or a parent.
+    /// The name as listed: the one asked or a parent; a digest, where it must not be shown.
     pub entry: String,
     /// Whether it opens rather than blocks.
     pub allow: bool,
@@ -143,7 +147,8 @@ impl fmt::Display for CheckReport {
             (None, false) => String::new(),
         };
         writeln!(f, "  profile     {} “{}”{client}", self.profile, self.profile_title)?;
-        writeln!(f, "  asked       {} {} at {}", self.name, self.r#type, self.at)?;
+        let whose = if self.sealed { "the name that you asked about, " } else { "" };
+        writeln!(f, "  asked       {whose}{} {} at {}", self.name, self.r#type, self.at)?;
         match &self.response {
             Some(response) => writeln!(f, "  verdict     {} ({response})", self.verdict)?,
             None => writeln!(f, "  verdict     {}", self.verdict)?,
@@ -239,12 +244,20 @@ pub(super) async fn check(
         }
         let resolved = resolver.resolve(&Query::query(name, qtype), Ask::default()).await;
         path.extend(resolved.answers.iter().filter_map(hop));
-        resolution = Some(ending(&resolved));
+        for hop in &mut path {
+            hop.to = policy.masked(&hop.to).into_owned();
+        }
+        resolution = Some(policy.masked(&ending(&resolved)).into_owned());
         let review = policy.review(&question, &client, &decision, &resolved.answers, resolved.own_zone, at);
         if let Some(block) = review.block {
             decision = block;
         } else if decision.would_block.is_none() {
             decision.would_block = review.would_block.map(Box::new);
+        }
+        // Where a name that must not be shown leads is nobody's business either.
+        if policy.is_sealed(&decision) {
+            let last = path.iter().position(|hop| hop.to.contains(Digest::PREFIX));
+            path.truncate(last.map_or(0, |place| place + 1));
         }
     }
     let (profile, profile_title) = policy.profile(client.profile);
@@ -255,7 +268,8 @@ pub(super) async fn check(
         Verdict::Rewrite(target) => ("rewrite", Some(target.name.to_string())),
     };
     Ok(CheckReport {
-        name: question.key.to_string(),
+        name: policy.shown(&question.key),
+        sealed: policy.sealed_name(&question.key).is_some(),
         r#type: qtype.to_string(),
         client: matches!(request.who, Asker::Address(_)).then_some(client.address),
         profile: profile.to_owned(),
@@ -291,14 +305,19 @@ pub(super) fn listed_on(control: &Control, policy: &Policy, key: &Key) -> Vec<Li
                 }
                 let Some(list) = index.lists().get(usize::from(entry.list)) else { continue };
                 let name = key.dotted(depth);
-                let place = Key::parse(&name).ok().and_then(|name| control.line_of(&list.id, &name, *entry));
+                let entry_key = Key::parse(&name).ok();
+                // Of a name that must not be shown, no list shows the line.
+                let digest = entry_key.as_ref().and_then(|key| policy.sealed_name(key));
+                let place = entry_key
+                    .filter(|_| digest.is_none())
+                    .and_then(|name| control.line_of(&list.id, &name, *entry));
                 found.push(ListedOn {
                     list: list.id.clone(),
                     title: list.title.clone(),
                     category: list.category.clone(),
                     version: list.version.clone(),
                     number: numbers.iter().find(|(id, _)| *id == list.id).map(|(_, number)| *number),
-                    entry: name,
+                    entry: digest.map_or(name, |digest| digest.to_string()),
                     allow: entry.allow,
                     line: place.as_ref().map(|(line, _)| *line),
                     text: place.map(|(_, text)| text),
@@ -342,7 +361,7 @@ fn rule(policy: &Policy, decision: &Decision) -> Option<String> {
     };
     let reason = if rule.reason.is_empty() { String::new() } else { format!(": {}", rule.reason) };
     let until = rule.until.as_ref().map(|until| format!(" until {until}")).unwrap_or_default();
-    Some(format!("{action} {}{until}{reason}", rule.name))
+    Some(policy.masked(&format!("{action} {}{until}{reason}", rule.name)).into_owned())
 }
 
 fn hop(record: &Record) -> Option<Hop> {

@@ -4,7 +4,7 @@ use std::{fmt, path::PathBuf};
 
 use serde::{Deserialize, Serialize};
 
-use super::{CheckReport, CheckRequest, DiffReport, ListsReport, UpdateReport, WhyReport};
+use super::{CheckReport, CheckRequest, DiffReport, ListsReport, SuppliersReport, UpdateReport, WhyReport};
 use crate::policy::ListFile;
 
 /// What a command asks of whoever owns the data folder.
@@ -34,6 +34,8 @@ pub enum Request {
     },
     /// The lists in force.
     ListsStatus,
+    /// Who supplies the categories that are locked for everyone.
+    ListsSuppliers,
     /// Get lists from where they come from.
     ListsUpdate {
         /// Which; all, if none is named.
@@ -129,6 +131,8 @@ pub enum Answer {
     Diff(DiffReport),
     /// To a question about a name.
     Why(WhyReport),
+    /// To the question who supplies what.
+    Suppliers(SuppliersReport),
 }
 
 /// What an import changed, or would change.

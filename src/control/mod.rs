@@ -7,6 +7,7 @@ mod check;
 mod lists;
 mod message;
 pub mod socket;
+mod suppliers;
 
 use std::{
     collections::{BTreeMap, BTreeSet},
@@ -26,20 +27,22 @@ pub use lists::{
     UpdateReport, Updated, VersionReport, WhyReport,
 };
 pub use message::{Answer, ImportReport, Request, ValidationReport};
+pub use suppliers::{SupplierReport, SuppliersReport};
 
-use self::lists::{Compiled, Library};
+use self::lists::{Compiled, Indexes, Library};
 use crate::{
     background::BrokeOff,
-    category::Categories,
+    category::{self, Categories},
     clients::Mac,
     clock::Clock,
     disk,
     feeds::Feeds,
     lists::{DomainIndex, Entry, shipped},
     name::Key,
-    policy::{Knowledge, ListSource, Policy, PolicyErrors, PolicyFile, Severity},
+    policy::{Knowledge, ListSource, Policy, PolicyErrors, PolicyFile, Problem, Severity},
     resolver::Resolver,
     store::{self, AuditRecord, Store, StoreError},
+    vault::{Mask, Vault},
 };
 
 /// How many versions of each list are kept.
@@ -59,6 +62,7 @@ pub struct Control {
     neighbours: Option<Neighbours>,
     library: Arc<Library>,
     feeds: Arc<Feeds>,
+    mask: Mask,
     state: Mutex<State>,
     /// Held by whoever changes what is in force, so that two never do at once.
     changing: tokio::sync::Mutex<()>,
@@ -76,7 +80,7 @@ pub struct Control {
 struct Prepared {
     file: PolicyFile,
     policy: Policy,
-    subscribed: Option<Arc<DomainIndex>>,
+    indexes: Indexes,
     /// The index on disk that is to take the old one's place; none when the lists stay as they are.
     compiled: Option<Compiled>,
 }
@@ -103,7 +107,7 @@ struct State {
     store: Option<Store>,
     file: PolicyFile,
     revision: i64,
-    subscribed: Option<Arc<DomainIndex>>,
+    indexes: Indexes,
 }
 
 impl Control {
@@ -132,10 +136,18 @@ impl Control {
                 None
             }
         };
-        let library = Arc::new(Library::new(folder, KEPT));
+        let vault = Vault::open(folder)
+            .inspect_err(|error| error!(%error, "Locked lists can't be kept or opened"))
+            .ok();
+        let mask = vault.as_ref().map_or_else(Mask::without_key, |vault| vault.mask().clone());
+        let library = Arc::new(Library::new(folder, KEPT, vault));
         let subscribed = library.open().map(Arc::new);
-        let knowledge = knowledge(&categories, &starter, subscribed.as_ref());
-        let (file, policy, revision) = last_policy(folder, store.as_ref(), &knowledge);
+        let (indexes, (file, policy, revision)) = last_policy(folder, store.as_ref(), |file| {
+            let sealed = library.open_sealed(&file.lists).map(Arc::new);
+            let indexes = Indexes { subscribed: subscribed.clone(), sealed };
+            let policy = Policy::build(file, &knowledge(&categories, &starter, &indexes))?;
+            Ok((indexes, policy.with_mask(mask.clone())))
+        });
         Ok(Self {
             folder: folder.to_owned(),
             clock,
@@ -143,7 +155,8 @@ impl Control {
             resolver: None,
             neighbours: None,
             library,
-            state: Mutex::new(State { store, file, revision, subscribed }),
+            mask,
+            state: Mutex::new(State { store, file, revision, indexes }),
             feeds: Arc::new(Feeds::default()),
             changing: tokio::sync::Mutex::new(()),
             fetching: Mutex::default(),
@@ -195,6 +208,7 @@ impl Control {
             }
             Request::PolicyValidate { name, text } => Answer::Validated(self.validate(name, &text)),
             Request::ListsStatus => Answer::Lists(self.lists()),
+            Request::ListsSuppliers => Answer::Suppliers(self.lists().suppliers),
             Request::ListsUpdate { ids, dry_run, by } => {
                 Answer::Updated(self.update_lists(&ids, &by, dry_run).await?)
             }
@@ -258,7 +272,7 @@ impl Control {
         let _changing = self.changing.lock().await;
         let (current, revision, in_force) = {
             let state = self.state();
-            (state.file.clone(), state.revision, state.subscribed.clone())
+            (state.file.clone(), state.revision, state.indexes.clone())
         };
         let file = new(current.clone())?;
         let now = self.clock.now();
@@ -276,8 +290,8 @@ impl Control {
             changes.push(String::from("the order or the wording"));
         }
         let prepared = if dry_run || current.lists == file.lists {
-            let policy = self.build(&file, in_force.as_ref(), name)?;
-            Prepared { file, policy, subscribed: in_force, compiled: None }
+            let policy = self.build(&file, &in_force, name)?;
+            Prepared { file, policy, indexes: in_force, compiled: None }
         } else {
             // What did not change stays as it is, so that a lost original of one list does not keep another from
             // coming in.
@@ -295,6 +309,10 @@ impl Control {
             return Err(self.refused(name, by, PolicyErrors(locked)));
         }
         warnings.extend(more.iter().map(ToString::to_string));
+        // The lists that come with this policy may be the ones that must not be shown.
+        for line in changes.iter_mut().chain(&mut warnings) {
+            *line = prepared.policy.masked(line).into_owned();
+        }
         if dry_run || changes.is_empty() {
             return Ok(ImportReport { dry_run, revision, changes, warnings });
         }
@@ -312,31 +330,28 @@ impl Control {
         Ok(ImportReport { dry_run, revision, changes, warnings })
     }
 
-    fn build(
-        &self,
-        file: &PolicyFile,
-        subscribed: Option<&Arc<DomainIndex>>,
-        name: &str,
-    ) -> Result<Policy, ControlError> {
-        let knowledge = knowledge(&self.categories, &self.starter, subscribed);
+    fn build(&self, file: &PolicyFile, indexes: &Indexes, name: &str) -> Result<Policy, ControlError> {
+        let knowledge = knowledge(&self.categories, &self.starter, indexes);
         Policy::build(file, &knowledge)
+            .map(|policy| policy.with_mask(self.mask.clone()))
             .map_err(|errors| ControlError::Policy { name: name.to_owned(), errors })
     }
 
     /// Puts in force what was prepared.
     fn enact(&self, state: &mut State, prepared: Prepared, revision: i64) {
-        let Prepared { file, policy, subscribed, compiled } = prepared;
+        let Prepared { file, policy, indexes, compiled } = prepared;
         if let Some(compiled) = compiled {
-            compiled.activate(&self.library);
+            compiled.activate(&self.library, state.indexes.shows(&file.lists));
         }
         state.file = file;
         state.revision = revision;
-        state.subscribed = subscribed;
+        state.indexes = indexes;
         self.policy.store(Arc::new(policy));
     }
 
     /// Writes down that a policy was refused, with what was wrong.
     fn refused(&self, name: &str, by: &str, errors: PolicyErrors) -> ControlError {
+        let errors = errors.masked(&self.policy.load());
         self.record(self.clock.now(), by, "policy.refused", &format!("{name}: {errors}"));
         ControlError::Policy { name: name.to_owned(), errors }
     }
@@ -348,8 +363,8 @@ impl Control {
             Ok(file) => {
                 let mut problems = file.validate(&self.categories, self.clock.now());
                 if problems.iter().all(|problem| problem.severity != Severity::Error) {
-                    let subscribed = self.state().subscribed.clone();
-                    match self.build(&file, subscribed.as_ref(), &name) {
+                    let indexes = self.state().indexes.clone();
+                    match self.build(&file, &indexes, &name) {
                         Ok(policy) => problems.extend(policy.conflicts()),
                         Err(ControlError::Policy { errors, .. }) => problems.extend(errors.0),
                         Err(_) => {}
@@ -361,11 +376,11 @@ impl Control {
         };
         let (errors, warnings): (Vec<_>, Vec<_>) =
             problems.into_iter().partition(|p| p.severity == Severity::Error);
-        ValidationReport {
-            name,
-            problems: errors.iter().map(ToString::to_string).collect(),
-            warnings: warnings.iter().map(ToString::to_string).collect(),
-        }
+        let policy = self.policy.load();
+        let masked = |problems: &[Problem]| -> Vec<String> {
+            problems.iter().map(|problem| policy.masked(&problem.to_string()).into_owned()).collect()
+        };
+        ValidationReport { name, problems: masked(&errors), warnings: masked(&warnings) }
     }
 
     /// Reads the policy again and the lists that are files, as after a change from outside.
@@ -421,6 +436,10 @@ impl Control {
             return shipped::line_of(list, name);
         }
         let list = self.one(list).ok()?;
+        // Its lines are for nobody to see.
+        if category::is_sealed(&list.category) {
+            return None;
+        }
         let version = self.library.version_in_force(&list.id)?;
         self.library.line_of(&list, &version, name, entry)
     }
@@ -428,13 +447,13 @@ impl Control {
     /// How many names the starter lists and the subscribed lists have.
     #[must_use]
     pub fn names(&self) -> (u64, u64) {
-        let subscribed = self.state().subscribed.as_ref().map_or(0, |index| index.len());
-        (self.starter.len(), subscribed)
+        let own = self.state().indexes.iter().map(|index| index.len()).sum();
+        (self.starter.len(), own)
     }
 
     fn record(&self, at: Timestamp, by: &str, action: &str, detail: &str) {
-        let record =
-            AuditRecord { at, by: by.to_owned(), action: action.to_owned(), detail: detail.to_owned() };
+        let detail = self.policy.load().masked(detail).into_owned();
+        let record = AuditRecord { at, by: by.to_owned(), action: action.to_owned(), detail };
         if let Some(store) = &self.state().store
             && let Err(error) = store.audit(&record)
         {
@@ -454,12 +473,8 @@ impl Control {
     }
 }
 
-fn knowledge(
-    categories: &Arc<Categories>,
-    starter: &Arc<DomainIndex>,
-    subscribed: Option<&Arc<DomainIndex>>,
-) -> Knowledge {
-    let indexes = std::iter::once(starter).chain(subscribed).map(Arc::clone).collect();
+fn knowledge(categories: &Arc<Categories>, starter: &Arc<DomainIndex>, own: &Indexes) -> Knowledge {
+    let indexes = std::iter::once(starter).chain(own.iter()).map(Arc::clone).collect();
     Knowledge { categories: Arc::clone(categories), indexes }
 }
 
@@ -472,7 +487,13 @@ fn probe(folder: &Path) -> Result<(), ControlError> {
 }
 
 /// The last published policy that still works, down to the shipped one.
-fn last_policy(folder: &Path, store: Option<&Store>, knowledge: &Knowledge) -> (PolicyFile, Policy, i64) {
+///
+/// `build` makes a policy of a file and of the lists that it names.
+fn last_policy(
+    folder: &Path,
+    store: Option<&Store>,
+    build: impl Fn(&PolicyFile) -> Result<(Indexes, Policy), PolicyErrors>,
+) -> (Indexes, (PolicyFile, Policy, i64)) {
     let latest = store.and_then(|store| {
         store
             .latest()
@@ -492,17 +513,16 @@ fn last_policy(folder: &Path, store: Option<&Store>, knowledge: &Knowledge) -> (
         std::iter::once_with(copy).flatten(),
     );
     for (text, revision) in candidates {
-        let built = PolicyFile::parse(&text)
-            .and_then(|file| Policy::build(&file, knowledge).map(|policy| (file, policy)));
+        let built = PolicyFile::parse(&text).and_then(|file| build(&file).map(|built| (file, built)));
         match built {
-            Ok((file, policy)) => return (file, policy, revision),
+            Ok((file, (indexes, policy))) => return (indexes, (file, policy, revision)),
             Err(error) => error!(%error, revision, "The published policy does not work any more"),
         }
     }
     let file = PolicyFile::shipped();
     // A test builds the shipped policy, so this cannot fail at run time.
-    let policy = Policy::build(&file, knowledge).expect("the shipped policy is valid");
-    (file, policy, 0)
+    let (indexes, policy) = build(&file).expect("the shipped policy is valid");
+    (indexes, (file, policy, 0))
 }
 
 /// Why an action was not done.

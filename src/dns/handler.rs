@@ -418,16 +418,18 @@ impl<P: Decide, R: Resolve> Handler<P, R> {
 
     /// Records what became of a question. Called after the reply is sent, so that it never slows one.
     pub fn record(&self, outcome: &Outcome) {
+        if !tracing::enabled!(tracing::Level::DEBUG) {
+            return;
+        }
+        let policy = self.policy.load();
         tracing::debug!(
             address = %outcome.address,
-            profile = outcome.client.as_ref().map(|client| {
-                self.policy.load().profile_id(client.profile).to_owned()
-            }),
-            name = %outcome.question.key,
+            profile = outcome.client.as_ref().map(|client| policy.profile_id(client.profile)),
+            name = policy.shown(&outcome.question.key),
             qtype = %outcome.question.qtype,
             transport = ?outcome.transport,
             rcode = %outcome.rcode,
-            reason = ?outcome.decision.as_ref().map(|decision| &decision.reason),
+            reason = outcome.decision.as_ref().map(|decision| policy.masked_reason(&decision.reason)),
             source = ?outcome.source,
             security = ?outcome.security,
             elapsed_us = outcome.elapsed.as_micros() as u64,

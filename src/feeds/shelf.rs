@@ -8,7 +8,7 @@
 use std::{
     collections::BTreeSet,
     fs::{self, File},
-    io::{self, Write},
+    io::{self, Read, Write},
     path::{Path, PathBuf},
 };
 
@@ -24,6 +24,7 @@ use crate::{
         Format,
         source::{KeepError, Kept, Limits, Source},
     },
+    vault::{Vault, VaultError},
 };
 
 /// What is known of a subscription beside what the policy says.
@@ -128,30 +129,56 @@ impl State {
 }
 
 /// The folder of all lists.
-#[derive(Debug, Clone)]
+#[derive(Debug)]
 pub struct Shelf {
     folder: PathBuf,
     keep: usize,
+    /// None when the box's key can't be used, which was logged.
+    vault: Option<Vault>,
+}
+
+/// A file of a version.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+struct Kind {
+    number: u32,
+    held: bool,
+    sealed: bool,
+}
+
+impl Kind {
+    fn of(name: &str) -> Option<Self> {
+        let (stem, sealed) = match (name.strip_suffix(".gz"), name.strip_suffix(".sealed")) {
+            (Some(stem), _) => (stem, false),
+            (None, Some(stem)) => (stem, true),
+            (None, None) => return None,
+        };
+        let (number, held) = match stem.strip_suffix(".held") {
+            Some(number) => (number, true),
+            None => (stem, false),
+        };
+        Some(Self { number: number.parse().ok()?, held, sealed })
+    }
+
+    fn name(self) -> String {
+        let held = if self.held { ".held" } else { "" };
+        let end = if self.sealed { "sealed" } else { "gz" };
+        format!("{:06}{held}.{end}", self.number)
+    }
 }
 
 /// A text that came and has no number yet; dropped, it leaves nothing behind.
 #[derive(Debug)]
 pub struct Draft {
     path: PathBuf,
+    /// The number that it will have.
+    number: u32,
+    sealed: bool,
     /// The SHA-256 of its text, in hex.
     pub digest: String,
     /// The size of its text, in bytes.
     pub bytes: u64,
     /// How it must be read.
     pub kept: Kept,
-}
-
-impl Draft {
-    /// The text.
-    #[must_use]
-    pub fn source(&self) -> Source {
-        ours(&self.path)
-    }
 }
 
 impl Drop for Draft {
@@ -164,8 +191,8 @@ impl Drop for Draft {
 impl Shelf {
     /// Versions in a folder, of which the last `keep` good ones of each list stay.
     #[must_use]
-    pub fn new(folder: &Path, keep: usize) -> Self {
-        Self { folder: folder.to_owned(), keep: keep.max(1) }
+    pub fn new(folder: &Path, keep: usize, vault: Option<Vault>) -> Self {
+        Self { folder: folder.to_owned(), keep: keep.max(1), vault }
     }
 
     /// The folder of one list.
@@ -197,8 +224,8 @@ impl Shelf {
         let versions: Vec<Version> = self
             .files(id)
             .into_iter()
-            .filter(|(_, held)| !held)
-            .map(|(number, _)| Version { number, ..Version::default() })
+            .filter(|file| !file.held)
+            .map(|file| Version { number: file.number, ..Version::default() })
             .collect();
         State { in_force: versions.last().map(|version| version.number), versions, ..State::default() }
     }
@@ -206,7 +233,7 @@ impl Shelf {
     /// A state whose versions are all there, after somebody tidied up by hand or a disk lost a file.
     fn without_the_lost(&self, id: &str, mut state: State) -> State {
         let there = self.files(id);
-        state.versions.retain(|version| there.iter().any(|(number, _)| *number == version.number));
+        state.versions.retain(|version| there.iter().any(|file| file.number == version.number));
         if state.held.as_ref().is_some_and(|held| state.version(held.version).is_none()) {
             state.held = None;
         }
@@ -234,66 +261,117 @@ impl Shelf {
         disk::replace(&file, &bytes).map_err(wrong)
     }
 
-    /// The numbers of the files of versions, in order, each with whether it is held.
-    fn files(&self, id: &str) -> Vec<(u32, bool)> {
-        let mut found: Vec<(u32, bool)> = fs::read_dir(self.folder(id))
+    /// The files of versions, in the order of their numbers.
+    fn files(&self, id: &str) -> Vec<Kind> {
+        let mut found: Vec<Kind> = fs::read_dir(self.folder(id))
             .into_iter()
             .flatten()
             .flatten()
-            .filter_map(|entry| {
-                let name = entry.file_name();
-                let stem = name.to_str()?.strip_suffix(".gz")?;
-                let (number, held) = match stem.strip_suffix(".held") {
-                    Some(number) => (number, true),
-                    None => (stem, false),
-                };
-                Some((number.parse().ok()?, held))
-            })
+            .filter_map(|entry| Kind::of(entry.file_name().to_str()?))
             .collect();
         found.sort_unstable();
         found
     }
 
-    fn file(&self, id: &str, number: u32, held: bool) -> PathBuf {
-        let held = if held { ".held" } else { "" };
-        self.folder(id).join(format!("{number:06}{held}.gz"))
+    fn file(&self, id: &str, kind: Kind) -> PathBuf {
+        self.folder(id).join(kind.name())
     }
 
-    /// The text of a version.
-    #[must_use]
-    pub fn source(&self, id: &str, number: u32) -> Source {
-        let good = self.file(id, number, false);
-        if good.exists() { ours(&good) } else { ours(&self.file(id, number, true)) }
+    /// The text of a version; of one that is sealed, opened in memory.
+    ///
+    /// # Errors
+    ///
+    /// When there is no such version, or it is sealed and can't be opened.
+    pub fn source(&self, id: &str, number: u32) -> Result<Source, ShelfError> {
+        let kind = self.files(id).into_iter().find(|file| file.number == number);
+        let Some(kind) = kind else {
+            let path = self.file(id, Kind { number, held: false, sealed: false });
+            return Err(ShelfError::Write { path, source: io::ErrorKind::NotFound.into() });
+        };
+        let path = self.file(id, kind);
+        if kind.sealed { self.opened(id, number, &path) } else { Ok(ours(Source::at(&path))) }
     }
 
-    /// Copies a text to the shelf, compressed and whole on the disk, without a number yet.
+    /// A sealed text, in memory.
+    fn opened(&self, id: &str, number: u32, path: &Path) -> Result<Source, ShelfError> {
+        let number = number.to_string();
+        let mut bytes = Vec::new();
+        self.vault()?
+            .open_file(path, &context(id, &number))?
+            .read_to_end(&mut bytes)
+            .map_err(|source| ShelfError::Write { path: path.to_owned(), source })?;
+        Ok(ours(Source::bytes(format!("the sealed text of {id}"), bytes)))
+    }
+
+    fn vault(&self) -> Result<&Vault, ShelfError> {
+        self.vault.as_ref().ok_or(ShelfError::NoKey)
+    }
+
+    /// Copies a text to the shelf, compressed and whole on the disk, without being a version yet.
+    ///
+    /// With `seal`, nothing of it lies on the disk in clear.
     ///
     /// # Errors
     ///
     /// When the text can't be read or the disk can't be written; then nothing is left behind.
-    pub fn draft(&self, id: &str, text: &Source) -> Result<Draft, ShelfError> {
+    pub fn draft(&self, id: &str, text: &Source, seal: bool) -> Result<Draft, ShelfError> {
         let folder = self.folder(id);
-        let path = folder.join("draft.gz");
         let wrong = |source| ShelfError::Write { path: folder.clone(), source };
         fs::create_dir_all(&folder).map_err(wrong)?;
-        let mut draft =
-            Draft { path, digest: String::new(), bytes: 0, kept: Kept { format: None, allow: false } };
-        let file = File::create(&draft.path).map_err(wrong)?;
-        let mut out = Digesting {
-            inner: GzEncoder::new(io::BufWriter::new(file), Compression::new(6)),
-            digest: Context::new(&SHA256),
+        let last = self.files(id).last().map_or(0, |file| file.number);
+        let number = 1 + last.max(self.state(id).versions.last().map_or(0, |version| version.number));
+        let path = folder.join(if seal { "draft.sealed" } else { "draft.gz" });
+        let mut draft = Draft {
+            path,
+            number,
+            sealed: seal,
+            digest: String::new(),
             bytes: 0,
+            kept: Kept { format: None, allow: false },
         };
-        draft.kept = text.keep(&mut out).map_err(|error| match error {
-            KeepError::Write(source) => wrong(source),
-            KeepError::Source(source) => ShelfError::Source(source),
-        })?;
-        let Digesting { inner, digest, bytes } = out;
-        let file = inner.finish().and_then(|buffered| buffered.into_inner().map_err(io::Error::from));
-        file.and_then(|file| file.sync_all()).map_err(wrong)?;
-        draft.digest = digest.finish().as_ref().iter().map(|byte| format!("{byte:02x}")).collect();
-        draft.bytes = bytes;
+        let file = File::create(&draft.path).map_err(wrong)?;
+        let file = io::BufWriter::new(file);
+        let (file, about) = if seal {
+            let sealing = self.vault()?.sealing(file, &context(id, &number.to_string())).map_err(wrong)?;
+            let (sealing, about) = compress(text, sealing, wrong)?;
+            (sealing.finish().map_err(wrong)?, about)
+        } else {
+            compress(text, file, wrong)?
+        };
+        let file = file.into_inner().map_err(|error| wrong(error.into()))?;
+        file.sync_all().map_err(wrong)?;
+        (draft.kept, draft.digest, draft.bytes) = about;
         Ok(draft)
+    }
+
+    /// The text of a draft.
+    ///
+    /// # Errors
+    ///
+    /// When it is sealed and can't be opened.
+    pub fn text(&self, id: &str, draft: &Draft) -> Result<Source, ShelfError> {
+        if draft.sealed {
+            self.opened(id, draft.number, &draft.path)
+        } else {
+            Ok(ours(Source::at(&draft.path)))
+        }
+    }
+
+    /// Seals the versions of a list that lie in clear, as they may have until its category changed.
+    ///
+    /// # Errors
+    ///
+    /// When one can't be read or sealed; it lies there as before then.
+    pub fn seal_what_lies_in_clear(&self, id: &str) -> Result<(), ShelfError> {
+        for kind in self.files(id).into_iter().filter(|file| !file.sealed) {
+            let clear = self.file(id, kind);
+            let wrong = |source| ShelfError::Write { path: clear.clone(), source };
+            let number = kind.number.to_string();
+            let sealed = self.file(id, Kind { sealed: true, ..kind });
+            self.vault()?.seal_file(File::open(&clear).map_err(wrong)?, &sealed, &context(id, &number))?;
+            fs::remove_file(&clear).map_err(wrong)?;
+        }
+        Ok(())
     }
 
     /// Gives a draft the next number, as a good version or a held one, and notes it in `state`, which is saved.
@@ -311,9 +389,8 @@ impl Shelf {
         facts: Version,
         held: Option<(Timestamp, Vec<String>)>,
     ) -> Result<u32, ShelfError> {
-        let last = self.files(id).last().map_or(0, |(number, _)| *number);
-        let number = 1 + last.max(state.versions.last().map_or(0, |version| version.number));
-        let path = self.file(id, number, held.is_some());
+        let number = draft.number;
+        let path = self.file(id, Kind { number, held: held.is_some(), sealed: draft.sealed });
         fs::rename(&draft.path, &path).map_err(|source| ShelfError::Write { path: path.clone(), source })?;
         let version = Version { number, digest: draft.digest.clone(), bytes: draft.bytes, ..facts };
         let mut after = state.clone();
@@ -343,12 +420,10 @@ impl Shelf {
     pub fn accept(&self, id: &str, state: &mut State) -> Result<Option<u32>, ShelfError> {
         let Some(held) = &state.held else { return Ok(None) };
         let number = held.version;
-        let to = self.file(id, number, false);
-        match fs::rename(self.file(id, number, true), &to) {
-            Ok(()) => {}
-            // Accepted already, when a power cut came before the state was saved.
-            Err(error) if error.kind() == io::ErrorKind::NotFound && to.exists() => {}
-            Err(source) => return Err(ShelfError::Write { path: to, source }),
+        // None when it was accepted already, and a power cut came before the state was saved.
+        if let Some(kind) = self.files(id).into_iter().find(|file| file.number == number && file.held) {
+            let to = self.file(id, Kind { held: false, ..kind });
+            fs::rename(self.file(id, kind), &to).map_err(|source| ShelfError::Write { path: to, source })?;
         }
         state.held = None;
         state.in_force = Some(number);
@@ -374,15 +449,14 @@ impl Shelf {
 
     /// Removes the files of versions that `state` does not know, and what a power cut left half written.
     pub fn tidy(&self, id: &str, state: &State) {
-        for (number, held) in self.files(id) {
-            let known = state.version(number).is_some();
-            let is_held = state.held.as_ref().is_some_and(|held| held.version == number);
-            // A good version under a held one's name is only ever the moment in the middle of `accept`.
-            if !known || (held && !is_held && self.file(id, number, false).exists()) {
-                let _ = fs::remove_file(self.file(id, number, held));
+        for kind in self.files(id) {
+            if state.version(kind.number).is_none() {
+                let _ = fs::remove_file(self.file(id, kind));
             }
         }
-        let _ = fs::remove_file(self.folder(id).join("draft.gz"));
+        for draft in ["draft.gz", "draft.sealed"] {
+            let _ = fs::remove_file(self.folder(id).join(draft));
+        }
     }
 
     /// Removes everything of lists that nobody subscribes to any more.
@@ -401,9 +475,33 @@ impl Shelf {
     }
 }
 
+/// What a sealed version is the text of.
+fn context<'a>(id: &'a str, number: &'a str) -> [&'a str; 3] {
+    ["list", id, number]
+}
+
+/// What is known of a text once it was copied: how it must be read, its digest, its size.
+type About = (Kept, String, u64);
+
+/// Copies a text, compressed.
+fn compress<W: Write>(
+    text: &Source,
+    to: W,
+    wrong: impl Fn(io::Error) -> ShelfError,
+) -> Result<(W, About), ShelfError> {
+    let inner = GzEncoder::new(to, Compression::new(6));
+    let mut out = Digesting { inner, digest: Context::new(&SHA256), bytes: 0 };
+    let kept = text.keep(&mut out).map_err(|error| match error {
+        KeepError::Write(source) => wrong(source),
+        KeepError::Source(source) => ShelfError::Source(source),
+    })?;
+    let digest = out.digest.finish().as_ref().iter().map(|byte| format!("{byte:02x}")).collect();
+    Ok((out.inner.finish().map_err(wrong)?, (kept, digest, out.bytes)))
+}
+
 /// A text that was written by this program, whose expansion needs no suspicion.
-fn ours(path: &Path) -> Source {
-    Source::at(path).limits(Limits { expanded: u64::MAX, ratio: u64::MAX })
+fn ours(source: Source) -> Source {
+    source.limits(Limits { expanded: u64::MAX, ratio: u64::MAX })
 }
 
 /// Counts and digests what is written through it.
@@ -440,6 +538,14 @@ pub enum ShelfError {
     /// The text can't be read.
     #[error(transparent)]
     Source(#[from] crate::lists::source::SourceError),
+    /// A text can't be sealed or opened.
+    #[error(transparent)]
+    Vault(#[from] VaultError),
+    /// There is no key to seal with.
+    #[error(
+        "lists of its category are kept only under the box's secret key, which can't be used; the server's log says why"
+    )]
+    NoKey,
 }
 
 #[cfg(test)]

@@ -18,6 +18,7 @@ use super::{
 use crate::{
     category::{Audience, Categories, Category},
     clients::{ClientIndex, Device, ProfileId},
+    vault::Mask,
 };
 
 impl Policy {
@@ -81,6 +82,8 @@ impl Policy {
         let members = |words: &[String]| Members::read(words, device_place).0;
         Self {
             security: categories.security(),
+            sealed: categories.sealed(),
+            mask: Mask::without_key(),
             clients: clients(file, fallback),
             suspended: file.devices.iter().map(|device| device.suspended).collect(),
             groups: file.groups.iter().map(|group| members(&group.devices)).collect(),
@@ -166,7 +169,7 @@ fn views(
             approves
                 .push(subscribed && file.lists.iter().any(|l| l.id == list.id && l.action == Action::Allow));
         }
-        views.push(View::new(Arc::clone(index), of_lists.into(), &approves));
+        views.push(View::new(Arc::clone(index), of_lists.into(), &approves, categories.sealed()));
     }
     views
 }

@@ -5,6 +5,7 @@ use std::collections::BTreeSet;
 use super::{
     file::{Access, Action, Cell, ListFile, Mode, PolicyFile, ProfileFile, RuleFile, YouTube},
     problem::Problems,
+    supplier::SupplierFile,
     tables::Tables,
 };
 use crate::category::Categories;
@@ -47,6 +48,7 @@ impl PolicyFile {
         diff.things("bundle", &self.bundles, &new.bundles, |bundle| &bundle.id, (false, false));
         diff.rules(&self.rules, &new.rules);
         diff.lists(&self.lists, &new.lists);
+        diff.suppliers(&self.suppliers, &new.suppliers);
         diff.things("category", &self.categories, &new.categories, |category| &category.id, (false, true));
         diff.changes
     }
@@ -193,6 +195,30 @@ impl Diff<'_> {
         }
     }
 
+    /// Statements, which open nothing and block nothing.
+    fn suppliers(&mut self, old: &[SupplierFile], new: &[SupplierFile]) {
+        let find = |of: &'_ [SupplierFile], category: &str| -> Option<SupplierFile> {
+            of.iter().find(|supplier| supplier.category == category).cloned()
+        };
+        for supplier in new {
+            let place = format!("supplier of {}", supplier.category);
+            match find(old, &supplier.category) {
+                None => self.push(false, format!("{place}: {}", say_supplier(supplier))),
+                Some(before) if before == *supplier => {}
+                Some(before) if say_supplier(&before) == say_supplier(supplier) => {
+                    self.push(false, format!("{place}: note changed"));
+                }
+                Some(before) => {
+                    let (after, before) = (say_supplier(supplier), say_supplier(&before));
+                    self.push(false, format!("{place}: {after}, was {before}"));
+                }
+            }
+        }
+        for supplier in old.iter().filter(|supplier| find(new, &supplier.category).is_none()) {
+            self.push(false, format!("supplier of {}: not stated any more", supplier.category));
+        }
+    }
+
     fn lists(&mut self, old: &[ListFile], new: &[ListFile]) {
         let opens = |list: &ListFile| list.action == Action::Allow;
         for list in new {
@@ -207,6 +233,21 @@ impl Diff<'_> {
             self.push(!opens(list), format!("list {:?} ({}): removed", list.id, list.category));
         }
     }
+}
+
+/// What a statement says, apart from its category.
+fn say_supplier(supplier: &SupplierFile) -> String {
+    let mut text = String::from(supplier.by.word());
+    if !supplier.who.is_empty() {
+        text.push_str(&format!(", {}", supplier.who));
+    }
+    if let Some(day) = supplier.verified {
+        text.push_str(&format!(", verified {day}"));
+    }
+    if !supplier.verified_by.is_empty() {
+        text.push_str(&format!(" by {}", supplier.verified_by));
+    }
+    text
 }
 
 fn strictness_of_mode(mode: Mode) -> u8 {

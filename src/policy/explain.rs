@@ -12,9 +12,16 @@ use crate::{category::CategoryId, clients::Client, lists::services::Service};
 
 impl Policy {
     /// Says a decision in plain English, for the block page, the log and `schoolgate check`.
+    ///
+    /// Names of lists that must not be shown stand in it as digests, the one that was asked for too.
     #[must_use]
     pub fn explain(&self, decision: &Decision, question: &Question, client: &Client) -> String {
-        let name = question.key.to_string();
+        // Whatever a reason says, and whoever wrote its words, no such name leaves in clear.
+        self.masked(&self.told(decision, question, client)).into_owned()
+    }
+
+    fn told(&self, decision: &Decision, question: &Question, client: &Client) -> String {
+        let name = self.subject(question);
         let profile = self.profile(client.profile).1;
         let why = self.why(&decision.reason, question, client);
         match (&decision.verdict, &decision.would_block) {
@@ -31,7 +38,7 @@ impl Policy {
             (Verdict::Allow, None) => format!("Allowed: {why}."),
             (Verdict::Rewrite(target), _) => {
                 let target = crate::name::Key::from_name(&target.name);
-                format!("Answered as {target}: {why}.")
+                format!("Answered as {}: {why}.", self.shown(&target))
             }
             (Verdict::Block(_), _) => format!("Blocked: {why}."),
         }
@@ -40,6 +47,11 @@ impl Policy {
     /// Says what would change a decision, one way a line; none for a plain allow.
     #[must_use]
     pub fn advice(&self, decision: &Decision, question: &Question, client: &Client) -> Vec<String> {
+        let lines = self.ways(decision, question, client);
+        lines.iter().map(|line| self.masked(line).into_owned()).collect()
+    }
+
+    fn ways(&self, decision: &Decision, question: &Question, client: &Client) -> Vec<String> {
         if decision.verdict == Verdict::Allow && decision.would_block.is_none() {
             return match decision.reason {
                 Reason::AllowRule(rule) | Reason::Exception(rule) => {
@@ -51,11 +63,11 @@ impl Policy {
                 Reason::AllowService(service) => {
                     vec![
                         self.without_switch(service, client),
-                        format!("A block rule for {} would block it.", question.key),
+                        format!("A block rule for {} would block it.", self.shown(&question.key)),
                     ]
                 }
                 Reason::Default | Reason::Essential | Reason::Approved => {
-                    vec![format!("A block rule for {} would block it.", question.key)]
+                    vec![format!("A block rule for {} would block it.", self.shown(&question.key))]
                 }
                 _ => Vec::new(),
             };
@@ -66,7 +78,7 @@ impl Policy {
 
     /// What would open a name that is blocked for a reason.
     fn openings(&self, reason: &Reason, question: &Question, client: &Client) -> Vec<String> {
-        let name = &question.key;
+        let name = self.shown(&question.key);
         let profile = self.profile(client.profile).1;
         let rule = format!("An allow rule for {name} would open it.");
         let locked = || vec![String::from("Nothing opens a locked category.")];
@@ -79,7 +91,10 @@ impl Policy {
                 }
                 _ => vec![
                     rule,
-                    format!("So would an allow rule for {target}, for every name that leads there."),
+                    format!(
+                        "So would an allow rule for {}, for every name that leads there.",
+                        self.shown(target)
+                    ),
                 ],
             },
             Reason::BlockService(service) => {
@@ -146,7 +161,7 @@ impl Policy {
 
     /// A reason as the rest of a sentence.
     fn why(&self, reason: &Reason, question: &Question, client: &Client) -> String {
-        let name = question.key.to_string();
+        let name = self.subject(question);
         let profile = self.profile(client.profile).1;
         match reason {
             Reason::Locked(listed) => format!(
@@ -208,11 +223,25 @@ impl Policy {
             }
             Reason::Alias { target, because } => {
                 let inner = Question { key: target.clone(), qtype: question.qtype };
-                format!("{name} leads to {target}; {}", self.why(because, &inner, client))
+                match self.sealed_name(target) {
+                    // The rest would call it the name that was asked for, and it was not.
+                    Some(digest) => {
+                        let why = list_behind(because).map_or_else(String::new, |listed| {
+                            format!(
+                                ", which is on the list “{}” of the category {}",
+                                self.list(listed).map_or("?", |list| list.title.as_str()),
+                                self.title(listed.category)
+                            )
+                        });
+                        format!("{name} leads to {digest}{why}")
+                    }
+                    None => format!("{name} leads to {target}; {}", self.why(because, &inner, client)),
+                }
             }
             Reason::Address { address, listed } | Reason::LockedAddress { address, listed } => {
                 let list = self.list(listed).map_or("?", |list| list.title.as_str());
                 let title = self.title(listed.category);
+                let address = self.shown_address(*address);
                 format!("{name} is at {address}, which is on the list “{list}” of the category {title}")
             }
             Reason::Rebinding(address) if address.is_unspecified() => {
@@ -233,7 +262,8 @@ impl Policy {
     fn on_list(&self, name: &str, listed: &Listed, question: &Question) -> String {
         let list = self.list(listed).map_or("?", |list| list.title.as_str());
         let depth = usize::from(listed.depth);
-        if depth == 0 || depth >= question.key.depth() {
+        // Of a name that must not be shown, the digest is the listed name's already.
+        if depth == 0 || depth >= question.key.depth() || self.sealed_name(&question.key).is_some() {
             format!("{name} is on the list “{list}”")
         } else {
             format!("{name} belongs to {}, which is on the list “{list}”", question.key.dotted(depth))

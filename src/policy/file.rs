@@ -12,6 +12,7 @@ use toml::value::Datetime;
 use super::{
     BlockResponse,
     problem::{PolicyErrors, Problem, Severity},
+    supplier::SupplierFile,
 };
 use crate::{
     category::{Audience, Risk},
@@ -76,6 +77,9 @@ pub struct PolicyFile {
     /// The lists that the school subscribed to.
     #[serde(default, rename = "list", skip_serializing_if = "Vec::is_empty")]
     pub lists: Vec<ListFile>,
+    /// Who supplies the categories that are locked for everyone.
+    #[serde(default, rename = "supplier", skip_serializing_if = "Vec::is_empty")]
+    pub suppliers: Vec<SupplierFile>,
     /// The school's own categories.
     #[serde(default, rename = "category", skip_serializing_if = "Vec::is_empty")]
     pub categories: Vec<OwnCategory>,

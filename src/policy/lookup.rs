@@ -19,6 +19,8 @@ pub(crate) struct View {
     categories: Box<[Option<CategoryId>]>,
     /// For each of the index's sets.
     meanings: Box<[Meaning]>,
+    /// Whether any list of it must not be shown.
+    has_sealed: bool,
 }
 
 /// What it means for a name that a set of lists has it.
@@ -29,6 +31,8 @@ struct Meaning {
     /// A list that approves has the name with what is below it, or alone.
     approves: bool,
     approves_exact: bool,
+    /// A list that must not be shown has it, whatever it says of it.
+    sealed: bool,
 }
 
 #[derive(Debug, Clone, Copy, Default)]
@@ -46,11 +50,13 @@ impl Scope {
 }
 
 impl View {
-    /// `categories` has the category of each of the index's lists, `approves` whether the list approves names.
+    /// `categories` has the category of each of the index's lists, `approves` whether the list approves names; `sealed`
+    /// are the categories whose names must not be shown.
     pub(crate) fn new(
         index: Arc<DomainIndex>,
         categories: Box<[Option<CategoryId>]>,
         approves: &[bool],
+        sealed: CategorySet,
     ) -> Self {
         let meanings = index
             .sets()
@@ -60,6 +66,7 @@ impl View {
                 for entry in entries {
                     let list = usize::from(entry.list);
                     let Some(category) = categories.get(list).copied().flatten() else { continue };
+                    meaning.sealed |= sealed.contains(category);
                     let scope = if entry.allow { &mut meaning.allow } else { &mut meaning.block };
                     if entry.exact {
                         scope.exact.insert(category)
@@ -74,7 +81,18 @@ impl View {
                 meaning
             })
             .collect();
-        Self { index, categories, meanings }
+        let has_sealed = categories.iter().flatten().any(|category| sealed.contains(*category));
+        Self { index, categories, meanings, has_sealed }
+    }
+
+    /// Whether any list of the index must not be shown.
+    pub(crate) fn has_sealed(&self) -> bool {
+        self.has_sealed
+    }
+
+    /// Whether a list that must not be shown is among those of a set.
+    pub(crate) fn seals(&self, set: u32) -> bool {
+        self.meaning(set).sealed
     }
 
     pub(crate) fn index(&self) -> &DomainIndex {

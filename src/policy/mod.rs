@@ -17,8 +17,10 @@ mod profile;
 mod rebinding;
 mod review;
 mod schedule;
+mod sealed;
 mod services;
 mod shipped;
+mod supplier;
 mod tables;
 #[cfg(test)]
 mod tests;
@@ -41,6 +43,7 @@ pub use self::{
     names::{Essential, NamePattern},
     problem::{PolicyErrors, Problem, Severity},
     rebinding::is_private,
+    supplier::{Supplied, SupplierFile, Supply, VERIFY_DAYS},
     tables::{Bundle, Canary, Engine, EngineKind, ShippedProfile, TableError, Tables},
 };
 use self::{
@@ -54,6 +57,7 @@ use crate::{
     clients::{Client, ClientIndex, Mac, ProfileId},
     lists::{DomainIndex, ListMeta, services::Service},
     name::Key,
+    vault::Mask,
 };
 
 /// How many profiles a policy can have.
@@ -69,6 +73,9 @@ pub struct Policy {
     categories: Arc<Categories>,
     /// The categories that even a profile that only watches blocks.
     security: CategorySet,
+    /// The categories whose names must not be shown.
+    sealed: CategorySet,
+    mask: Mask,
     views: Vec<View>,
     profiles: Vec<Profile>,
     fallback: usize,

@@ -61,6 +61,7 @@ impl PolicyFile {
             bundles: Vec::new(),
             rules: Vec::new(),
             lists: Vec::new(),
+            suppliers: Vec::new(),
             categories: Vec::new(),
         };
         file.fill(&Categories::shipped());

@@ -60,7 +60,7 @@ fn compare(
     most: usize,
 ) -> Result<DiffReport, SourceError> {
     let names = |number: u32| -> Result<BTreeSet<String>, SourceError> {
-        let source: Source = library.shelf.source(&list.id, number);
+        let source: Source = library.shelf.source(&list.id, number).unwrap();
         let mut names = BTreeSet::new();
         source.read(list.format, list.matching, &mut |_, line| {
             if let Ok(Rule { subject: Subject::Name { key, mode }, allow }) = line {

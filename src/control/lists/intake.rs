@@ -10,6 +10,7 @@ use super::{
     report::{Outcome, Updated},
 };
 use crate::{
+    category,
     feeds::{
         Feeds, ObtainError, Obtained,
         shelf::{Draft, ShelfError, State, Version},
@@ -131,7 +132,10 @@ impl Library {
         now: Timestamp,
         manner: Manner,
     ) -> Result<Updated, LibraryError> {
-        let draft = self.shelf.draft(&list.id, source).map_err(|source| self.shelf_error(list, source))?;
+        let draft = self
+            .shelf
+            .draft(&list.id, source, category::is_sealed(&list.category))
+            .map_err(|source| self.shelf_error(list, source))?;
         if let Some(updated) = self.known(list, state, &draft, manner)? {
             return Ok(updated);
         }
@@ -219,8 +223,14 @@ impl Library {
         draft: &Draft,
         original: &Source,
     ) -> Result<Look, LibraryError> {
-        let previous = state.current().map(|version| (self.shelf.source(&list.id, version.number), version));
-        let look = look::look(list, draft, previous).map_err(|mut source| {
+        let shelf = |source| self.shelf_error(list, source);
+        let text = self.shelf.text(&list.id, draft).map_err(shelf)?;
+        let previous = match state.current() {
+            // One that can't be read any more is nothing to compare with.
+            Some(version) => self.shelf.source(&list.id, version.number).ok().map(|source| (source, version)),
+            None => None,
+        };
+        let look = look::look(list, draft, &text, previous).map_err(|mut source| {
             // Nobody knows the copy's name.
             source.name = original.name();
             self.shelf_error(list, ShelfError::Source(source))

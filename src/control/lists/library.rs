@@ -8,13 +8,14 @@ use std::{
     fs, io,
     path::{Path, PathBuf},
     process,
+    sync::Arc,
 };
 
 use serde::{Deserialize, Serialize};
 use tracing::error;
 
 use crate::{
-    disk,
+    category, disk,
     feeds::shelf::{Shelf, ShelfError, State, Version},
     lists::{
         DomainIndex, Entry, Format, ListMeta,
@@ -24,7 +25,40 @@ use crate::{
     },
     name::Key,
     policy::{Action, AppliesTo, ListFile},
+    vault::Vault,
 };
+
+/// The indexes of the school's lists that are in force.
+#[derive(Debug, Clone, Default)]
+pub(crate) struct Indexes {
+    pub(crate) subscribed: Option<Arc<DomainIndex>>,
+    /// Of the lists that must not be shown; never on disk.
+    pub(crate) sealed: Option<Arc<SealedIndex>>,
+}
+
+/// An index of lists of [sealed](category::is_sealed) categories, which is in memory only.
+#[derive(Debug)]
+pub(crate) struct SealedIndex {
+    index: Arc<DomainIndex>,
+    made_from: Vec<Ingredient>,
+}
+
+impl Indexes {
+    pub(crate) fn iter(&self) -> impl Iterator<Item = &Arc<DomainIndex>> {
+        self.subscribed.iter().chain(self.sealed.iter().map(|sealed| &sealed.index))
+    }
+
+    pub(super) fn lack_all(&self) -> bool {
+        self.iter().next().is_none()
+    }
+
+    /// Whether the one on disk has a list that must not lie in clear: one that was of another category when it was
+    /// made.
+    pub(crate) fn shows(&self, lists: &[ListFile]) -> bool {
+        let sealed = |id: &str| lists.iter().any(|list| list.id == id && category::is_sealed(&list.category));
+        self.subscribed.iter().flat_map(|index| index.lists()).any(|meta| sealed(&meta.id))
+    }
+}
 
 /// One version of one list, as it goes into an index: equal ones give the same rules.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -114,9 +148,9 @@ enum Which {
 }
 
 impl Library {
-    pub(crate) fn new(data: &Path, keep: usize) -> Self {
+    pub(crate) fn new(data: &Path, keep: usize, vault: Option<Vault>) -> Self {
         let folder = data.join("lists");
-        Self { shelf: Shelf::new(&folder, keep), folder }
+        Self { shelf: Shelf::new(&folder, keep, vault), folder }
     }
 
     fn index(&self, which: Which) -> PathBuf {
@@ -163,18 +197,50 @@ impl Library {
         None
     }
 
+    /// The index of the lists that must not be shown, as at a start. One that can't be opened is left out, and logged.
+    pub(crate) fn open_sealed(&self, lists: &[ListFile]) -> Option<SealedIndex> {
+        let good = |ingredient: &Ingredient| {
+            // Looked at alone, so that one that is damaged does not take the others with it.
+            let alone = self.compile_sealed(vec![ingredient.clone()]);
+            alone.inspect_err(|error| error!(%error, "A locked list is not in force")).is_ok()
+        };
+        let ingredients = self.ingredients(lists, true).into_iter().filter(good).collect();
+        self.compile_sealed(ingredients)
+            .inspect_err(|error| error!(%error, "The locked lists are not in force"))
+            .ok()
+            .flatten()
+    }
+
+    fn compile_sealed(&self, ingredients: Vec<Ingredient>) -> Result<Option<SealedIndex>, LibraryError> {
+        if ingredients.is_empty() {
+            return Ok(None);
+        }
+        let mut compiler = Compiler::in_memory();
+        for ingredient in &ingredients {
+            self.add(&mut compiler, ingredient)?;
+        }
+        let (bytes, _) = compiler.finish_bytes()?;
+        let index = Arc::new(DomainIndex::from_bytes(bytes).map_err(CompileError::ReadBack)?);
+        Ok(Some(SealedIndex { index, made_from: ingredients }))
+    }
+
     /// What an index of these lists is to be made from: the version in force of each that has one.
-    pub(super) fn ingredients(&self, lists: &[ListFile]) -> Vec<Ingredient> {
+    fn ingredients(&self, lists: &[ListFile], sealed: bool) -> Vec<Ingredient> {
         lists
             .iter()
+            .filter(|list| category::is_sealed(&list.category) == sealed)
             .filter_map(|list| Some(Ingredient::new(list, self.shelf.state(&list.id).current()?)))
             .collect()
     }
 
     /// Whether an index was made from other versions or lists than these.
-    pub(crate) fn is_stale(&self, lists: &[ListFile], index: Option<&DomainIndex>) -> bool {
-        let wanted = self.ingredients(lists);
-        match index {
+    pub(crate) fn is_stale(&self, lists: &[ListFile], indexes: &Indexes) -> bool {
+        let sealed = indexes.sealed.as_deref().map_or(&[][..], |sealed| &sealed.made_from);
+        if self.ingredients(lists, true) != sealed {
+            return true;
+        }
+        let wanted = self.ingredients(lists, false);
+        match &indexes.subscribed {
             None => !wanted.is_empty(),
             Some(index) => self
                 .made_from(Which::InForce)
@@ -192,13 +258,31 @@ impl Library {
     ///
     /// When the index before the one in force was made from just these, it is taken as it is: that is what makes a
     /// rollback quick.
+    ///
+    /// An index of the lists that must not be shown is made in memory.
     pub(crate) fn compile(
         &self,
         lists: &[ListFile],
-    ) -> Result<(Option<DomainIndex>, Compiled), LibraryError> {
+        known: &Indexes,
+    ) -> Result<(Indexes, Compiled), LibraryError> {
+        for list in lists.iter().filter(|list| category::is_sealed(&list.category)) {
+            let sealed = self.shelf.seal_what_lies_in_clear(&list.id);
+            sealed.map_err(|source| LibraryError::Shelf { id: list.id.clone(), source })?;
+        }
+        // First, since it is quick and says sooner that something is wrong.
+        let ingredients = self.ingredients(lists, true);
+        let sealed = match &known.sealed {
+            Some(sealed) if sealed.made_from == ingredients => Some(Arc::clone(sealed)),
+            _ => self.compile_sealed(ingredients)?.map(Arc::new),
+        };
+        let (index, compiled) = self.compile_open(lists)?;
+        Ok((Indexes { subscribed: index.map(Arc::new), sealed }, compiled))
+    }
+
+    fn compile_open(&self, lists: &[ListFile]) -> Result<(Option<DomainIndex>, Compiled), LibraryError> {
         fs::create_dir_all(&self.folder)
             .map_err(|source| LibraryError::Write { path: self.folder.clone(), source })?;
-        let ingredients = self.ingredients(lists);
+        let ingredients = self.ingredients(lists, false);
         if ingredients.is_empty() {
             return Ok((None, Compiled { index: New::None, made_from: MadeFrom::default() }));
         }
@@ -231,6 +315,7 @@ impl Library {
         let mut adding = compiler.list(identity)?;
         self.shelf
             .source(id, *version)
+            .map_err(|source| LibraryError::Shelf { id: id.clone(), source })?
             .read(*format, *matching, &mut |_, line| match line {
                 Ok(rule) => adding.rule(Rule { allow: rule.allow || allows, ..rule }),
                 Err(skip) => adding.skip(skip.reason),
@@ -249,7 +334,7 @@ impl Library {
         entry: Entry,
     ) -> Option<(u64, String)> {
         let ingredient = Ingredient::new(list, version);
-        let source = self.shelf.source(&list.id, version.number);
+        let source = self.shelf.source(&list.id, version.number).ok()?;
         let mut found = None;
         source
             .read(ingredient.format, ingredient.matching, &mut |place, rule| {
@@ -286,7 +371,9 @@ impl Compiled {
     /// Makes it the index on disk; the one of before is kept beside it.
     ///
     /// What fails here is logged: the new index is in force in memory, and the next start compiles again.
-    pub(crate) fn activate(mut self, library: &Library) {
+    ///
+    /// The one before is not kept when it `shows` names that must not be shown any more.
+    pub(crate) fn activate(mut self, library: &Library, shows: bool) {
         let (index, previous) = (library.index(Which::InForce), library.index(Which::Previous));
         let record = library.record(Which::InForce);
         // Without a record the index is stale, whatever a power cut leaves of the steps below.
@@ -301,8 +388,12 @@ impl Compiled {
             New::File(new) => {
                 // A link, not a rename, so that there is an index under its name at every moment.
                 let _ = fs::remove_file(&previous);
-                let _ = fs::hard_link(&index, &previous);
-                fs::rename(new, &index).and_then(|()| keep_record(&old_record))
+                if shows {
+                    fs::rename(new, &index)
+                } else {
+                    let _ = fs::hard_link(&index, &previous);
+                    fs::rename(new, &index).and_then(|()| keep_record(&old_record))
+                }
             }
             New::Previous => {
                 let aside = library.folder.join("index.new.aside.sgi");

@@ -18,7 +18,7 @@ use jiff::Timestamp;
 use tracing::{error, info, warn};
 
 use self::intake::{Fetched, Manner};
-pub(super) use self::library::{Compiled, Library};
+pub(super) use self::library::{Compiled, Indexes, Library};
 pub use self::{
     library::LibraryError,
     report::{
@@ -27,7 +27,7 @@ pub use self::{
     },
     why::WhyReport,
 };
-use super::{Control, ControlError, Prepared};
+use super::{Control, ControlError, Prepared, SuppliersReport};
 use crate::{
     background,
     feeds::shelf::State,
@@ -49,7 +49,15 @@ impl Control {
                 (known, next)
             })
             .collect();
-        ListsReport::new(&state.file.lists, &states, &self.starter, state.subscribed.as_deref())
+        let mut report = ListsReport::new(
+            &state.file.lists,
+            &states,
+            &self.starter,
+            state.indexes.iter().map(Arc::as_ref),
+        );
+        let said = state.file.suppliers(&self.categories, self.clock.now());
+        report.suppliers = SuppliersReport::new(said, &report.lists);
+        report
     }
 
     /// When a list is tried next; none for one that nobody has to fetch.
@@ -302,10 +310,10 @@ impl Control {
     pub(super) async fn prepare(&self, file: PolicyFile, name: &str) -> Result<Prepared, ControlError> {
         let lists = file.lists.clone();
         let library = Arc::clone(&self.library);
-        let (index, compiled) = background::run("lists", move || library.compile(&lists)).await??;
-        let subscribed = index.map(Arc::new);
-        let policy = self.build(&file, subscribed.as_ref(), name)?;
-        Ok(Prepared { file, policy, subscribed, compiled: Some(compiled) })
+        let known = self.state().indexes.clone();
+        let (indexes, compiled) = background::run("lists", move || library.compile(&lists, &known)).await??;
+        let policy = self.build(&file, &indexes, name)?;
+        Ok(Prepared { file, policy, indexes, compiled: Some(compiled) })
     }
 
     /// Compiles lists when the index does not match the policy: after a restart in the middle, or a lost index.
@@ -329,7 +337,7 @@ impl Control {
                 error!(%error, list = %id, "A list is not in force");
             }
         }
-        let stale = self.library.is_stale(&lists, self.state().subscribed.as_deref());
+        let stale = self.library.is_stale(&lists, &self.state().indexes);
         if stale && let Err(error) = self.put_lists("the server").await {
             error!(%error, "Lists could not be compiled; those of before stay in force");
         }
@@ -339,7 +347,7 @@ impl Control {
     #[must_use]
     pub fn lacks_its_lists(&self) -> bool {
         let state = self.state();
-        state.subscribed.is_none() && self.library.is_stale(&state.file.lists, None)
+        state.indexes.lack_all() && self.library.is_stale(&state.file.lists, &state.indexes)
     }
 
     /// Compiles the lists of the policy and puts both in force; the caller holds `changing`.

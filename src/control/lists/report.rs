@@ -7,6 +7,7 @@ use serde::{Deserialize, Serialize};
 
 use super::library;
 use crate::{
+    control::SuppliersReport,
     feeds::shelf::{State, Version},
     lists::DomainIndex,
     policy::{Action, ListFile, ListSource},
@@ -17,6 +18,9 @@ use crate::{
 pub struct ListsReport {
     /// The school's lists in the policy's order, then the starter lists.
     pub lists: Vec<ListReport>,
+    /// Who supplies the categories that are locked for everyone.
+    #[serde(default)]
+    pub suppliers: SuppliersReport,
 }
 
 /// What one list is.
@@ -153,14 +157,15 @@ impl SubscriptionReport {
 
 impl ListsReport {
     /// Puts together what the policy, the shelf and the indexes know; `states` and `next` go with `lists`.
-    pub(super) fn new(
+    pub(super) fn new<'a>(
         lists: &[ListFile],
         states: &[(State, Option<Timestamp>)],
         starter: &DomainIndex,
-        subscribed: Option<&DomainIndex>,
+        indexes: impl Iterator<Item = &'a DomainIndex>,
     ) -> Self {
+        let metas: Vec<_> = indexes.flat_map(DomainIndex::lists).collect();
         let own = lists.iter().zip(states).map(|(list, (state, next))| {
-            let meta = subscribed.and_then(|index| index.lists().iter().find(|meta| meta.id == list.id));
+            let meta = metas.iter().find(|meta| meta.id == list.id);
             ListReport {
                 id: list.id.clone(),
                 title: library::title(list),
@@ -182,7 +187,7 @@ impl ListsReport {
             from: None,
             subscription: None,
         });
-        Self { lists: own.chain(built_in).collect() }
+        Self { lists: own.chain(built_in).collect(), suppliers: SuppliersReport::default() }
     }
 
     /// What a person should look at, one line each.
@@ -274,7 +279,7 @@ impl fmt::Display for ListsReport {
                 writeln!(f, "  - {alarm}")?;
             }
         }
-        Ok(())
+        write!(f, "\n{}", self.suppliers)
     }
 }
 

@@ -151,7 +151,7 @@ impl Control {
     /// `changing`.
     pub(super) async fn put_lists_if_stale(&self, by: &str) -> Result<(), ControlError> {
         let lists = self.in_force().0.lists;
-        if self.library.is_stale(&lists, self.state().subscribed.as_deref()) {
+        if self.library.is_stale(&lists, &self.state().indexes) {
             self.put_lists(by).await?;
         }
         Ok(())

@@ -36,6 +36,7 @@ use crate::{
     clients::{Client, Mac, ProfileId},
     clock::Clock,
     ede::{Ede, EdeCode},
+    name::Key,
     policy::{BlockResponse, Decision, Question, Reason, Review, Target, Verdict},
     resolver::{AnswerSource, Ask, Resolved, Security},
 };
@@ -129,6 +130,14 @@ impl Decide for Rules {
 
     fn profile_id(&self, _id: ProfileId) -> &str {
         "test"
+    }
+
+    fn shown(&self, key: &Key) -> String {
+        key.to_string()
+    }
+
+    fn masked_reason(&self, reason: &Reason) -> String {
+        format!("{reason:?}")
     }
 }
 

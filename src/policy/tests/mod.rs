@@ -4,8 +4,10 @@ mod files;
 mod order;
 mod properties;
 mod review;
+mod sealed;
 mod services;
 mod steps;
+mod suppliers;
 mod words;
 
 use std::sync::Arc;

@@ -4,6 +4,7 @@ mod conflicts;
 mod lists;
 mod rules;
 mod services;
+mod suppliers;
 
 use std::{
     collections::{HashMap, HashSet},
@@ -59,6 +60,7 @@ impl PolicyFile {
         check.bundles();
         check.rules();
         check.lists();
+        check.suppliers();
         check.problems.into_vec()
     }
 
