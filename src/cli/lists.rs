@@ -14,6 +14,7 @@ use crate::{
         format::MatchMode,
         inspect,
         source::{Source, SourceError},
+        survey::{Reading, References},
     },
     name::Key,
     policy::Tables,
@@ -66,7 +67,9 @@ pub(super) fn run(context: &Context, command: Command) -> Result<bool, Failure> 
             let source = Source::at(&file);
             let essential: Vec<Key> =
                 Tables::shipped().essential.iter().map(|(_, pattern)| pattern.key.clone()).collect();
-            let report = inspect::inspect(&source, format, MatchMode::Subdomains, &essential, &[])?;
+            let references = References::none().essential(essential);
+            let list = Reading { source: &source, format, mode: MatchMode::Subdomains };
+            let report = inspect::inspect(&list, &references)?;
             context.print(&report, || report.to_string())?;
             Ok(true)
         }
