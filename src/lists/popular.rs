@@ -56,6 +56,14 @@ impl Popular {
             .map(|(key, _)| key)
     }
 
+    /// The names that a list of a category may well block, with what is below them.
+    pub fn expected_in(&self, category: &str) -> impl Iterator<Item = &Key> {
+        self.names
+            .iter()
+            .filter(move |(_, categories)| categories.iter().any(|known| **known == *category))
+            .map(|(key, _)| key)
+    }
+
     /// How many names there are.
     #[must_use]
     pub fn len(&self) -> usize {

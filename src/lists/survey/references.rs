@@ -1,9 +1,9 @@
 //! Names that a list should not block, and which of them it would.
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::{BTreeMap, HashMap, HashSet};
 
 use super::{FindingKind, Hits, name_hash};
-use crate::name::Key;
+use crate::{lists::popular::Popular, name::Key};
 
 /// Names that a list should not block, by why.
 #[derive(Debug, Clone, Default)]
@@ -11,6 +11,8 @@ pub struct References {
     names: Vec<(FindingKind, Key)>,
     /// By the hash of a name, what an entry of that name would block.
     covers: HashMap<u64, Vec<Covered>>,
+    /// Hashes of names that may be blocked with all below them.
+    expected: HashSet<u64>,
 }
 
 #[derive(Debug, Clone, Copy)]
@@ -25,6 +27,22 @@ impl References {
     #[must_use]
     pub fn none() -> Self {
         Self::default()
+    }
+
+    /// What a list of a category is held against: names that must always work, popular names that are foreign to the
+    /// category, and names that are often asked here.
+    #[must_use]
+    pub fn of_category(
+        category: &str,
+        essential: impl IntoIterator<Item = Key>,
+        busy: impl IntoIterator<Item = Key>,
+    ) -> Self {
+        let popular = Popular::shipped();
+        Self::none()
+            .essential(essential)
+            .popular(popular.foreign_to(category).cloned())
+            .busy(busy)
+            .expected(popular.expected_in(category))
     }
 
     /// The same and names that must always work.
@@ -43,6 +61,14 @@ impl References {
     #[must_use]
     pub fn busy(self, names: impl IntoIterator<Item = Key>) -> Self {
         self.with(FindingKind::Busy, names)
+    }
+
+    /// The same, but for what lies below some names when a list blocks these themselves: a list of videos has
+    /// `youtube.com`, and that essential names lie below it is for the policy to mind, not for the list.
+    #[must_use]
+    pub fn expected<'n>(mut self, names: impl IntoIterator<Item = &'n Key>) -> Self {
+        self.expected.extend(names.into_iter().map(|key| name_hash(key.as_bytes())));
+        self
     }
 
     fn with(mut self, kind: FindingKind, names: impl IntoIterator<Item = Key>) -> Self {
@@ -85,8 +111,10 @@ pub(super) struct Hit {
 
 impl Watch<'_> {
     pub(super) fn rule(&mut self, key: &Key, exact: bool, allow: bool, part: u32, line: u64) {
-        let Some(covers) = self.references.covers.get(&name_hash(key.as_bytes())) else { return };
-        for covered in covers.iter().filter(|covered| covered.own || !exact) {
+        let hash = name_hash(key.as_bytes());
+        let Some(covers) = self.references.covers.get(&hash) else { return };
+        let own_only = exact || self.references.expected.contains(&hash);
+        for covered in covers.iter().filter(|covered| covered.own || !own_only || (allow && !exact)) {
             if allow {
                 let deepest = self.opened.entry(covered.name).or_default();
                 *deepest = (*deepest).max(key.depth());

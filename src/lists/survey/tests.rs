@@ -98,6 +98,19 @@ fn an_entry_hits_what_it_would_block() {
 }
 
 #[test]
+fn below_a_name_that_the_category_is_about_nothing_is_missed() {
+    let source = Source::bytes("a list", &b"youtube.com\ngoogle.com\n"[..]);
+    let list = Reading { source: &source, format: None, mode: MatchMode::Subdomains };
+    let essential = keys(&["accounts.youtube.com", "accounts.google.com"]);
+    let video = survey(&list, &References::of_category("video", essential.clone(), [])).unwrap();
+    assert_eq!(hits(&video, FindingKind::Essential), ["accounts.google.com"]);
+    assert!(hits(&video, FindingKind::Popular).contains(&"google.com"));
+    let adult = survey(&list, &References::of_category("adult", essential, keys(&["youtube.com"]))).unwrap();
+    assert_eq!(hits(&adult, FindingKind::Essential).len(), 2);
+    assert_eq!(hits(&adult, FindingKind::Busy), ["youtube.com"]);
+}
+
+#[test]
 fn findings_have_their_line_and_are_capped_but_counted_in_full() {
     let many: Vec<Key> = (0..120).map(|n| key(&format!("h{n}.school.example"))).collect();
     let references = References::none().essential(many);
