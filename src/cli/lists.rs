@@ -7,6 +7,7 @@ use serde_json::json;
 
 use super::{Context, Failure, policy::person};
 use crate::{
+    category::Categories,
     control::{Answer, LibraryError, Request},
     lists::{
         Format,
@@ -52,6 +53,9 @@ pub(super) enum Command {
         /// How it is written [default: found out]
         #[arg(long)]
         format: Option<Format>,
+        /// What it is a list of, so that popular names out of place are pointed out
+        #[arg(long, value_name = "ID")]
+        category: Option<String>,
     },
 }
 
@@ -63,11 +67,20 @@ pub(super) fn run(context: &Context, command: Command) -> Result<bool, Failure> 
             let mode = if exact { MatchMode::Exact } else { MatchMode::Subdomains };
             compile(context, &files, &output, format, mode)
         }
-        Command::Inspect { file, format } => {
+        Command::Inspect { file, format, category } => {
             let source = Source::at(&file);
             let essential: Vec<Key> =
                 Tables::shipped().essential.iter().map(|(_, pattern)| pattern.key.clone()).collect();
-            let references = References::none().essential(essential);
+            let references = match category {
+                // A school's own categories are in its policy, which this does not read; they may hold anything.
+                Some(category)
+                    if !category.starts_with("own-") && Categories::shipped().find(&category).is_none() =>
+                {
+                    return Err(Failure::bad(format!("there is no category {category:?}")));
+                }
+                Some(category) => References::of_category(&category, essential, []),
+                None => References::none().essential(essential),
+            };
             let list = Reading { source: &source, format, mode: MatchMode::Subdomains };
             let report = inspect::inspect(&list, &references)?;
             context.print(&report, || report.to_string())?;

@@ -7,6 +7,7 @@ use serde::Serialize;
 pub use super::survey::{Finding, FindingKind, Findings, Line, Skipped};
 use super::{
     format::{MatchMode, Subject},
+    guard::{Limits, Trip, judge},
     source::{Place, SourceError},
     survey::{Reading, References, Survey, Surveyor},
 };
@@ -22,6 +23,8 @@ pub struct Report {
     pub unique: u64,
     /// How many of the different names lie below another one that covers them.
     pub covered: u64,
+    /// Why its first version would be held for a look.
+    pub held: Vec<Trip>,
 }
 
 /// Reads a source and reports what is in it.
@@ -41,7 +44,9 @@ pub fn inspect(list: &Reading<'_>, references: &References) -> Result<Report, So
         }
     })?;
     let (unique, covered) = names.settle();
-    Ok(Report { survey: surveyor.finish(list.source, contents), unique, covered })
+    let survey = surveyor.finish(list.source, contents);
+    let held = judge(&survey, None, &Limits::default());
+    Ok(Report { survey, unique, covered, held })
 }
 
 /// All names of a list in little memory: their bytes one after the other.
@@ -168,6 +173,12 @@ impl fmt::Display for Report {
             if findings.count > findings.first.len() as u64 {
                 writeln!(f, "    and {} more", findings.count - findings.first.len() as u64)?;
             }
+        }
+        if !self.held.is_empty() {
+            writeln!(f, "  as a subscription it would be held for a look:")?;
+        }
+        for trip in &self.held {
+            writeln!(f, "    {trip}")?;
         }
         Ok(())
     }

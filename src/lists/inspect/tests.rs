@@ -103,6 +103,7 @@ fn a_report_reads_as_english_and_as_json() {
         "  entries     2\n",
         "line 3: com",
         "line 2: school.example blocks mail.school.example",
+        "  as a subscription it would be held for a look:\n    it would block 1 name that must always work: ",
     ] {
         assert!(text.contains(part), "{part:?} is not in:\n{text}");
     }
@@ -112,4 +113,5 @@ fn a_report_reads_as_english_and_as_json() {
     assert_eq!(json["skipped"][0]["reason"], "path");
     assert_eq!(json["skipped"][0]["first"][0]["line"], 4);
     assert_eq!(json["findings"][1]["first"][0]["covers"], "mail.school.example");
+    assert_eq!(json["held"][0]["trip"], "names");
 }

@@ -2,7 +2,7 @@
 
 use std::collections::{BTreeMap, HashMap, HashSet};
 
-use super::{FindingKind, Hits, name_hash};
+use super::{FindingKind, Hits, prints::name_hash};
 use crate::{lists::popular::Popular, name::Key};
 
 /// Names that a list should not block, by why.
