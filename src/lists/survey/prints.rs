@@ -20,7 +20,7 @@ impl Fingerprints {
     ///
     /// # Errors
     ///
-    /// As [`Source::read`].
+    /// As [`Source::read`](crate::lists::source::Source::read).
     pub fn of(list: &Reading<'_>) -> Result<Self, SourceError> {
         let mut hashes = Vec::new();
         list.read(&mut |_, outcome| {
