@@ -427,6 +427,18 @@ fn lists_are_compiled_and_inspected_from_the_command_line() {
     assert!(inspected.status.success(), "{}", err(&inspected));
     let report: serde_json::Value = serde_json::from_slice(&inspected.stdout).unwrap();
     assert_eq!(report["format"], "hosts", "{report}");
+    assert_eq!(report["held"][0]["kind"], "public-suffix", "{report}");
+    fs::write(&list, "facebook.com\n").unwrap();
+    let inspect = |category| {
+        let path = list.to_str().unwrap();
+        command_on(data, &["lists", "inspect", path, "--json", "--category", category])
+    };
+    for (category, held) in [("social", 0), ("adult", 1), ("own-banned", 0)] {
+        let inspected = inspect(category);
+        let report: serde_json::Value = serde_json::from_slice(&inspected.stdout).unwrap();
+        assert_eq!(report["held"].as_array().map(Vec::len), Some(held), "{category}: {report}");
+    }
+    assert!(err(&inspect("no-such")).contains("no-such"));
     let gone = command_on(data, &["lists", "inspect", "/nowhere.txt"]);
     assert_eq!(gone.status.code(), Some(3), "{}", err(&gone));
     assert!(err(&gone).contains("/nowhere.txt"), "{}", err(&gone));

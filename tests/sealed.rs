@@ -113,7 +113,8 @@ verified_by = "A. Head"
         assert!(files.iter().any(|file| file.ends_with("schoolgate.db")), "{files:?}");
         assert!(files.iter().any(|file| file.ends_with("lists/feed/000001.sealed")), "{files:?}");
         for file in files {
-            let clear = file.parent().is_some_and(|list| list.ends_with("feed")) && file.extension() == Some("gz".as_ref());
+            let clear = file.parent().is_some_and(|list| list.ends_with("feed"))
+                && file.extension() == Some("gz".as_ref());
             assert!(!clear, "{} is compressed, not sealed", file.display());
             // A socket, or one that was removed since.
             let Ok(bytes) = fs::read(&file) else { continue };

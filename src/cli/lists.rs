@@ -23,6 +23,7 @@ use crate::{
         format::MatchMode,
         inspect,
         source::{Source, SourceError},
+        survey::{Reading, References},
     },
     name::Key,
     policy::Tables,
@@ -129,6 +130,9 @@ pub(super) enum Command {
         /// How it is written [default: found out]
         #[arg(long)]
         format: Option<Format>,
+        /// What it is a list of, so that popular names out of place are pointed out
+        #[arg(long, value_name = "ID")]
+        category: Option<String>,
     },
 }
 
@@ -173,11 +177,22 @@ pub(super) fn run(context: &Context, command: Command) -> Result<bool, Failure> 
             compile(context, &files, &output, format, mode)
         }
         Command::Lint { files, at } => lint(context, &files, at),
-        Command::Inspect { file, format } => {
+        Command::Inspect { file, format, category } => {
             let source = Source::at(&file);
             let essential: Vec<Key> =
                 Tables::shipped().essential.iter().map(|(_, pattern)| pattern.key.clone()).collect();
-            let report = inspect::inspect(&source, format, MatchMode::Subdomains, &essential, &[])?;
+            let references = match category {
+                // A school's own categories are in its policy, which this does not read; they may hold anything.
+                Some(category)
+                    if !category.starts_with("own-") && Categories::shipped().find(&category).is_none() =>
+                {
+                    return Err(Failure::bad(format!("there is no category {category:?}")));
+                }
+                Some(category) => References::of_category(&category, essential, []),
+                None => References::none().essential(essential),
+            };
+            let list = Reading { source: &source, format, mode: MatchMode::Subdomains };
+            let report = inspect::inspect(&list, &references)?;
             context.print(&report, || report.to_string())?;
             Ok(true)
         }

@@ -114,9 +114,14 @@ fn is_local(key: &Key) -> bool {
 
 /// Whether the name itself is in the ICANN section of the public suffix list.
 pub(super) fn is_icann_suffix(key: &Key) -> bool {
-    // The deepest rule of that section has four labels, one of them a wildcard.
+    suffix_section(key) == Some(psl::Type::Icann)
+}
+
+/// The section of the public suffix list that has the name itself.
+pub(in crate::lists) fn suffix_section(key: &Key) -> Option<psl::Type> {
+    // The deepest rule of either section has five labels; a wildcard stands for one of them.
     if key.depth() > 5 {
-        return false;
+        return None;
     }
     let mut text: SmallVec<[u8; 64]> = SmallVec::new();
     for label in key.as_bytes().rsplit(|&b| b == b'.') {
@@ -125,8 +130,7 @@ pub(super) fn is_icann_suffix(key: &Key) -> bool {
         }
         text.extend_from_slice(label);
     }
-    psl::suffix(&text)
-        .is_some_and(|suffix| suffix.typ() == Some(psl::Type::Icann) && suffix.as_bytes().len() == text.len())
+    psl::suffix(&text).filter(|suffix| suffix.as_bytes().len() == text.len())?.typ()
 }
 
 /// The line without its comment and without white space around it.

@@ -32,6 +32,7 @@ pub use skip::{Skip, SkipReason};
 
 use self::lines::Line;
 use crate::name::Key;
+pub(super) use entry::suffix_section;
 
 /// How the lines of a list are written.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
