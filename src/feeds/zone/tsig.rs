@@ -363,7 +363,7 @@ mod tests {
     fn a_signature_is_as_another_implementation_makes_it() {
         use hickory_proto::{
             op::{Message as Theirs, Query},
-            rr::{Name, RecordType, rdata::tsig::TsigAlgorithm, tsig::TSigner},
+            rr::{Name, RecordType, TSigner, rdata::tsig::TsigAlgorithm},
         };
         let name = Name::from_ascii("transfer.").unwrap();
         for (ours, theirs) in [
