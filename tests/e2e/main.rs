@@ -12,6 +12,6 @@ mod answers;
 mod filtering;
 mod lasting;
 mod school;
-mod zones;
 #[path = "../support/mod.rs"]
 mod support;
+mod zones;

@@ -198,11 +198,8 @@ zone:
 
     /// Changes the zone by what nsupdate reads.
     fn update(&self, changes: &str) {
-        let script = format!(
-            "server {} {}\nzone {ZONE}\n{changes}send\n",
-            self.address.ip(),
-            self.address.port()
-        );
+        let script =
+            format!("server {} {}\nzone {ZONE}\n{changes}send\n", self.address.ip(), self.address.port());
         let key = self.folder.path().join("update.key");
         fs::write(&key, key_clause()).expect("a key");
         let mut child =
@@ -266,11 +263,12 @@ impl School {
             let runtime = tokio::runtime::Handle::current();
             let resolver = Arc::new(Resolver::new(backends, (&settings).into(), Clock::system(), runtime));
             let control = Control::open(&data, Clock::system()).expect("a policy");
-            let handler = Handler::new(&config, control.policy(), resolver, Clock::system())
-                .with_notices(move |packet, from| {
+            let handler = Handler::new(&config, control.policy(), resolver, Clock::system()).with_notices(
+                move |packet, from| {
                     let noticed = taking.take(packet, from)?;
                     Some(NoticeReply { bytes: noticed.reply, known: noticed.known })
-                });
+                },
+            );
             let bound = Server::bind(&config).expect("a free port");
             let at = bound.addresses()[0];
             tokio::spawn(bound.serve(Arc::new(handler), stopped));
@@ -310,9 +308,9 @@ fn bring(
 fn follows(primary: &Primary, school: &School) {
     let clock = Clock::system();
     let key = key_of_file(school.folder.path());
-    school.listener.subscribe(vec![
-        Subscription::new(ZONE, &[primary.address], Some(key.clone())).expect("a zone"),
-    ]);
+    school
+        .listener
+        .subscribe(vec![Subscription::new(ZONE, &[primary.address], Some(key.clone())).expect("a zone")]);
     let first = school.file("1.rpz");
     let brought = bring(primary.address, ZONE, Some(&key), None, &first, &clock).expect("the zone");
     let all = 2 * NAMES as u64 + 3;

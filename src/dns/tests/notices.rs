@@ -29,7 +29,10 @@ async fn a_known_primary_is_answered_wherever_it_is() {
     let reply = school.ask(&notice()).await;
     assert_eq!(reply.metadata.op_code, OpCode::Notify);
     assert_eq!(reply.metadata.response_code, ResponseCode::NoError);
-    assert_eq!(school.ask(&query("a.test.", RecordType::A)).await.metadata.response_code, ResponseCode::Refused);
+    assert_eq!(
+        school.ask(&query("a.test.", RecordType::A)).await.metadata.response_code,
+        ResponseCode::Refused
+    );
 }
 
 #[tokio::test]

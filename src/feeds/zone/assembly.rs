@@ -152,7 +152,9 @@ impl<'a> Assembly<'a> {
                 return Err(Failure::NotWhole("its changes are not those from our version"));
             }
             State::Whole(sorter) if is_last => State::Done(Contents::Whole(sorter)),
-            State::Begun | State::Whole(_) => return Err(Failure::NotWhole("a second SOA record is within it")),
+            State::Begun | State::Whole(_) => {
+                return Err(Failure::NotWhole("a second SOA record is within it"));
+            }
             State::Changes { changes, from, to: None } => {
                 if !is_newer(soa.serial, from) {
                     return Err(Failure::NotWhole("its changes lead back"));

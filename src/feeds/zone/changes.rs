@@ -33,10 +33,7 @@ struct Change {
 pub(super) enum Unfit {
     /// They take a line out that is not there, or add one that is.
     #[error("its changes do not fit the version that we have: {}{what}", String::from_utf8_lossy(.line))]
-    Line {
-        line: Vec<u8>,
-        what: &'static str,
-    },
+    Line { line: Vec<u8>, what: &'static str },
     /// There are too many.
     #[error("there are too many changes at once")]
     Many,

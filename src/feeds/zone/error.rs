@@ -120,7 +120,9 @@ pub enum Failure {
     #[error("answered with the signature of another key or algorithm")]
     OtherKey,
     /// A signature is wrong.
-    #[error("answered with a signature that does not fit; the answer was changed on its way, or the secret differs")]
+    #[error(
+        "answered with a signature that does not fit; the answer was changed on its way, or the secret differs"
+    )]
     WrongSignature,
     /// It sends no DNS, or broken DNS.
     #[error("sent something that can't be read: {0}")]

@@ -304,7 +304,10 @@ mod tests {
             ("c2hvcnQ=", "5 bytes"),
             ("not base64!", "not base64"),
             (&format!("key other {{ secret \"{SECRET}\"; }};"), "holds the key \"other\""),
-            (&format!("key transfer {{ algorithm hmac-md5; secret \"{SECRET}\"; }};"), "one of hmac-sha256, "),
+            (
+                &format!("key transfer {{ algorithm hmac-md5; secret \"{SECRET}\"; }};"),
+                "one of hmac-sha256, ",
+            ),
         ] {
             let error = load(text, "transfer").unwrap_err();
             assert!(error.contains(told), "{text}: {error}");

@@ -35,13 +35,6 @@ use std::{
 
 use ring::rand::{SecureRandom, SystemRandom};
 
-pub use self::{
-    error::{Failure, TransferError, Try},
-    key::{KeyAlgorithm, KeyConfig, KeyError, KeyProblem, TsigKey},
-    notify::{Listener, News, Noticed, Subscription},
-    serial::is_newer,
-    timers::{History, Plan, Timers, plan},
-};
 use self::{
     answers::Answers,
     assembly::{Assembly, Contents},
@@ -49,6 +42,13 @@ use self::{
     records::Soa,
     tsig::Verifier,
     wire::{Name, kind},
+};
+pub use self::{
+    error::{Failure, TransferError, Try},
+    key::{KeyAlgorithm, KeyConfig, KeyError, KeyProblem, TsigKey},
+    notify::{Listener, News, Noticed, Subscription},
+    serial::is_newer,
+    timers::{History, Plan, Timers, plan},
 };
 use crate::{clock::Clock, lists::source::Source};
 

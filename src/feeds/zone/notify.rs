@@ -6,7 +6,10 @@
 use std::{
     fmt,
     net::{IpAddr, SocketAddr},
-    sync::{Arc, PoisonError, RwLock},
+    sync::{
+        Arc, PoisonError, RwLock,
+        atomic::{AtomicU64, Ordering},
+    },
 };
 
 use super::{
@@ -16,6 +19,9 @@ use super::{
     zone_name,
 };
 use crate::clock::Clock;
+
+/// How often a wrong clock is told, in seconds.
+const WARN_EVERY: u64 = 60 * 60;
 
 /// A zone whose notices are taken.
 #[derive(Debug, Clone)]
@@ -55,6 +61,14 @@ pub struct Noticed {
     pub known: bool,
     /// What the notice tells, when it is taken.
     pub news: Option<News>,
+    /// By how many seconds the sender's clock is ahead of ours, where that is why a signed notice was refused.
+    pub clock_ahead: Option<i64>,
+}
+
+impl Noticed {
+    fn refused(reply: Vec<u8>, known: bool) -> Self {
+        Self { reply, known, news: None, clock_ahead: None }
+    }
 }
 
 /// Takes notices for the zones that are subscribed now.
@@ -63,6 +77,8 @@ pub struct Noticed {
 pub struct Listener {
     subscriptions: RwLock<Arc<[Subscription]>>,
     clock: Clock,
+    /// When it last warned of a clock, in seconds since 1970.
+    warned: AtomicU64,
     wake: Box<dyn Fn(News) + Send + Sync>,
 }
 
@@ -77,7 +93,12 @@ impl Listener {
     /// questions: it must not wait.
     #[must_use]
     pub fn new(clock: Clock, wake: impl Fn(News) + Send + Sync + 'static) -> Self {
-        Self { subscriptions: RwLock::new(Arc::new([])), clock, wake: Box::new(wake) }
+        Self {
+            subscriptions: RwLock::new(Arc::new([])),
+            clock,
+            warned: AtomicU64::new(0),
+            wake: Box::new(wake),
+        }
     }
 
     /// Takes notices for these zones from now on, and for no others.
@@ -87,13 +108,20 @@ impl Listener {
 
     /// Takes a notice from an address, and gives what to answer; none where silence is right.
     pub fn take(&self, packet: &[u8], from: IpAddr) -> Option<Noticed> {
-        let subscriptions =
-            Arc::clone(&self.subscriptions.read().unwrap_or_else(PoisonError::into_inner));
+        let subscriptions = Arc::clone(&self.subscriptions.read().unwrap_or_else(PoisonError::into_inner));
         let now = u64::try_from(self.clock.now().as_second()).unwrap_or(0);
         let noticed = take(packet, from.to_canonical(), &subscriptions, now)?;
         if let Some(news) = &noticed.news {
-            tracing::info!(zone = news.zone, serial = news.serial, %from, "A primary tells of a new version");
+            // What is forged without an end must not fill the log.
+            tracing::debug!(zone = news.zone, serial = news.serial, %from, "A primary tells of a new version");
             (self.wake)(news.clone());
+        }
+        if let Some(ahead_s) = noticed.clock_ahead
+            && now.abs_diff(self.warned.load(Ordering::Relaxed)) >= WARN_EVERY
+        {
+            self.warned.store(now, Ordering::Relaxed);
+            tracing::warn!(%from, ahead_s,
+                "A signed notice of a new zone version was refused: its sender's clock and this box's differ");
         }
         Some(noticed)
     }
@@ -116,7 +144,7 @@ fn take(packet: &[u8], from: IpAddr, subscriptions: &[Subscription], now: u64) -
     }
     let primary_of = |subscription: &&Subscription| subscription.primaries.contains(&from);
     let known = subscriptions.iter().any(|subscription| primary_of(&subscription));
-    let refuse = |code| Some(Noticed { reply: reply(header, &[], code), known, news: None });
+    let refuse = |code| Some(Noticed::refused(reply(header, &[], code), known));
     let Ok(message) = Message::read(packet) else { return refuse(code::FORMERR) };
     let Ok((name, serial)) = contents(&message) else { return refuse(code::FORMERR) };
     let Ok(signature) = Signature::of(&message) else { return refuse(code::FORMERR) };
@@ -132,7 +160,8 @@ fn take(packet: &[u8], from: IpAddr, subscriptions: &[Subscription], now: u64) -
             None if of_zone.is_empty() => code::NOTAUTH,
             None => code::REFUSED,
         };
-        return Some(Noticed { reply: answer(code), known, news: taken.and_then(|taken| news(taken)) });
+        let news = taken.and_then(|taken| news(taken));
+        return Some(Noticed { news, ..Noticed::refused(answer(code), known) });
     };
 
     // A signature that is wrong is refused even to a primary: whoever signs wants to be asked for it.
@@ -143,25 +172,23 @@ fn take(packet: &[u8], from: IpAddr, subscriptions: &[Subscription], now: u64) -
     let Some((subscription, key)) = signed else {
         let mut reply = answer(code::NOTAUTH);
         tsig::say(&mut reply, &signature, tsig::error::BADKEY, now);
-        return Some(Noticed { reply, known, news: None });
+        return Some(Noticed::refused(reply, known));
     };
     match tsig::verify_request(&message, &signature, key, now) {
         Ok(mac) => {
             let mut reply = answer(code::NOERROR);
             tsig::sign(&mut reply, key, Some(mac), now);
-            Some(Noticed { reply, known: true, news: news(subscription) })
+            Some(Noticed { news: news(subscription), ..Noticed::refused(reply, true) })
         }
-        Err(Fault::Clock(apart)) => {
-            tracing::warn!(zone = subscription.zone, %from, apart_s = apart,
-                "A signed notice was refused: the clocks of its sender and of this box differ");
+        Err(Fault::Clock(ahead)) => {
             let mut reply = answer(code::NOTAUTH);
             tsig::sign_bad_time(&mut reply, key, &signature, now);
-            Some(Noticed { reply, known: true, news: None })
+            Some(Noticed { clock_ahead: Some(ahead), ..Noticed::refused(reply, true) })
         }
         Err(_) => {
             let mut reply = answer(code::NOTAUTH);
             tsig::say(&mut reply, &signature, tsig::error::BADSIG, now);
-            Some(Noticed { reply, known, news: None })
+            Some(Noticed::refused(reply, known))
         }
     }
 }
@@ -169,7 +196,8 @@ fn take(packet: &[u8], from: IpAddr, subscriptions: &[Subscription], now: u64) -
 /// The zone of a notice and, if it says so, the number of the new version.
 fn contents(message: &Message<'_>) -> Result<(Name, Option<u32>), Garbled> {
     const WRONG: Garbled = Garbled("a notice is not about one zone");
-    let asked = message.question()?.filter(|asked| asked.kind == kind::SOA && asked.class == IN).ok_or(WRONG)?;
+    let asked =
+        message.question()?.filter(|asked| asked.kind == kind::SOA && asked.class == IN).ok_or(WRONG)?;
     let mut serial = None;
     for record in message.answers() {
         let record = record?;
@@ -285,8 +313,18 @@ mod tests {
             (key(2), NOW, "rpz.trust.example.", tsig::error::BADSIG),
             (key(1), NOW - 301, "rpz.trust.example.", tsig::error::BADTIME),
             (key(1), NOW, "open.trust.example.", tsig::error::BADKEY),
-            (TsigKey::new("other", KeyAlgorithm::HmacSha256, &[1; 32]).unwrap(), NOW, "rpz.trust.example.", 17),
-            (TsigKey::new("transfer", KeyAlgorithm::HmacSha512, &[1; 32]).unwrap(), NOW, "rpz.trust.example.", 17),
+            (
+                TsigKey::new("other", KeyAlgorithm::HmacSha256, &[1; 32]).unwrap(),
+                NOW,
+                "rpz.trust.example.",
+                17,
+            ),
+            (
+                TsigKey::new("transfer", KeyAlgorithm::HmacSha512, &[1; 32]).unwrap(),
+                NOW,
+                "rpz.trust.example.",
+                17,
+            ),
         ] {
             let mut packet = notice(zone);
             tsig::sign(&mut packet, &signer, None, at);

@@ -51,7 +51,9 @@ impl Soa {
     pub(super) fn of_line(line: &[u8], zone: &Name) -> Option<Self> {
         let text = std::str::from_utf8(line).ok()?;
         let words: Vec<&str> = text.split(' ').collect();
-        let [owner, _ttl, "IN", "SOA", _, _, serial, refresh, retry, expire, _] = words[..] else { return None };
+        let [owner, _ttl, "IN", "SOA", _, _, serial, refresh, retry, expire, _] = words[..] else {
+            return None;
+        };
         if owner != zone.text() {
             return None;
         }

@@ -36,7 +36,8 @@ fn record(owner: &str, data: RData) -> Record {
 
 /// The zone's SOA.
 fn soa(serial: u32) -> Record {
-    let data = SOA::new(name("ns.trust.example."), name("host.trust.example."), serial, 3600, 600, 604_800, 60);
+    let data =
+        SOA::new(name("ns.trust.example."), name("host.trust.example."), serial, 3600, 600, 604_800, 60);
     record("rpz.trust.example.", RData::SOA(data))
 }
 
@@ -91,11 +92,13 @@ fn signs(key: &TsigKey, messages: Vec<Vec<Record>>, which: fn(usize) -> bool) ->
     })
 }
 
+/// The type of a question, and the version of one for changes.
+type Question = (RecordType, Option<u32>);
+
 /// A primary that follows its script, one step for each connection, and closes each when it has said all.
 struct Primary {
     address: SocketAddr,
-    /// The type of each question, and the version of those for changes.
-    asked: Arc<Mutex<Vec<(RecordType, Option<u32>)>>>,
+    asked: Arc<Mutex<Vec<Question>>>,
     thread: Option<JoinHandle<()>>,
 }
 
@@ -128,7 +131,7 @@ impl Primary {
     }
 
     /// What it was asked, once it was asked all that it expects.
-    fn asked(mut self) -> Vec<(RecordType, Option<u32>)> {
+    fn asked(mut self) -> Vec<Question> {
         self.thread.take().unwrap().join().unwrap();
         std::mem::take(&mut *self.asked.lock().unwrap())
     }
@@ -212,9 +215,7 @@ impl Subscriber {
 }
 
 fn version_text(serial: u32, lines: &str) -> String {
-    format!(
-        "{ZONE}. 300 IN SOA ns.trust.example. host.trust.example. {serial} 3600 600 604800 60\n{lines}"
-    )
+    format!("{ZONE}. 300 IN SOA ns.trust.example. host.trust.example. {serial} 3600 600 604800 60\n{lines}")
 }
 
 fn key(secret: u8) -> TsigKey {
@@ -271,10 +272,14 @@ fn a_whole_zone_becomes_a_sorted_file_that_the_reader_of_zones_takes() {
     let mut skipped = Vec::new();
     let source = Source::at(subscriber.file());
     let read = source.read(Some(Format::Rpz), MatchMode::default(), &mut |place, rule| match rule {
-        Ok(rule) => rules.push((place.line, rule.allow, match rule.subject {
-            Subject::Name { key, .. } => key.to_string(),
-            Subject::Address(network) => network.to_string(),
-        })),
+        Ok(rule) => rules.push((
+            place.line,
+            rule.allow,
+            match rule.subject {
+                Subject::Name { key, .. } => key.to_string(),
+                Subject::Address(network) => network.to_string(),
+            },
+        )),
         Err(skip) => skipped.push((place.line, String::from_utf8_lossy(skip.text).into_owned())),
     });
     read.unwrap();
@@ -331,7 +336,10 @@ fn a_primary_without_changes_may_send_the_whole_zone() {
     let subscriber = Subscriber::having(7, "a.example CNAME .\n");
     // One record a message, as some primaries do, so that the first SOA stands alone.
     let zone = vec![vec![soa(8)], vec![block("b.example")], vec![soa(8)]];
-    assert_eq!(new(&subscriber.from(vec![says(vec![soa(8)]), says_in_messages(zone)]).unwrap()), (8, 1, false));
+    assert_eq!(
+        new(&subscriber.from(vec![says(vec![soa(8)]), says_in_messages(zone)]).unwrap()),
+        (8, 1, false)
+    );
     assert_eq!(subscriber.text(), version_text(8, "b.example CNAME .\n"));
 }
 
@@ -445,7 +453,7 @@ fn primaries_are_asked_in_order_and_each_is_told_about() {
 
 #[test]
 fn a_transfer_that_is_cut_off_changes_nothing() {
-    let whole = vec![vec![soa(7), block("a.example")], vec![block("b.example"), soa(7)]];
+    let whole = [vec![soa(7), block("a.example")], vec![block("b.example"), soa(7)]];
     for keep in 0..2 {
         let script = vec![says(vec![soa(7)]), says_in_messages(whole[..keep].to_vec())];
         let told = Subscriber::new().failure(script);
@@ -542,20 +550,14 @@ fn a_signed_transfer_may_leave_messages_between_unsigned() {
     let subscriber = Subscriber::signed();
     let zone = || vec![vec![soa(7)], vec![block("a.example")], vec![block("b.example")], vec![soa(7)]];
     for which in [|_| true, |place| place != 1 && place != 2] {
-        let script = vec![
-            signs(&key(1), vec![vec![soa(7)]], |_| true),
-            signs(&key(1), zone(), which),
-        ];
+        let script = vec![signs(&key(1), vec![vec![soa(7)]], |_| true), signs(&key(1), zone(), which)];
         assert_eq!(new(&subscriber.from(script).unwrap()), (7, 2, false));
     }
     for (which, told) in [
         ((|place| place != 0) as fn(usize) -> bool, "without a signature"),
         (|place| place != 3, "without a signature"),
     ] {
-        let script = vec![
-            signs(&key(1), vec![vec![soa(7)]], |_| true),
-            signs(&key(1), zone(), which),
-        ];
+        let script = vec![signs(&key(1), vec![vec![soa(7)]], |_| true), signs(&key(1), zone(), which)];
         let failure = subscriber.failure(script);
         assert!(failure.contains(told), "{failure}");
     }

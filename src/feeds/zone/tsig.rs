@@ -55,7 +55,7 @@ pub(super) struct Signature<'a> {
 impl<'a> Signature<'a> {
     /// The signature of a message, if it has one.
     pub(super) fn of(message: &Message<'a>) -> Result<Option<Self>, Garbled> {
-        message.tsig()?.map(|record| Self::read(record)).transpose()
+        message.tsig()?.map(Self::read).transpose()
     }
 
     fn read(record: Record<'a>) -> Result<Self, Garbled> {

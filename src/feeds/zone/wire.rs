@@ -157,9 +157,12 @@ pub(super) fn push_escaped(out: &mut Vec<u8>, bytes: &[u8]) {
     for &byte in bytes {
         match byte {
             b'a'..=b'z' | b'A'..=b'Z' | b'0'..=b'9' => out.push(byte),
-            b'-' | b'_' | b'*' | b'/' | b'+' | b':' | b'=' | b',' | b'!' | b'%' | b'&' | b'~' => out.push(byte),
+            b'-' | b'_' | b'*' | b'/' | b'+' | b':' | b'=' | b',' | b'!' | b'%' | b'&' | b'~' => {
+                out.push(byte)
+            }
             _ => {
-                let [hundreds, tens, ones] = [byte / 100, byte / 10 % 10, byte % 10].map(|digit| b'0' + digit);
+                let [hundreds, tens, ones] =
+                    [byte / 100, byte / 10 % 10, byte % 10].map(|digit| b'0' + digit);
                 out.extend_from_slice(&[b'\\', hundreds, tens, ones]);
             }
         }
