@@ -6,6 +6,7 @@
 pub mod http;
 pub mod plan;
 pub mod shelf;
+pub mod zone;
 
 use std::{
     path::{Path, PathBuf},

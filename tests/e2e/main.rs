@@ -14,3 +14,4 @@ mod lasting;
 mod school;
 #[path = "../support/mod.rs"]
 mod support;
+mod zones;

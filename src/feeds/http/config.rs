@@ -148,9 +148,8 @@ impl Secrets {
         let authorization = match (token_file, username, password_file) {
             (Some(token), None, None) => Some(format!("Bearer {}", secret(token)?)),
             (None, Some(name), Some(password)) => {
-                use base64::Engine as _;
                 let pair = format!("{name}:{}", secret(password)?);
-                Some(format!("Basic {}", base64::engine::general_purpose::STANDARD.encode(pair)))
+                Some(format!("Basic {}", data_encoding::BASE64.encode(pair.as_bytes())))
             }
             (None, None, None) => None,
             (Some(_), _, _) => return Err(wrong("it has both a token and a password; write one of them")),
