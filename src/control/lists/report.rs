@@ -9,7 +9,7 @@ use super::library;
 use crate::{
     control::SuppliersReport,
     feeds::shelf::{State, Version},
-    lists::DomainIndex,
+    lists::{DomainIndex, diff::Change},
     policy::{Action, ListFile, ListSource},
 };
 
@@ -428,6 +428,14 @@ pub struct ChangedName {
     pub name: String,
     /// How often it was asked for lately, where that is known.
     pub asked: Option<u64>,
+}
+
+impl From<Change> for ChangedName {
+    fn from(change: Change) -> Self {
+        let Change { entry, exact, allow, asked } = change;
+        let (open, alone) = (if allow { "@@" } else { "" }, if exact { "=" } else { "" });
+        Self { name: format!("{open}{alone}{entry}"), asked }
+    }
 }
 
 impl fmt::Display for DiffReport {
