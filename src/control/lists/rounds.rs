@@ -126,9 +126,10 @@ impl Control {
 
     /// Fetches what is due, takes it in and puts it in force.
     async fn round(self: &Arc<Self>) {
+        let plan = self.plan();
+        // After planning, where "at once" is the time of then.
         let now = self.clock.now();
-        let mut due: Vec<(ListFile, Timestamp)> =
-            self.plan().into_iter().filter(|(_, next)| *next <= now).collect();
+        let mut due: Vec<(ListFile, Timestamp)> = plan.into_iter().filter(|(_, next)| *next <= now).collect();
         due.sort_by_key(|(_, next)| *next);
         let mut due = due.into_iter().map(|(list, _)| list);
         let mut fetching = JoinSet::new();
