@@ -100,7 +100,7 @@ fn shape(asked: &Name) -> Found {
             security = Security::Indeterminate;
         }
     }
-    Found { message, security, ede: vec![] }
+    Found { message, security, ede: vec![], delegations: delegations(asked) }
 }
 
 fn resolver(runtime: &Runtime) -> Resolver {

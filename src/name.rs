@@ -81,6 +81,17 @@ impl Key {
         Ok(key)
     }
 
+    /// The key whose bytes these are.
+    pub(crate) fn from_bytes(bytes: &[u8]) -> Self {
+        let mut key = Self { bytes: SmallVec::from_slice(bytes), ends: SmallVec::new() };
+        if !bytes.is_empty() {
+            let dots = bytes.iter().zip(0..=u8::MAX).filter(|(byte, _)| **byte == b'.').map(|(_, at)| at);
+            key.ends.extend(dots);
+            key.ends.push(u8::try_from(bytes.len()).unwrap_or(u8::MAX));
+        }
+        key
+    }
+
     /// The key of the root: no labels.
     #[must_use]
     pub fn root() -> Self {
@@ -147,6 +158,26 @@ impl Key {
         psl::suffix(dotted(&self.bytes).as_bytes())
             .filter(psl::Suffix::is_known)
             .map_or(0, |suffix| suffix.as_bytes().split(|&b| b == b'.').count())
+    }
+
+    /// Whether the name itself is in the ICANN section of the public suffix list (`com`, `gov.uk`, never `github.io`).
+    #[must_use]
+    pub fn is_icann_suffix(&self) -> bool {
+        // The deepest rule of that section has four labels, one of them a wildcard.
+        if self.depth() == 0 || self.depth() > 5 {
+            return false;
+        }
+        // Lists of millions of names are asked this of each, so nothing is allocated.
+        let mut text: SmallVec<[u8; 64]> = SmallVec::new();
+        for label in self.bytes.rsplit(|&b| b == b'.') {
+            if !text.is_empty() {
+                text.push(b'.');
+            }
+            text.extend_from_slice(label);
+        }
+        psl::suffix(&text).is_some_and(|suffix| {
+            suffix.typ() == Some(psl::Type::Icann) && suffix.as_bytes().len() == text.len()
+        })
     }
 
     /// Whether the name itself is a public suffix under which others register names (`com`, `gov.uk`, `github.io`).

@@ -17,6 +17,7 @@ const FLOORS: &[(&str, u8)] = &[
     ("spelling", 0),
     ("lists", 1),
     ("clients", 1),
+    ("delegation", 1),
     ("policy", 2),
     ("feeds", 3),
     ("resolver", 3),

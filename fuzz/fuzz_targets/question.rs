@@ -55,8 +55,7 @@ impl Decide for Byte {
         _: &Question,
         _: &Client,
         decision: &Decision,
-        _: &[Record],
-        _: bool,
+        _: &Answer<'_>,
         _: Timestamp,
     ) -> Review {
         let block = (self.0 & 8 != 0).then(|| decision.clone());
@@ -101,6 +100,7 @@ impl Resolve for Address {
             source: AnswerSource::Cache,
             own_zone: false,
             ede: Vec::new(),
+            delegations: Delegations::NONE,
         }
     }
 }

@@ -12,8 +12,9 @@ use serde::{Deserialize, Serialize};
 use super::{Control, ControlError};
 use crate::{
     clients::Client,
+    delegation::Delegation,
     name::Key,
-    policy::{Action, Decision, Policy, Question, Reason, RuleRef, Verdict},
+    policy::{Action, Answer, Decision, Policy, Question, Reason, RuleRef, Server, Verdict},
     resolver::{Ask, Resolved, Resolver, Security},
 };
 
@@ -77,7 +78,8 @@ pub struct CheckReport {
     pub lists: Vec<ListedOn>,
     /// The school's rule that decided.
     pub rule: Option<String>,
-    /// The aliases and addresses that the name led to, in order; empty when it was not resolved.
+    /// The aliases and addresses that the name led to, in order, then the name servers of the zones that the answer came
+    /// from; empty when it was not resolved.
     pub path: Vec<Hop>,
     /// How resolving ended, when it was tried: the rcode and whether it is proven.
     pub resolution: Option<String>,
@@ -110,7 +112,7 @@ pub struct ListedOn {
     pub text: Option<String>,
 }
 
-/// A step from the name asked to an address.
+/// A step from the name asked to an address, or (`NS`) a zone on the way with its name servers.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Hop {
     /// `CNAME`, `DNAME`, `HTTPS`, `A` …
@@ -162,7 +164,8 @@ impl fmt::Display for CheckReport {
             writeln!(f, "  rule        {rule}")?;
         }
         for hop in &self.path {
-            writeln!(f, "  leads to    {} {}", hop.r#type, hop.to)?;
+            let way = if hop.r#type == "NS" { "served by" } else { "leads to" };
+            writeln!(f, "  {way:<10}  {} {}", hop.r#type, hop.to)?;
         }
         if let Some(resolution) = &self.resolution {
             writeln!(f, "  resolved    {resolution}")?;
@@ -229,7 +232,13 @@ pub(super) async fn check(
         let resolved = resolver.resolve(&Query::query(name, qtype), Ask::default()).await;
         path.extend(resolved.answers.iter().filter_map(hop));
         resolution = Some(ending(&resolved));
-        let review = policy.review(&question, &client, &decision, &resolved.answers, resolved.own_zone, at);
+        path.extend(resolved.delegations.iter().map(served_by));
+        let answer = Answer {
+            records: &resolved.answers,
+            delegations: &resolved.delegations,
+            own_zone: resolved.own_zone,
+        };
+        let review = policy.review(&question, &client, &decision, &answer, at);
         if let Some(block) = review.block {
             decision = block;
         } else if decision.would_block.is_none() {
@@ -256,7 +265,7 @@ pub(super) async fn check(
         reason: decision.reason.word().to_owned(),
         category: policy.deciding_category(&decision).map(|id| categories.get(id).id.clone()),
         categories: categories.ids(decision.categories).into_iter().map(str::to_owned).collect(),
-        lists: listed_on(control, policy, subject(&decision.reason).unwrap_or(&question.key)),
+        lists: listed_on(control, policy, &decision.reason, &question.key),
         rule: rule(policy, &decision),
         path,
         resolution,
@@ -266,14 +275,23 @@ pub(super) async fn check(
     })
 }
 
-/// Every list that has the name or a parent of it, the longest match first.
-fn listed_on(control: &Control, policy: &Policy, key: &Key) -> Vec<ListedOn> {
+/// Every list that has the name that the reason is about, or a parent of it, the longest match first.
+fn listed_on(control: &Control, policy: &Policy, reason: &Reason, asked: &Key) -> Vec<ListedOn> {
+    let (key, of_servers) = match reason {
+        Reason::Alias { target, .. } => (target, false),
+        Reason::NameServer(by) => match &by.server {
+            Server::Name(server) => (server, true),
+            // An address has no line of its own to show; the explanation names its list.
+            Server::Address(_) => return Vec::new(),
+        },
+        _ => (asked, false),
+    };
     let mut found = Vec::new();
     for index in policy.indexes() {
         for hit in index.lookup(key).iter().rev() {
             let depth = usize::from(hit.depth);
             for entry in index.sets().get(hit.set as usize).into_iter().flatten() {
-                if entry.exact && depth != key.depth() {
+                if entry.of_servers != of_servers || entry.exact && depth != key.depth() {
                     continue;
                 }
                 let Some(list) = index.lists().get(usize::from(entry.list)) else { continue };
@@ -293,14 +311,6 @@ fn listed_on(control: &Control, policy: &Policy, key: &Key) -> Vec<ListedOn> {
         }
     }
     found
-}
-
-/// The name that the reason is about, where it is not the one asked.
-fn subject(reason: &Reason) -> Option<&Key> {
-    match reason {
-        Reason::Alias { target, .. } => Some(target),
-        _ => None,
-    }
 }
 
 fn rule(policy: &Policy, decision: &Decision) -> Option<String> {
@@ -330,6 +340,12 @@ fn hop(record: &Record) -> Option<Hop> {
         _ => return None,
     };
     Some(Hop { r#type: record.record_type().to_string(), to })
+}
+
+/// The servers of a zone that the answer came from.
+fn served_by(delegation: &Delegation) -> Hop {
+    let servers: Vec<String> = delegation.servers().map(|server| server.to_string()).collect();
+    Hop { r#type: String::from("NS"), to: format!("{}: {}", delegation.zone(), servers.join(", ")) }
 }
 
 fn ending(resolved: &Resolved) -> String {

@@ -215,6 +215,7 @@ impl Library {
                 .read(list.format, list.matching, &mut |_, line| match line {
                     Ok(rule) => {
                         rules += 1;
+                        let rule = list.applies_to.read(rule);
                         adding.rule(Rule { allow: rule.allow || allows, ..rule });
                     }
                     Err(skip) => adding.skip(skip.reason),
@@ -249,7 +250,9 @@ impl Library {
         Source::at(&path)
             .read(list.format, list.matching, &mut |place, rule| {
                 if found.is_none()
-                    && let Ok(Rule { subject: Subject::Name { key, mode }, allow }) = rule
+                    && let Ok(Rule { subject, allow }) = rule.map(|rule| list.applies_to.read(rule))
+                    && subject.is_of_name_servers() == entry.of_servers
+                    && let Subject::Name { key, mode } | Subject::NameServer { key, mode } = subject
                     && key == *name
                     && (allow || allows) == entry.allow
                     && (mode == MatchMode::Exact) == entry.exact

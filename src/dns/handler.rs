@@ -32,7 +32,7 @@ use crate::{
     ede::{Ede, EdeCode},
     name::Key,
     policy::{self, BlockResponse, Decision, Policy, Reason, Target, Verdict},
-    resolver::{AnswerSource, Ask, Resolver, Security},
+    resolver::{AnswerSource, Ask, Resolved, Resolver, Security},
 };
 
 /// How a question came.
@@ -265,8 +265,7 @@ impl<P: Decide, R: Resolve> Handler<P, R> {
                 subject.about,
                 subject.client,
                 &done.decision,
-                &seen,
-                resolved.own_zone,
+                &policy::Answer { records: &seen, ..seen_of(&resolved) },
                 subject.now,
             );
             if let Some(block) = review.block {
@@ -321,8 +320,7 @@ impl<P: Decide, R: Resolve> Handler<P, R> {
             subject.about,
             subject.client,
             &done.decision,
-            &resolved.answers,
-            resolved.own_zone,
+            &seen_of(&resolved),
             subject.now,
         );
         if let Some(block) = review.block {
@@ -456,6 +454,15 @@ impl<P: Decide> Subject<'_, P> {
             self.policy.explain(decision, self.about, self.client)
         };
         Some(Ede::new(code, text))
+    }
+}
+
+/// What the review sees of an answer.
+fn seen_of(resolved: &Resolved) -> policy::Answer<'_> {
+    policy::Answer {
+        records: &resolved.answers,
+        delegations: &resolved.delegations,
+        own_zone: resolved.own_zone,
     }
 }
 

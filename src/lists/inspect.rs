@@ -32,6 +32,8 @@ pub struct Report {
     pub allow: u64,
     /// How many of them are about addresses.
     pub addresses: u64,
+    /// How many of them are about name servers (RPZ).
+    pub name_servers: u64,
     /// How many different names its rules are about.
     pub unique: u64,
     /// How many rules about names say what another one says: same name, same reach.
@@ -156,6 +158,7 @@ pub fn inspect(
         entries: survey.entries,
         allow: survey.allow,
         addresses: survey.addresses,
+        name_servers: survey.name_servers,
         unique,
         duplicates,
         covered,
@@ -169,6 +172,7 @@ struct Survey {
     entries: u64,
     allow: u64,
     addresses: u64,
+    name_servers: u64,
     parts: Vec<String>,
     names: Names,
     skipped: BTreeMap<SkipReason, Skipped>,
@@ -199,6 +203,7 @@ impl Survey {
         self.entries += 1;
         self.allow += u64::from(rule.allow);
         match rule.subject {
+            Subject::NameServer { .. } | Subject::NameServerAddress(_) => self.name_servers += 1,
             Subject::Address(_) => self.addresses += 1,
             Subject::Name { key, mode } => {
                 let part = self.part(place.part);
@@ -382,6 +387,9 @@ impl fmt::Display for Report {
         }
         if self.addresses > 0 {
             write!(f, ", of which {} are addresses", self.addresses)?;
+        }
+        if self.name_servers > 0 {
+            write!(f, ", of which {} are about name servers", self.name_servers)?;
         }
         writeln!(f)?;
         if self.unique > 0 {

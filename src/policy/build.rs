@@ -242,6 +242,9 @@ fn names(file: &PolicyFile, tables: &Tables, zone: &TimeZone) -> NameTable {
     for (set, pattern) in &tables.essential {
         names.add(pattern, What::Essential(*set));
     }
+    for server in &tables.shared_servers {
+        names.add(server, What::SharedServer);
+    }
     for canary in &tables.canaries {
         names.add(&canary.name, What::Canary { answer: canary.answer, always: canary.always });
     }

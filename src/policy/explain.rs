@@ -1,7 +1,7 @@
 //! A decision in plain English: for the block page, the log and `schoolgate check`.
 
 use super::{
-    Decision, Listed, Policy, Question, Reason, RuleRef, Verdict,
+    Decision, Listed, Policy, Question, Reason, RuleRef, ServedBy, Server, Verdict,
     file::{Action, RuleFile},
     schedule,
     wire::list_behind,
@@ -63,6 +63,22 @@ impl Policy {
         let locked = || vec![String::from("Nothing opens a locked category.")];
         match reason {
             Reason::Locked(_) | Reason::LockedAddress { .. } => locked(),
+            Reason::NameServer(by) if by.locked => locked(),
+            Reason::NameServer(by) => {
+                let mut ways = vec![rule];
+                if by.zone.to_string() != name {
+                    ways.push(format!("So would an allow rule for {}, for every name in it.", by.zone));
+                }
+                ways.push(format!(
+                    "So would {} on a list with action = \"allow\" and applies_to = \"name-servers\" in the category {}.",
+                    by.zone,
+                    self.title(by.listed.category)
+                ));
+                if let Some(limit) = self.limit(by.listed.category, client) {
+                    ways.push(format!("{profile} may use {} {limit}.", self.title(by.listed.category)));
+                }
+                ways
+            }
             Reason::Alias { target, because } => match because.as_ref() {
                 Reason::Locked(_) => locked(),
                 Reason::BlockRule(rule) => {
@@ -180,6 +196,7 @@ impl Policy {
                 let title = self.title(listed.category);
                 format!("{name} is at {address}, which is on the list “{list}” of the category {title}")
             }
+            Reason::NameServer(by) => self.served_by(by, &name, client),
             Reason::Rebinding(address) if address.is_unspecified() => {
                 format!(
                     "{name} has the address {address}, which is how a server further up says that it blocks a name"
@@ -192,6 +209,31 @@ impl Policy {
             }
             Reason::Default => format!("{name} is on no list"),
         }
+    }
+
+    /// Which of a zone's name servers is listed, and what follows.
+    fn served_by(&self, by: &ServedBy, name: &str, client: &Client) -> String {
+        let profile = self.profile(client.profile).1;
+        let list = self.list(&by.listed).map_or("?", |list| list.title.as_str());
+        let title = self.title(by.listed.category);
+        let zone = by.zone.to_string();
+        let whose = if zone == name {
+            format!("{name} has the name server")
+        } else if crate::name::Key::parse(name).is_ok_and(|key| key.is_within(&by.zone)) {
+            format!("{name} belongs to {zone}, which has the name server")
+        } else {
+            format!("{name} leads to a name in {zone}, which has the name server")
+        };
+        let server = match &by.server {
+            Server::Name(server) => server.to_string(),
+            Server::Address(address) => address.to_string(),
+        };
+        let may = match self.limit(by.listed.category, client) {
+            _ if by.locked => String::from("is always blocked"),
+            Some(limit) => format!("{profile} may use {limit}"),
+            None => format!("{profile} may not use"),
+        };
+        format!("{whose} {server}, which is on the list “{list}” of the category {title}, which {may}")
     }
 
     /// `www.games.example is on the list “…”`, or below a name that is.

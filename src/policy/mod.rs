@@ -16,6 +16,7 @@ mod profile;
 mod rebinding;
 mod review;
 mod schedule;
+mod servers;
 mod shipped;
 mod tables;
 #[cfg(test)]
@@ -26,7 +27,7 @@ mod words;
 
 use std::{net::IpAddr, sync::Arc};
 
-use hickory_proto::rr::RecordType;
+use hickory_proto::rr::{Record, RecordType};
 use serde::{Deserialize, Serialize};
 
 pub use self::{
@@ -50,6 +51,7 @@ use self::{
 use crate::{
     category::{Categories, Category, CategoryId, CategorySet},
     clients::{Client, ClientIndex, Mac, ProfileId},
+    delegation::Delegations,
     lists::{DomainIndex, ListMeta},
     name::Key,
 };
@@ -208,10 +210,34 @@ pub enum Reason {
         /// Who lists it.
         listed: Listed,
     },
+    /// A name server of the zone, or of an alias target's zone, is listed.
+    NameServer(Box<ServedBy>),
     /// A public name with a private address.
     Rebinding(IpAddr),
     /// Nothing spoke against it.
     Default,
+}
+
+/// Which name server spoke against a zone.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct ServedBy {
+    /// The zone: the name asked, an alias target, or a parent of one of them.
+    pub zone: Key,
+    /// The server that is listed.
+    pub server: Server,
+    /// Who lists it.
+    pub listed: Listed,
+    /// Whether by a locked category.
+    pub locked: bool,
+}
+
+/// A name server, by what a list knows of it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Server {
+    /// Its name.
+    Name(Key),
+    /// Its address.
+    Address(IpAddr),
 }
 
 /// Which listed name decided.
@@ -234,6 +260,17 @@ pub struct RuleRef(pub u32);
 /// A lesson, by its place in the policy.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct LessonRef(pub u16);
+
+/// An answer as the review sees it.
+#[derive(Debug, Clone, Copy)]
+pub struct Answer<'a> {
+    /// The records of its answer section.
+    pub records: &'a [Record],
+    /// The delegations that it came from.
+    pub delegations: &'a Delegations,
+    /// It comes from a zone of the school's own.
+    pub own_zone: bool,
+}
 
 /// What the review of an answer found.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]

@@ -100,6 +100,8 @@ pub struct Tables {
     pub canaries: Vec<Canary>,
     /// The essential names.
     pub essential: Vec<(Essential, NamePattern)>,
+    /// Name servers that many unrelated zones share, which no list can hold against a zone.
+    pub shared_servers: Vec<NamePattern>,
     /// The bundles of approved sites, by their identifiers.
     pub bundles: Vec<(String, Vec<NamePattern>)>,
 }
@@ -198,6 +200,8 @@ impl Tables {
         ] {
             tables.essential.extend(names(table, text)?.into_iter().map(|name| (set, name)));
         }
+        tables.shared_servers =
+            names("lists/shared-name-servers.txt", include_str!("../../lists/shared-name-servers.txt"))?;
         for (id, table, text) in [
             (
                 "ks1-approved",

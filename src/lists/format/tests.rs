@@ -28,6 +28,9 @@ fn shown(rule: &Rule) -> String {
         Subject::Name { key, mode: MatchMode::Subdomains } => format!("{verb} {key}"),
         Subject::Name { key, mode: MatchMode::Exact } => format!("{verb} ={key}"),
         Subject::Address(net) => format!("{verb} {net}"),
+        Subject::NameServer { key, mode: MatchMode::Subdomains } => format!("{verb} server {key}"),
+        Subject::NameServer { key, mode: MatchMode::Exact } => format!("{verb} server ={key}"),
+        Subject::NameServerAddress(net) => format!("{verb} server {net}"),
     }
 }
 

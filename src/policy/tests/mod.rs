@@ -4,6 +4,7 @@ mod files;
 mod order;
 mod properties;
 mod review;
+mod servers;
 mod steps;
 mod words;
 
@@ -22,7 +23,8 @@ const LUNCH: &str = "2026-11-23T12:30:00Z";
 
 const SCHOOL: &str = include_str!("../../../tests/data/policy/school.toml");
 
-/// A list with rules in a small language: `name`, `=name` alone, `@@` in front to open, or an address or subnet.
+/// A list with rules in a small language: `name`, `=name` alone, `@@` in front to open, or an address or subnet; `ns:` in
+/// front of all for name servers.
 fn list(id: &str, category: &str, rules: &[&str]) -> (ListMeta, Vec<Rule>) {
     let meta = ListMeta {
         id: id.into(),
@@ -34,7 +36,8 @@ fn list(id: &str, category: &str, rules: &[&str]) -> (ListMeta, Vec<Rule>) {
     let rules = rules
         .iter()
         .map(|text| {
-            let (text, allow) = text.strip_prefix("@@").map_or((*text, false), |rest| (rest, true));
+            let (text, of_servers) = text.strip_prefix("ns:").map_or((*text, false), |rest| (rest, true));
+            let (text, allow) = text.strip_prefix("@@").map_or((text, false), |rest| (rest, true));
             let subject = match build::subnet(text) {
                 Some(net) => Subject::Address(net),
                 None => {
@@ -43,7 +46,8 @@ fn list(id: &str, category: &str, rules: &[&str]) -> (ListMeta, Vec<Rule>) {
                     Subject::Name { key: pattern.key, mode }
                 }
             };
-            Rule { subject, allow }
+            let rule = Rule { subject, allow };
+            if of_servers { rule.of_name_servers() } else { rule }
         })
         .collect();
     (meta, rules)
@@ -106,6 +110,7 @@ fn tables() -> Tables {
     let name = |text: &str| NamePattern::parse(text).unwrap();
     tables.essential =
         vec![(Essential::Help, name("help.example")), (Essential::Infrastructure, name("=time.example"))];
+    tables.shared_servers = vec![name("shared-dns.example")];
     tables.bundles = vec![("first-sites".into(), vec![name("abc.example"), name("=one.example")])];
     tables
 }
@@ -116,7 +121,12 @@ fn school() -> Policy {
 }
 
 fn school_with(text: &str) -> Policy {
-    let lists = vec![
+    school_of(text, Vec::new())
+}
+
+/// The school with more lists.
+fn school_of(text: &str, more: Vec<(ListMeta, Vec<Rule>)>) -> Policy {
+    let mut lists = vec![
         list("adults", "adult", &["adult.example", "adult-help.example"]),
         list("bets", "gambling", &["bets.example", "abc.bets.example", "help.example", "198.51.100.0/24"]),
         list("games", "games", &["games.example", "abc.example"]),
@@ -126,6 +136,7 @@ fn school_with(text: &str) -> Policy {
         list("good-sites", "own-jokes", &["@@jokes.example", "@@bad.example"]),
         list("worst", "illegal-terrorism", &["worst.example", "203.0.113.9"]),
     ];
+    lists.extend(more);
     Policy::build_with(&PolicyFile::parse(text).unwrap(), &knowledge(lists), &tables()).unwrap()
 }
 
