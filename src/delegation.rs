@@ -234,6 +234,7 @@ mod tests {
         let chain = second.joined(&other);
         let last = other.iter().next().unwrap().bytes();
         assert!(chain.own_bytes() > last, "the second half is new");
+        assert_eq!((interned.iter().count(), chain.iter().count()), (1, 2));
         assert_eq!(Delegations::NONE.own_bytes(), 0);
     }
 }

@@ -23,9 +23,10 @@ use schoolgate::{
     category::CategorySet,
     clients::{Client, Mac, ProfileId},
     clock::Clock,
+    delegation::Delegations,
     dns::{Asked, Config, Decide, Handler, Resolve, Transport},
     ede::EdeCode,
-    policy::{BlockResponse, Decision, Question, Reason, Review, Target, Verdict},
+    policy::{Answer, BlockResponse, Decision, Question, Reason, Review, Target, Verdict},
     resolver::{AnswerSource, Ask, Resolved, Security},
 };
 

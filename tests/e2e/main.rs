@@ -12,5 +12,6 @@ mod answers;
 mod filtering;
 mod lasting;
 mod school;
+mod servers;
 #[path = "../support/mod.rs"]
 mod support;

@@ -59,11 +59,14 @@ fn entry(list: u16) -> Entry {
     Entry { list, exact: false, allow: false, of_servers: false }
 }
 
+/// Entries, as they are sorted: of servers, list, exact, allow.
+type Said = BTreeSet<(bool, u16, bool, bool)>;
+
 /// The plainest index: a map from names to entries.
 #[derive(Default)]
 struct Model {
-    names: BTreeMap<Vec<u8>, BTreeSet<(bool, u16, bool, bool)>>,
-    nets: BTreeMap<ipnet::IpNet, BTreeSet<(bool, u16, bool, bool)>>,
+    names: BTreeMap<Vec<u8>, Said>,
+    nets: BTreeMap<ipnet::IpNet, Said>,
 }
 
 impl Model {
@@ -87,7 +90,7 @@ impl Model {
         model
     }
 
-    fn entries(entries: &BTreeSet<(bool, u16, bool, bool)>) -> Vec<Entry> {
+    fn entries(entries: &Said) -> Vec<Entry> {
         entries
             .iter()
             .map(|&(of_servers, list, exact, allow)| Entry { list, exact, allow, of_servers })

@@ -227,7 +227,7 @@ fn aliases_and_addresses_come_before_name_servers_and_these_before_private_addre
     let private = a("10.0.0.1");
     assert_eq!(reason(&[alias("x.example", "x.bets.example"), private.clone()]), "alias");
     assert_eq!(reason(&[a("198.51.100.7"), private.clone()]), "address");
-    assert_eq!(reason(&[private.clone()]), "name-server");
+    assert_eq!(reason(std::slice::from_ref(&private)), "name-server");
     let plain = review(&policy, "x.example", KS2, &[private], Vec::new());
     assert_eq!(plain.block.unwrap().reason.word(), "rebinding");
 }
