@@ -258,6 +258,29 @@ mod tests {
     }
 
     #[test]
+    fn a_key_is_made_of_its_bytes_again() {
+        for text in ["www.example.com", "com", "a.b.c.d.e.f.g.h.i.j.k"] {
+            let key = Key::parse(text).unwrap();
+            assert_eq!(Key::from_bytes(key.as_bytes()), key);
+        }
+        assert_eq!(Key::from_bytes(b""), Key::root());
+    }
+
+    #[test]
+    fn an_icann_suffix_is_nobodys_own() {
+        for (text, is_one) in [
+            ("com", true),
+            ("gov.uk", true),
+            ("github.io", false),
+            ("bbc.co.uk", false),
+            ("duckdns.org", false),
+        ] {
+            assert_eq!(Key::parse(text).unwrap().is_icann_suffix(), is_one, "{text}");
+        }
+        assert!(!Key::root().is_icann_suffix());
+    }
+
+    #[test]
     fn a_name_from_the_wire_has_the_same_key() {
         let name = Name::from_ascii("wWw.exAmple.com.").unwrap();
         assert_eq!(Key::from_name(&name), Key::parse("www.example.com").unwrap());

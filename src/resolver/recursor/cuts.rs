@@ -13,7 +13,7 @@ use std::{
 };
 
 use hickory_proto::{
-    op::Message,
+    op::{Message, Query},
     rr::{Name, RData, Record, RecordType},
 };
 
@@ -44,22 +44,15 @@ impl Default for Cuts {
 }
 
 impl Cuts {
-    /// Reads an answer that a server gave to a question of hickory's, in the question's own letter case.
-    pub(super) fn observe(
-        &self,
-        server: IpAddr,
-        asked: &Name,
-        rtype: RecordType,
-        message: &Message,
-        now: Instant,
-    ) {
+    /// Reads an answer that a server gave to a question of hickory's.
+    pub(super) fn observe(&self, server: IpAddr, query: &Query, message: &Message, now: Instant) {
         // What was cut off says nothing, not even that there is nothing.
         if message.metadata.truncation {
             return;
         }
-        let asked = Key::from_name(asked);
+        let asked = Key::from_name(query.name());
         let mut table = self.table();
-        match rtype {
+        match query.query_type() {
             RecordType::NS => return table.referral(&asked, message, now),
             // Said by the zone above.
             RecordType::DS => return,
@@ -300,13 +293,13 @@ mod tests {
         let authorities = servers.iter().map(|server| ns(zone, server)).collect();
         let additionals = glues.iter().map(|(owner, text)| glue(owner, text)).collect();
         let message = message(Vec::new(), authorities, additionals);
-        cuts.observe(SERVER, &name(zone), RecordType::NS, &message, at);
+        cuts.observe(SERVER, &Query::query(name(zone), RecordType::NS), &message, at);
     }
 
     fn answer(cuts: &Cuts, from: &str, owner: &str, text: &str) {
         let kind = if text.contains(':') { RecordType::AAAA } else { RecordType::A };
         let message = message(vec![glue(owner, text)], Vec::new(), Vec::new());
-        cuts.observe(from.parse().unwrap(), &name(owner), kind, &message, Instant::now());
+        cuts.observe(from.parse().unwrap(), &Query::query(name(owner), kind), &message, Instant::now());
     }
 
     /// `zone: servers @ addresses` of the delegation that has a name.
@@ -389,7 +382,12 @@ mod tests {
         let now = Instant::now();
         refer(&cuts, "evil.test", &["ns1.bad.example"], &[("ns1.bad.example", "192.0.2.1")], now);
         let own = message(vec![ns("evil.test", "ns1.good.example")], Vec::new(), Vec::new());
-        cuts.observe(SERVER, &name("evil.test"), RecordType::NS, &own, now + Duration::from_secs(59));
+        cuts.observe(
+            SERVER,
+            &Query::query(name("evil.test"), RecordType::NS),
+            &own,
+            now + Duration::from_secs(59),
+        );
         let both = "evil.test: ns1.bad.example ns1.good.example @ 192.0.2.1";
         assert_eq!(shown(&cuts, "evil.test", RecordType::A), both);
         // But it can move.
@@ -405,13 +403,28 @@ mod tests {
         refer(&cuts, "a.test", &["ns.b.test"], &[], now);
         let soa = RData::SOA(SOA::new(name("ns.nic.test"), name("h.test"), 1, 2, 3, 4, 5));
         let nothing = message(Vec::new(), vec![record("test", soa)], Vec::new());
-        cuts.observe(SERVER, &name("a.test"), RecordType::NS, &nothing, now + Duration::from_secs(1));
+        cuts.observe(
+            SERVER,
+            &Query::query(name("a.test"), RecordType::NS),
+            &nothing,
+            now + Duration::from_secs(1),
+        );
         assert_eq!(shown(&cuts, "a.test", RecordType::A), "a.test: ns.b.test @ ");
         let mut cut_off = nothing.clone();
         cut_off.metadata.truncation = true;
-        cuts.observe(SERVER, &name("a.test"), RecordType::NS, &cut_off, now + Duration::from_secs(61));
+        cuts.observe(
+            SERVER,
+            &Query::query(name("a.test"), RecordType::NS),
+            &cut_off,
+            now + Duration::from_secs(61),
+        );
         assert_eq!(shown(&cuts, "a.test", RecordType::A), "a.test: ns.b.test @ ");
-        cuts.observe(SERVER, &name("a.test"), RecordType::NS, &nothing, now + Duration::from_secs(61));
+        cuts.observe(
+            SERVER,
+            &Query::query(name("a.test"), RecordType::NS),
+            &nothing,
+            now + Duration::from_secs(61),
+        );
         assert_eq!(shown(&cuts, "a.test", RecordType::A), "test: ns.nic.test @ ");
     }
 
@@ -420,8 +433,8 @@ mod tests {
         let cuts = Cuts::default();
         let now = Instant::now();
         let stray = message(Vec::new(), vec![ns("victim.test", "ns.evil.test")], Vec::new());
-        cuts.observe(SERVER, &name("evil.test"), RecordType::NS, &stray, now);
-        cuts.observe(SERVER, &name("victim.test"), RecordType::A, &stray, now);
+        cuts.observe(SERVER, &Query::query(name("evil.test"), RecordType::NS), &stray, now);
+        cuts.observe(SERVER, &Query::query(name("victim.test"), RecordType::A), &stray, now);
         assert_eq!(shown(&cuts, "victim.test", RecordType::A), "");
     }
 

@@ -120,8 +120,8 @@ impl Line {
         };
         let seen = self.seen;
         let begun = Instant::now();
-        let sent = request.queries.first().map(|query| query.name.clone());
-        let rtype = request.queries.first().map(|query| query.query_type());
+        let asked = request.queries.first().cloned();
+        let sent = asked.as_ref().map(|query| query.name.clone());
         let meant = request.original_query().map(|query| query.name.clone());
         let answer = async {
             match self.way {
@@ -154,11 +154,11 @@ impl Line {
             let sections = [&mut message.answers, &mut message.authorities, &mut message.additionals];
             sections.into_iter().flatten().for_each(|record| record.ttl = 0);
         }
+        if let Some(asked) = asked {
+            seen.cuts.observe(ip, &asked, &response, Instant::now());
+        }
         if let (Some(sent), Some(meant)) = (sent, meant) {
             restore_case(&mut response, &sent, &meant);
-            if let Some(rtype) = rtype {
-                seen.cuts.observe(ip, &meant, rtype, &response, Instant::now());
-            }
         }
         seen.aliases(&response);
         Ok(response)
