@@ -116,6 +116,10 @@ fn delegations(asked: &Name) -> Delegations {
         [IpAddr::from([192, 0, 2, i]), IpAddr::from([0x2001, 0xdb8, 0, 0, 0, 0, 0, u16::from(i)])]
     });
     let mut zones = ZONES.lock().expect("no bench panics");
+    // As many as the recursor remembers.
+    if zones.len() >= 3_072 {
+        zones.clear();
+    }
     zones.entry(zone.clone()).or_insert_with(|| Delegation::new(&zone, servers, addresses).into()).clone()
 }
 

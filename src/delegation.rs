@@ -3,7 +3,14 @@
 //! The resolver hands the [`Delegations`] over with each answer that it recursed for, from the cache too. Zones have
 //! few answers each, and names of servers are long, so a delegation is kept once, packed, for all answers of its zone.
 
-use std::{iter, net::IpAddr, sync::Arc};
+use std::{
+    iter,
+    net::IpAddr,
+    sync::{
+        Arc,
+        atomic::{AtomicU64, Ordering},
+    },
+};
 
 use crate::name::Key;
 
@@ -13,11 +20,13 @@ pub const MOST: usize = 32;
 /// A zone with the names and addresses of the servers that it is delegated to.
 ///
 /// Invariants: servers and addresses are sorted, none occurs twice, and there are at most [`MOST`] of either.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug)]
 pub struct Delegation {
     /// Keys one behind the other, each with its length in front: the zone's, then the servers'.
     names: Box<[u8]>,
     addresses: Box<[IpAddr]>,
+    /// Which lists have none of the servers, as their reader numbers them; 0 for no lists.
+    unlisted: AtomicU64,
 }
 
 impl Delegation {
@@ -36,7 +45,7 @@ impl Delegation {
             names.extend_from_slice(key.as_bytes());
         }
         let addresses = few(addresses.into_iter().map(|address| address.to_canonical()));
-        Self { names: names.into(), addresses: addresses.into() }
+        Self { names: names.into(), addresses: addresses.into(), unlisted: AtomicU64::new(0) }
     }
 
     /// The zone: the answered name or a parent of it.
@@ -56,6 +65,20 @@ impl Delegation {
         &self.addresses
     }
 
+    /// Whether [`set_unlisted`](Self::set_unlisted) was called last with this number of lists.
+    ///
+    /// All answers of a zone share its delegation, and hardly any zone has listed servers: so most answers need no look.
+    #[must_use]
+    pub fn is_unlisted(&self, lists: u64) -> bool {
+        lists != 0 && self.unlisted.load(Ordering::Relaxed) == lists
+    }
+
+    /// Notes that the lists with this number have none of the servers. The number must be of what the lists say, so that
+    /// others never have it.
+    pub fn set_unlisted(&self, lists: u64) {
+        self.unlisted.store(lists, Ordering::Relaxed);
+    }
+
     fn keys(&self) -> impl Iterator<Item = Key> {
         let mut rest = &*self.names;
         iter::from_fn(move || {
@@ -71,6 +94,15 @@ impl Delegation {
         size_of::<Self>() + 2 * size_of::<usize>() + self.names.len() + size_of_val(&*self.addresses)
     }
 }
+
+/// What was noted about lists makes no difference.
+impl PartialEq for Delegation {
+    fn eq(&self, other: &Self) -> bool {
+        self.names == other.names && self.addresses == other.addresses
+    }
+}
+
+impl Eq for Delegation {}
 
 fn few<T: Ord>(things: impl IntoIterator<Item = T>) -> Vec<T> {
     let mut things: Vec<T> = things.into_iter().collect();
@@ -198,6 +230,15 @@ mod tests {
         assert_eq!(delegation.addresses(), addresses);
         let empty = Delegation::new(&Key::root(), [], []);
         assert_eq!((empty.zone(), empty.servers().count()), (Key::root(), 0));
+    }
+
+    #[test]
+    fn what_was_noted_holds_for_the_same_lists_only() {
+        let delegation = made("a.test", &["ns.test"], &[]);
+        assert!(!delegation.is_unlisted(0) && !delegation.is_unlisted(7));
+        delegation.set_unlisted(7);
+        assert!(delegation.is_unlisted(7) && !delegation.is_unlisted(8) && !delegation.is_unlisted(0));
+        assert_eq!(delegation, made("a.test", &["ns.test"], &[]));
     }
 
     #[test]

@@ -8,7 +8,7 @@ use jiff::tz::TimeZone;
 use super::{
     Knowledge, MAX_PROFILES, Policy,
     file::{Action, PolicyFile},
-    lookup::View,
+    lookup::{self, View},
     names::{Essential, NamePattern, NameTable, ProfileSet, What},
     problem::{PolicyErrors, Problem, Problems, Severity},
     profile::{Lesson, Members, Profile},
@@ -81,6 +81,7 @@ impl Policy {
         let members = |words: &[String]| Members::read(words, device_place).0;
         Self {
             security: categories.security(),
+            server_lists: lookup::server_lists(&views),
             clients: clients(file, fallback),
             suspended: file.devices.iter().map(|device| device.suspended).collect(),
             groups: file.groups.iter().map(|group| members(&group.devices)).collect(),

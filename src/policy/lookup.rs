@@ -3,6 +3,7 @@
 use std::{cmp::Reverse, collections::HashMap, net::IpAddr, sync::Arc};
 
 use smallvec::SmallVec;
+use xxhash_rust::xxh3::Xxh3;
 
 use super::{Listed, Policy};
 use crate::{
@@ -106,6 +107,20 @@ impl View {
         }
         .unwrap_or_default()
     }
+}
+
+/// A number of what the lists say of name servers, another one for each that they could say; 0 when they say nothing.
+pub(crate) fn server_lists(views: &[View]) -> u64 {
+    let mut sum = Xxh3::new();
+    for view in views.iter().filter(|view| view.knows_servers()) {
+        sum.update(&view.index.checksum().to_le_bytes());
+        // Of a category that was taken out, a list says nothing.
+        for category in &view.categories {
+            let place = category.map_or(usize::MAX, CategoryId::index);
+            sum.update(&place.to_le_bytes());
+        }
+    }
+    if views.iter().any(View::knows_servers) { sum.digest().max(1) } else { 0 }
 }
 
 impl Of {

@@ -70,6 +70,8 @@ pub struct Policy {
     /// The categories that even a profile that only watches blocks.
     security: CategorySet,
     views: Vec<View>,
+    /// The number of what the lists say of name servers; 0 when they say nothing.
+    server_lists: u64,
     profiles: Vec<Profile>,
     fallback: usize,
     clients: ClientIndex,

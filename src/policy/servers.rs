@@ -7,7 +7,7 @@ use super::{
     Reason, ServedBy, Server,
     decide::Asker,
     file::Mode,
-    lookup::{Matches, Of, View},
+    lookup::{Matches, Of},
     review::Finding,
 };
 use crate::{
@@ -28,11 +28,13 @@ impl Asker<'_> {
         path: impl Fn() -> P,
         chosen: bool,
     ) -> Option<Finding> {
-        if !self.policy.views.iter().any(View::knows_servers) {
+        let lists = self.policy.server_lists;
+        if lists == 0 || delegation.is_unlisted(lists) {
             return None;
         }
         let found = self.listed_servers(delegation);
         if found.is_empty() {
+            delegation.set_unlisted(lists);
             return None;
         }
         let zone = delegation.zone();

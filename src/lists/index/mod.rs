@@ -180,6 +180,12 @@ impl DomainIndex {
         self.header.counts.names == 0
     }
 
+    /// A checksum of all that the index says: two indexes with the same one say the same.
+    #[must_use]
+    pub fn checksum(&self) -> u64 {
+        self.header.sum
+    }
+
     /// How many bytes the index has, in its file and in memory.
     #[must_use]
     pub fn file_size(&self) -> u64 {
