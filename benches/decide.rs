@@ -14,7 +14,7 @@ use schoolgate::{
         format::{MatchMode, Rule, Subject},
     },
     name::Key,
-    policy::{Answer, Knowledge, Policy, PolicyFile, Question, Verdict},
+    policy::{Answer, Cell, Knowledge, Policy, PolicyFile, Question, Verdict},
 };
 
 fn main() {
@@ -23,6 +23,11 @@ fn main() {
 
 /// The shipped policy with a schedule, rules, and lists of 100,000 names.
 fn policy() -> Policy {
+    policy_with(&[])
+}
+
+/// The same, with some services switched by themselves.
+fn policy_with(services: &[(&str, Cell)]) -> Policy {
     let mut file = PolicyFile::shipped();
     let text = r#"
         version = 1
@@ -40,9 +45,9 @@ fn policy() -> Policy {
         match profile.id.as_str() {
             "ks2" => {
                 profile.subnets = vec!["10.20.2.0/24".into()];
-                profile
-                    .categories
-                    .insert("games".into(), schoolgate::policy::Cell::AllowDuring("lunch".into()));
+                profile.categories.insert("games".into(), Cell::AllowDuring("lunch".into()));
+                profile.services =
+                    services.iter().map(|(id, cell)| ((*id).to_owned(), cell.clone())).collect();
             }
             "staff" => profile.subnets = vec!["10.20.9.0/24".into()],
             _ => {}
@@ -84,7 +89,19 @@ struct Case {
 
 impl Case {
     fn new(name: &str) -> Self {
-        let policy = policy();
+        Self::of(policy(), name)
+    }
+
+    /// With services that are switched, as a school has them.
+    fn switched(name: &str) -> Self {
+        let open = |id| (id, Cell::Allow);
+        let closed = |id| (id, Cell::Block);
+        let services =
+            [open("whatsapp"), open("tiktok"), closed("roblox"), closed("chatgpt"), closed("youtube")];
+        Self::of(policy_with(&services), name)
+    }
+
+    fn of(policy: Policy, name: &str) -> Self {
         let client = policy.identify("10.20.2.5".parse().expect("an address"), None);
         let question = Question { key: Key::parse(name).expect("a name"), qtype: RecordType::A };
         let now = "2026-11-23T10:00:00Z".parse().expect("a time");
@@ -123,6 +140,21 @@ fn blocked_by_a_category(bencher: Bencher<'_, '_>) {
 #[divan::bench]
 fn blocked_outside_its_schedule(bencher: Bencher<'_, '_>) {
     Case::new("www.game4711.example").decide(bencher);
+}
+
+#[divan::bench]
+fn allowed_unknown_beside_switched_services(bencher: Bencher<'_, '_>) {
+    Case::switched("www.unheard.example.org").decide(bencher);
+}
+
+#[divan::bench]
+fn allowed_by_a_service(bencher: Bencher<'_, '_>) {
+    Case::switched("www.tiktok.com").decide(bencher);
+}
+
+#[divan::bench]
+fn blocked_by_a_service(bencher: Bencher<'_, '_>) {
+    Case::switched("www.roblox.com").decide(bencher);
 }
 
 #[divan::bench]

@@ -88,12 +88,14 @@ impl Appliance {
         let behind = Arc::clone(&control);
         let stopped = stop.clone();
         let runtime = Handle::current();
+        // Reading the policy and the books of the lists is no work for an answering thread.
         tasks.spawn_blocking(move || {
             runtime.block_on(async {
                 tokio::select! {
-                    () = stopped.cancelled() => {}
+                    () = stopped.cancelled() => return,
                     () = behind.catch_up() => {}
                 }
+                behind.keep_lists_fresh(stopped).await;
             });
         });
         tasks.close();

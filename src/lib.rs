@@ -8,10 +8,12 @@
 //! Beside the path, [`feeds`] brings lists to the box, [`control`] has every action of an administrator, [`store`] keeps what the school decided, and
 //! [`appliance`] builds the whole from its [`config`], starts it and stops it. [`cli`] is the command line.
 //!
-//! [`name`], [`category`], [`clock`], [`disk`] and [`ede`] are the words that all of them use. A module imports only from those
+//! [`vault`] keeps what must never stand in clear. [`name`], [`category`], [`clock`], [`disk`] and [`ede`] are the
+//! words that all of them use. A module imports only from those
 //! below it; `ARCHITECTURE.md` has the floors.
 
 pub mod appliance;
+pub mod background;
 pub mod category;
 pub mod cli;
 pub mod clients;
@@ -29,3 +31,4 @@ pub mod policy;
 pub mod resolver;
 mod spelling;
 pub mod store;
+pub mod vault;

@@ -163,9 +163,14 @@ impl Key {
     /// Whether the name itself is in the ICANN section of the public suffix list (`com`, `gov.uk`, never `github.io`).
     #[must_use]
     pub fn is_icann_suffix(&self) -> bool {
-        // The deepest rule of that section has four labels, one of them a wildcard.
+        self.suffix_section() == Some(psl::Type::Icann)
+    }
+
+    /// The section of the public suffix list that has the name itself.
+    pub(crate) fn suffix_section(&self) -> Option<psl::Type> {
+        // The deepest rule of either section has five labels; a wildcard stands for one of them.
         if self.depth() == 0 || self.depth() > 5 {
-            return false;
+            return None;
         }
         // Lists of millions of names are asked this of each, so nothing is allocated.
         let mut text: SmallVec<[u8; 64]> = SmallVec::new();
@@ -175,9 +180,7 @@ impl Key {
             }
             text.extend_from_slice(label);
         }
-        psl::suffix(&text).is_some_and(|suffix| {
-            suffix.typ() == Some(psl::Type::Icann) && suffix.as_bytes().len() == text.len()
-        })
+        psl::suffix(&text).filter(|suffix| suffix.as_bytes().len() == text.len())?.typ()
     }
 
     /// Whether the name itself is a public suffix under which others register names (`com`, `gov.uk`, `github.io`).

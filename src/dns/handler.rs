@@ -23,6 +23,7 @@ use super::{
     limit::RateLimit,
     message::{self, Question, Received},
     neighbours::Neighbours,
+    notice::{NoticeReply, Notices},
     rules,
     seams::{Decide, Resolve},
 };
@@ -94,6 +95,7 @@ pub struct Handler<P = Policy, R = Resolver> {
     resolver: Arc<R>,
     clock: Clock,
     neighbours: Neighbours,
+    notices: Notices,
     rate: RateLimit,
     allow: Vec<IpNet>,
     trusted_forwarders: Vec<IpAddr>,
@@ -122,6 +124,7 @@ impl<P: Decide, R: Resolve> Handler<P, R> {
             resolver,
             clock,
             neighbours: Neighbours::default(),
+            notices: Notices::default(),
             rate: RateLimit::new(config.rate_limit, config.rate_burst),
             allow: config.allow.clone(),
             trusted_forwarders: config.trusted_forwarders.clone(),
@@ -131,6 +134,18 @@ impl<P: Decide, R: Resolve> Handler<P, R> {
             udp_size: config.udp_size,
             tcp_idle: config.tcp_idle(),
         }
+    }
+
+    /// Hands notices of new zone versions to `take`, with the sender's address; without it, nobody's are taken.
+    ///
+    /// It is given the bytes of the whole message, whoever sent it, and must not wait.
+    #[must_use]
+    pub fn with_notices(
+        mut self,
+        take: impl Fn(&[u8], IpAddr) -> Option<NoticeReply> + Send + Sync + 'static,
+    ) -> Self {
+        self.notices = Notices::by(take);
+        self
     }
 
     /// The neighbour table that devices are recognised with.
@@ -161,6 +176,11 @@ impl<P: Decide, R: Resolve> Handler<P, R> {
     /// Answers a question. The order of the steps is the design; each says why it stands where it stands.
     pub(super) async fn answer(&self, packet: &[u8], asked: Asked) -> Answered {
         let started = Instant::now();
+
+        // A notice is no question: no policy is about it, and a zone's primary is seldom in a network that may ask.
+        if let Some(notice) = self.notices.take(packet, asked.from.ip()) {
+            return self.notice(notice, asked, started);
+        }
 
         // Reading comes first: about bytes that are no question there is nothing to decide. Only our own networks are
         // told what is wrong with theirs.
@@ -337,6 +357,13 @@ impl<P: Decide, R: Resolve> Handler<P, R> {
         done
     }
 
+    /// The answer to a notice: strangers get none, and a flood gets silence.
+    fn notice(&self, notice: NoticeReply, asked: Asked, now: Instant) -> Answered {
+        let sender = asked.from.ip();
+        let answered = (notice.known || self.allows(sender)) && self.rate.admits(sender, now);
+        Answered { reply: answered.then_some(notice.bytes), outcome: None }
+    }
+
     /// The refusal of a question that is not let in.
     fn refusal(&self, address: IpAddr, asked: Asked, now: Instant) -> Option<Reply> {
         if !self.allows(asked.from.ip()) || !self.allows(address) {
@@ -416,16 +443,18 @@ impl<P: Decide, R: Resolve> Handler<P, R> {
 
     /// Records what became of a question. Called after the reply is sent, so that it never slows one.
     pub fn record(&self, outcome: &Outcome) {
+        if !tracing::enabled!(tracing::Level::DEBUG) {
+            return;
+        }
+        let policy = self.policy.load();
         tracing::debug!(
             address = %outcome.address,
-            profile = outcome.client.as_ref().map(|client| {
-                self.policy.load().profile_id(client.profile).to_owned()
-            }),
-            name = %outcome.question.key,
+            profile = outcome.client.as_ref().map(|client| policy.profile_id(client.profile)),
+            name = policy.shown(&outcome.question.key),
             qtype = %outcome.question.qtype,
             transport = ?outcome.transport,
             rcode = %outcome.rcode,
-            reason = ?outcome.decision.as_ref().map(|decision| &decision.reason),
+            reason = outcome.decision.as_ref().map(|decision| policy.masked_reason(&decision.reason)),
             source = ?outcome.source,
             security = ?outcome.security,
             elapsed_us = outcome.elapsed.as_micros() as u64,

@@ -8,7 +8,8 @@ use jiff::Timestamp;
 use crate::{
     clients::{Client, Mac, ProfileId},
     ede::EdeCode,
-    policy::{Answer, Decision, Policy, Question, Review},
+    name::Key,
+    policy::{Answer, Decision, Policy, Question, Reason, Review},
     resolver::{Ask, Resolved, Resolver},
 };
 
@@ -37,6 +38,10 @@ pub trait Decide: Send + Sync + 'static {
     fn block_ttl(&self) -> u32;
     /// See [`Policy::profile`]: the identifier alone.
     fn profile_id(&self, id: ProfileId) -> &str;
+    /// See [`Policy::shown`].
+    fn shown(&self, key: &Key) -> String;
+    /// See [`Policy::masked_reason`].
+    fn masked_reason(&self, reason: &Reason) -> String;
 }
 
 impl Decide for Policy {
@@ -77,6 +82,14 @@ impl Decide for Policy {
 
     fn profile_id(&self, id: ProfileId) -> &str {
         self.profile(id).0
+    }
+
+    fn shown(&self, key: &Key) -> String {
+        self.shown(key)
+    }
+
+    fn masked_reason(&self, reason: &Reason) -> String {
+        self.masked_reason(reason)
     }
 }
 

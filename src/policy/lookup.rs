@@ -22,6 +22,8 @@ pub(crate) struct View {
     meanings: Box<[Meaning]>,
     /// What the sets say of name servers, those that do. Apart, since names are looked up far more often.
     of_servers: HashMap<u32, Meaning>,
+    /// Whether any list of it must not be shown.
+    has_sealed: bool,
 }
 
 /// What is looked up.
@@ -41,6 +43,8 @@ struct Meaning {
     /// A list that approves has the name with what is below it, or alone.
     approves: bool,
     approves_exact: bool,
+    /// A list that must not be shown has it, whatever it says, and whether of names or of name servers.
+    sealed: bool,
 }
 
 #[derive(Debug, Clone, Copy, Default)]
@@ -58,17 +62,23 @@ impl Scope {
 }
 
 impl View {
-    /// `categories` has the category of each of the index's lists, `approves` whether the list approves names.
+    /// `categories` has the category of each of the index's lists, `approves` whether the list approves names; `sealed`
+    /// are the categories whose names must not be shown.
     pub(crate) fn new(
         index: Arc<DomainIndex>,
         categories: Box<[Option<CategoryId>]>,
         approves: &[bool],
+        sealed: CategorySet,
     ) -> Self {
         let meaning = |entries: &[Entry], of: Of| {
             let mut meaning = Meaning::default();
-            for entry in entries.iter().filter(|entry| of.has(entry)) {
+            for entry in entries {
                 let list = usize::from(entry.list);
                 let Some(category) = categories.get(list).copied().flatten() else { continue };
+                meaning.sealed |= sealed.contains(category);
+                if !of.has(entry) {
+                    continue;
+                }
                 let scope = if entry.allow { &mut meaning.allow } else { &mut meaning.block };
                 if entry.exact {
                     scope.exact.insert(category)
@@ -88,7 +98,18 @@ impl View {
             .filter(|(_, entries)| entries.iter().any(|entry| entry.of_servers))
             .map(|(set, entries)| (set, meaning(entries, Of::Servers)))
             .collect();
-        Self { index, categories, meanings, of_servers }
+        let has_sealed = categories.iter().flatten().any(|category| sealed.contains(*category));
+        Self { index, categories, meanings, of_servers, has_sealed }
+    }
+
+    /// Whether any list of the index must not be shown.
+    pub(crate) fn has_sealed(&self) -> bool {
+        self.has_sealed
+    }
+
+    /// Whether a list that must not be shown is among those of a set, whether it speaks of names or of name servers.
+    pub(crate) fn seals(&self, set: u32) -> bool {
+        self.meaning(set, Of::Names).sealed
     }
 
     pub(crate) fn index(&self) -> &DomainIndex {

@@ -5,6 +5,7 @@
 //! [`Policy::review`] at the answer after. Both follow the order that is promised to users (docs/policy.md).
 
 mod build;
+mod bundles;
 mod decide;
 mod diff;
 mod explain;
@@ -16,8 +17,11 @@ mod profile;
 mod rebinding;
 mod review;
 mod schedule;
+mod sealed;
 mod servers;
+mod services;
 mod shipped;
+mod supplier;
 mod tables;
 #[cfg(test)]
 mod tests;
@@ -33,14 +37,15 @@ use serde::{Deserialize, Serialize};
 pub use self::{
     diff::Change,
     file::{
-        Access, Action, AppliesTo, Cell, DateRange, DeviceFile, GroupFile, LessonFile, ListFile, ListSource,
-        LogLevel, Mode, OwnCategory, PolicyFile, ProfileFile, RuleFile, ScheduleFile, VERSION, WindowFile,
-        YouTube,
+        Access, Action, AppliesTo, BundleFile, Cell, DateRange, DeviceFile, GroupFile, LessonFile, ListFile,
+        ListSource, LogLevel, Mode, OwnCategory, PolicyFile, ProfileFile, RuleFile, ScheduleFile, VERSION,
+        WindowFile, YouTube,
     },
     names::{Essential, NamePattern},
     problem::{PolicyErrors, Problem, Severity},
     rebinding::is_private,
-    tables::{Canary, Engine, EngineKind, ShippedProfile, TableError, Tables},
+    supplier::{Supplied, SupplierFile, Supply, VERIFY_DAYS},
+    tables::{Bundle, Canary, Engine, EngineKind, ShippedProfile, TableError, Tables},
 };
 use self::{
     lookup::View,
@@ -52,8 +57,9 @@ use crate::{
     category::{Categories, Category, CategoryId, CategorySet},
     clients::{Client, ClientIndex, Mac, ProfileId},
     delegation::Delegations,
-    lists::{DomainIndex, ListMeta},
+    lists::{DomainIndex, ListMeta, services::Service},
     name::Key,
+    vault::Mask,
 };
 
 /// How many profiles a policy can have.
@@ -69,6 +75,9 @@ pub struct Policy {
     categories: Arc<Categories>,
     /// The categories that even a profile that only watches blocks.
     security: CategorySet,
+    /// The categories whose names must not be shown.
+    sealed: CategorySet,
+    mask: Mask,
     views: Vec<View>,
     /// The number of what the lists say of name servers; 0 when they say nothing.
     server_lists: u64,
@@ -183,6 +192,10 @@ pub enum Reason {
     AllowOnly,
     /// The profile allows only what was approved or is known, and this was approved.
     Approved,
+    /// A service has the name, and the profile closes that service by itself.
+    BlockService(ServiceRef),
+    /// A service has the name, and the profile opens that service by itself.
+    AllowService(ServiceRef),
     /// A blocked category has the name.
     Category(Listed),
     /// A category that is allowed only at certain times has the name, and this is not one of them.
@@ -263,6 +276,9 @@ pub struct RuleRef(pub u32);
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct LessonRef(pub u16);
 
+/// A service, by its place in [`Tables::services`].
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct ServiceRef(pub u16);
 /// An answer as the review sees it.
 #[derive(Debug, Clone, Copy)]
 pub struct Answer<'a> {
@@ -362,6 +378,12 @@ impl Policy {
     #[must_use]
     pub fn lesson(&self, lesson: LessonRef) -> Option<&LessonFile> {
         self.file.lessons.get(usize::from(lesson.0))
+    }
+
+    /// The service of a reason.
+    #[must_use]
+    pub fn service(&self, service: ServiceRef) -> Option<&Service> {
+        self.tables.services.get(usize::from(service.0))
     }
 
     /// The list of a reason.

@@ -10,8 +10,11 @@ use hickory_proto::rr::{
 use jiff::Timestamp;
 
 use super::{
-    Answer, Decision, Policy, Question, Reason, Review, RuleRef, Verdict, decide::Asker, file::Mode,
-    lookup::Of, rebinding::is_private,
+    Answer, Decision, Policy, Question, Reason, Review, RuleRef, Verdict,
+    decide::{Asker, Listing},
+    file::Mode,
+    lookup::Of,
+    rebinding::is_private,
 };
 use crate::{category::CategorySet, clients::Client, name::Key};
 
@@ -46,10 +49,7 @@ impl Policy {
         if matches!(decision.verdict, Verdict::Block(_)) {
             return review;
         }
-        // What someone decided for the name itself outweighs what lists say of where it lives.
-        let chosen =
-            matches!(decision.reason, Reason::AllowRule(_) | Reason::Exception(_) | Reason::Essential)
-                || matches!(decision.verdict, Verdict::Rewrite(_));
+        let chosen = Chosen::of(decision);
         let private_is_right = answer.own_zone
             || decision.reason == Reason::Essential
             || self.names.find(&question.key).is_own();
@@ -84,26 +84,55 @@ impl Policy {
     }
 }
 
+/// Whether someone decided for the name itself, which outweighs what lists say of where it lives.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Chosen {
+    /// Nobody: every category counts.
+    No,
+    /// Its service is open: only what harms machines counts.
+    Service,
+    /// The name is: no category counts but a locked one.
+    Name,
+}
+
+impl Chosen {
+    fn of(decision: &Decision) -> Self {
+        match (&decision.verdict, &decision.reason) {
+            (Verdict::Rewrite(_), _)
+            | (_, Reason::AllowRule(_) | Reason::Exception(_) | Reason::Essential) => Self::Name,
+            (_, Reason::AllowService(_)) => Self::Service,
+            _ => Self::No,
+        }
+    }
+}
+
 impl Asker<'_> {
     /// What speaks against an alias target: steps 3, 5 and 8 of the order, and 6 before 8.
-    fn alias(&self, target: Key, chosen: bool) -> Option<Finding> {
+    fn alias(&self, target: Key, chosen: Chosen) -> Option<Finding> {
         let matches = self.policy.look_up(&target);
         let facts = self.policy.names.find(&target);
+        let security = self.blocked_now(matches.open).intersection(self.policy.security);
         let because = if let Some(listed) = self.locked(&target, &matches) {
             Reason::Locked(listed)
         } else {
             match facts.rule(self.place, self.now) {
                 Some((rule, false, _)) => Reason::BlockRule(RuleRef(rule)),
                 Some((_, true, _)) => return None,
-                None if chosen || facts.essential().is_some() => return None,
-                None => self.category_against(&target, &matches)?,
+                None if chosen == Chosen::Name || facts.essential().is_some() => return None,
+                None if chosen == Chosen::Service && security.is_empty() => return None,
+                None if chosen == Chosen::Service => {
+                    self.category_reason(self.policy.listed(&target, security))
+                }
+                None => match self.listed(&target, &facts, &matches) {
+                    Listing::Blocks(reason) => reason,
+                    Listing::Opens(_) | Listing::Nothing => return None,
+                },
             }
         };
         let categories = matches.open.union(matches.raw.intersection(self.profile.locked));
-        let security = self.blocked_now(matches.open).intersection(self.policy.security);
         let (because, always) = match because {
             Reason::Locked(_) => (because, true),
-            _ if self.profile.mode == Mode::Watch && !security.is_empty() && !chosen => {
+            _ if self.profile.mode == Mode::Watch && !security.is_empty() && chosen != Chosen::Name => {
                 (self.category_reason(self.policy.listed(&target, security)), true)
             }
             _ => (because, false),
@@ -112,7 +141,7 @@ impl Asker<'_> {
     }
 
     /// What speaks against an address.
-    fn address(&self, address: IpAddr, chosen: bool) -> Option<Finding> {
+    fn address(&self, address: IpAddr, chosen: Chosen) -> Option<Finding> {
         let address = address.to_canonical();
         let matches = self.policy.look_up_address(Of::Names, address);
         if matches.raw.is_empty() {
@@ -127,11 +156,16 @@ impl Asker<'_> {
                 always: true,
             });
         }
-        let blocked = self.blocked_now(matches.open);
-        if chosen || blocked.is_empty() {
+        let mut blocked = self.blocked_now(matches.open);
+        let security = blocked.intersection(self.policy.security);
+        match chosen {
+            Chosen::No => {}
+            Chosen::Service => blocked = security,
+            Chosen::Name => return None,
+        }
+        if blocked.is_empty() {
             return None;
         }
-        let security = blocked.intersection(self.policy.security);
         let watching = self.profile.mode == Mode::Watch && !security.is_empty();
         let listed =
             self.policy.listed_address(Of::Names, address, if watching { security } else { blocked });

@@ -8,7 +8,7 @@ use super::{
     decide::Asker,
     file::Mode,
     lookup::{Matches, Of},
-    review::Finding,
+    review::{Chosen, Finding},
 };
 use crate::{
     category::CategorySet,
@@ -19,14 +19,14 @@ use crate::{
 impl Asker<'_> {
     /// What speaks against a zone by its name servers.
     ///
-    /// `all` are the delegations of the answer, `path` the name asked and the names that it leads to, and `chosen` says that
-    /// someone decided for the name asked.
+    /// `all` are the delegations of the answer, `path` the name asked and the names that it leads to, and `chosen` says
+    /// whether someone decided for the name asked.
     pub(super) fn name_servers<P: Iterator<Item = Key>>(
         &self,
         delegation: &Delegation,
         all: &Delegations,
         path: impl Fn() -> P,
-        chosen: bool,
+        chosen: Chosen,
     ) -> Option<Finding> {
         let lists = self.policy.server_lists;
         if lists == 0 || delegation.is_unlisted(lists) {
@@ -48,17 +48,20 @@ impl Asker<'_> {
             let open = union(&found, |matches| matches.open);
             return Some(self.served(zone, &found, locked, true, open.union(locked)));
         }
-        if chosen || self.all_chosen(&zone, all, path) {
+        if chosen == Chosen::Name || self.all_chosen(&zone, all, path) {
             return None;
         }
         // An exemption names the zone, or a server of it.
         let exempt = self.policy.look_up_as(Of::Servers, &zone).opened;
         let open = union(&found, |matches| matches.open).difference(exempt);
-        let blocked = self.blocked_now(open);
+        let mut blocked = self.blocked_now(open);
+        let security = blocked.intersection(self.policy.security);
+        if chosen == Chosen::Service {
+            blocked = security;
+        }
         if blocked.is_empty() {
             return None;
         }
-        let security = blocked.intersection(self.policy.security);
         let watching = self.profile.mode == Mode::Watch && !security.is_empty();
         let mut finding = self.served(zone, &found, if watching { security } else { blocked }, false, open);
         finding.always = watching;

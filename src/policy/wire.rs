@@ -31,8 +31,8 @@ impl Policy {
     /// The extended error that explains a decision on the wire; none for a plain allow.
     ///
     /// 15 Blocked: the school's own decision (rules, lessons, suspended devices, approved names only) and canaries. 16
-    /// Censored: locked. 17 Filtered: everything that categories and the review of answers block. 4 Forged Answer:
-    /// rewrites.
+    /// Censored: locked. 17 Filtered: everything that services, categories and the review of answers block. 4 Forged
+    /// Answer: rewrites.
     #[must_use]
     pub fn ede(&self, decision: &Decision) -> Option<EdeCode> {
         match &decision.verdict {
@@ -82,6 +82,8 @@ fn code(reason: &Reason) -> EdeCode {
         | Reason::AllowOnly => EdeCode::Blocked,
         Reason::Essential
         | Reason::Approved
+        | Reason::BlockService(_)
+        | Reason::AllowService(_)
         | Reason::Category(_)
         | Reason::Schedule(_)
         | Reason::Uncategorised

@@ -31,6 +31,8 @@ impl Reason {
             Self::Essential => "essential",
             Self::AllowOnly => "allow-only",
             Self::Approved => "approved",
+            Self::BlockService(_) => "block-service",
+            Self::AllowService(_) => "allow-service",
             Self::Category(_) => "category",
             Self::Schedule(_) => "schedule",
             Self::Uncategorised => "uncategorised",

@@ -15,3 +15,4 @@ mod school;
 mod servers;
 #[path = "../support/mod.rs"]
 mod support;
+mod zones;

@@ -4,8 +4,11 @@ mod files;
 mod order;
 mod properties;
 mod review;
+mod sealed;
 mod servers;
+mod services;
 mod steps;
+mod suppliers;
 mod words;
 
 use std::sync::Arc;
@@ -111,8 +114,29 @@ fn tables() -> Tables {
     tables.essential =
         vec![(Essential::Help, name("help.example")), (Essential::Infrastructure, name("=time.example"))];
     tables.shared_servers = vec![name("shared-dns.example")];
-    tables.bundles = vec![("first-sites".into(), vec![name("abc.example"), name("=one.example")])];
+    tables.add_bundle("first-sites", "# Bundle: First sites\nabc.example\n=one.example\n").unwrap();
+    tables.services = vec![
+        service("chirp", "social", &["chirp.example", "=chirp.test"], &["chirp-files"]),
+        service("chirp-files", "social", &["files.example"], &[]),
+        service("hello", "messaging", &["hello.example"], &["chirp-files"]),
+        service("tube", "video", &["www.tube.example", "=tube.example"], &[]),
+        service("friend", "ai-companion", &["friend.example"], &[]),
+    ];
     tables
+}
+
+fn service(id: &str, category: &str, names: &[&str], needs: &[&str]) -> Service {
+    let words = |words: &[&str]| words.iter().map(|word| String::from(*word)).collect();
+    Service {
+        id: id.into(),
+        title: format!("The service {id}"),
+        category: category.into(),
+        listed: true,
+        names: words(names),
+        needs: words(needs),
+        source: String::from("made up"),
+        note: String::new(),
+    }
 }
 
 /// The school of the fixture with a handful of lists.

@@ -37,7 +37,7 @@ fn listed() -> Policy {
 }
 
 /// A delegation: `zone`, then its servers and their addresses.
-fn zone(zone: &str, servers: &[&str]) -> Delegation {
+pub(super) fn zone(zone: &str, servers: &[&str]) -> Delegation {
     let key = |text: &&str| Key::parse(text).ok().filter(|_| text.parse::<IpAddr>().is_err());
     Delegation::new(
         &Key::parse(zone).unwrap(),
