@@ -1,6 +1,6 @@
 //! How long a decision takes: `cargo bench --bench decide`.
 
-use std::{hint::black_box, sync::Arc};
+use std::{hint::black_box, net::IpAddr, sync::Arc};
 
 use divan::Bencher;
 use hickory_proto::rr::{Name, RData, Record, RecordType, rdata::A};
@@ -8,12 +8,13 @@ use jiff::Timestamp;
 use schoolgate::{
     category::Categories,
     clients::Client,
+    delegation::{Delegation, Delegations},
     lists::{
         DomainIndex, ListMeta,
         format::{MatchMode, Rule, Subject},
     },
     name::Key,
-    policy::{Cell, Knowledge, Policy, PolicyFile, Question, Verdict},
+    policy::{Answer, Cell, Knowledge, Policy, PolicyFile, Question, Verdict},
 };
 
 fn main() {
@@ -71,7 +72,10 @@ fn policy_with(services: &[(&str, Cell)]) -> Policy {
     ];
     let knowledge = Knowledge {
         categories: Arc::new(Categories::shipped()),
-        indexes: vec![Arc::new(DomainIndex::from_rules(lists))],
+        indexes: vec![
+            Arc::new(schoolgate::lists::shipped::starter(&Categories::shipped())),
+            Arc::new(DomainIndex::from_rules(lists)),
+        ],
     };
     Policy::build(&file, &knowledge).expect("the shipped policy is valid")
 }
@@ -160,6 +164,21 @@ fn rewritten_by_safesearch(bencher: Bencher<'_, '_>) {
 
 #[divan::bench]
 fn review_of_one_address(bencher: Bencher<'_, '_>) {
+    review(bencher, &Delegations::NONE);
+}
+
+/// As most zones have it: four servers, each with an address of both kinds.
+#[divan::bench]
+fn review_of_one_address_and_four_name_servers(bencher: Bencher<'_, '_>) {
+    let servers = (1..=4).map(|i| Key::parse(&format!("ns{i}.dns-host.example.net")).expect("a name"));
+    let addresses = (1..=4_u8).flat_map(|i| {
+        [IpAddr::from([192, 0, 2, i]), IpAddr::from([0x2001, 0xdb8, 0, 0, 0, 0, 0, u16::from(i)])]
+    });
+    let zone = Key::parse("unheard.example.org").expect("a name");
+    review(bencher, &Delegation::new(&zone, servers, addresses).into());
+}
+
+fn review(bencher: Bencher<'_, '_>, delegations: &Delegations) {
     let case = Case::new("www.unheard.example.org");
     let decision = case.policy.decide(&case.question, &case.client, case.now);
     assert_eq!(decision.verdict, Verdict::Allow);
@@ -170,8 +189,7 @@ fn review_of_one_address(bencher: Bencher<'_, '_>) {
             &case.question,
             &case.client,
             &decision,
-            black_box(&answers),
-            false,
+            black_box(&Answer { records: &answers, delegations, own_zone: false }),
             case.now,
         ))
     });

@@ -2,7 +2,7 @@
 //!
 //! The program is one path, from a packet to an answer. [`dns`] receives the packet; [`clients`] finds who asks;
 //! [`policy`] decides, by what [`lists`] know of the name; [`resolver`] finds the answer in a local zone, in its cache
-//! or on the internet; [`policy`] reviews that answer; [`dns`] sends it. `dns::Handler` is the one place where the path
+//! or on the internet; [`policy`] reviews that answer, and the [`delegation`] that it came from; [`dns`] sends it. `dns::Handler` is the one place where the path
 //! can be read.
 //!
 //! Beside the path, [`feeds`] brings lists to the box, [`control`] has every action of an administrator, [`store`] keeps what the school decided, and
@@ -20,6 +20,7 @@ pub mod clients;
 pub mod clock;
 pub mod config;
 pub mod control;
+pub mod delegation;
 pub mod disk;
 pub mod dns;
 pub mod ede;

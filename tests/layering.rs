@@ -18,6 +18,7 @@ const FLOORS: &[(&str, u8)] = &[
     ("spelling", 0),
     ("lists", 1),
     ("clients", 1),
+    ("delegation", 1),
     ("vault", 1),
     ("policy", 2),
     ("feeds", 3),

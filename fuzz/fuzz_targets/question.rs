@@ -23,9 +23,10 @@ use schoolgate::{
     category::CategorySet,
     clients::{Client, Mac, ProfileId},
     clock::Clock,
+    delegation::Delegations,
     dns::{Asked, Config, Decide, Handler, Resolve, Transport},
     ede::EdeCode,
-    policy::{BlockResponse, Decision, Question, Reason, Review, Target, Verdict},
+    policy::{Answer, BlockResponse, Decision, Question, Reason, Review, Target, Verdict},
     resolver::{AnswerSource, Ask, Resolved, Security},
 };
 
@@ -55,8 +56,7 @@ impl Decide for Byte {
         _: &Question,
         _: &Client,
         decision: &Decision,
-        _: &[Record],
-        _: bool,
+        _: &Answer<'_>,
         _: Timestamp,
     ) -> Review {
         let block = (self.0 & 8 != 0).then(|| decision.clone());
@@ -101,6 +101,7 @@ impl Resolve for Address {
             source: AnswerSource::Cache,
             own_zone: false,
             ede: Vec::new(),
+            delegations: Delegations::NONE,
         }
     }
 }

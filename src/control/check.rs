@@ -12,8 +12,9 @@ use serde::{Deserialize, Serialize};
 use super::{Control, ControlError};
 use crate::{
     clients::Client,
+    delegation::Delegation,
     name::Key,
-    policy::{Action, Decision, Policy, Question, Reason, RuleRef, Verdict},
+    policy::{Action, Answer, Decision, Policy, Question, Reason, RuleRef, Server, Verdict},
     resolver::{Ask, Resolved, Resolver, Security},
     vault::Digest,
 };
@@ -84,7 +85,8 @@ pub struct CheckReport {
     pub service: Option<String>,
     /// The school's rule that decided.
     pub rule: Option<String>,
-    /// The aliases and addresses that the name led to, in order; empty when it was not resolved.
+    /// The aliases and addresses that the name led to, in order, then the name servers of the zones that the answer came
+    /// from; empty when it was not resolved.
     pub path: Vec<Hop>,
     /// How resolving ended, when it was tried: the rcode and whether it is proven.
     pub resolution: Option<String>,
@@ -113,13 +115,16 @@ pub struct ListedOn {
     pub entry: String,
     /// Whether it opens rather than blocks.
     pub allow: bool,
+    /// Whether it speaks of the zones that have such a name server, not of the name.
+    #[serde(default)]
+    pub of_servers: bool,
     /// The line in the list, from 1, where its text is at hand.
     pub line: Option<u64>,
     /// That line.
     pub text: Option<String>,
 }
 
-/// A step from the name asked to an address.
+/// A step from the name asked to an address, or (`NS`) a zone on the way with its name servers.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Hop {
     /// `CNAME`, `DNAME`, `HTTPS`, `A` …
@@ -178,7 +183,8 @@ impl fmt::Display for CheckReport {
             writeln!(f, "  rule        {rule}")?;
         }
         for hop in &self.path {
-            writeln!(f, "  leads to    {} {}", hop.r#type, hop.to)?;
+            let way = if hop.r#type == "NS" { "served by" } else { "leads to" };
+            writeln!(f, "  {way:<10}  {} {}", hop.r#type, hop.to)?;
         }
         if let Some(resolution) = &self.resolution {
             writeln!(f, "  resolved    {resolution}")?;
@@ -244,11 +250,17 @@ pub(super) async fn check(
         }
         let resolved = resolver.resolve(&Query::query(name, qtype), Ask::default()).await;
         path.extend(resolved.answers.iter().filter_map(hop));
+        path.extend(resolved.delegations.iter().map(served_by));
         for hop in &mut path {
             hop.to = policy.masked(&hop.to).into_owned();
         }
         resolution = Some(policy.masked(&ending(&resolved)).into_owned());
-        let review = policy.review(&question, &client, &decision, &resolved.answers, resolved.own_zone, at);
+        let answer = Answer {
+            records: &resolved.answers,
+            delegations: &resolved.delegations,
+            own_zone: resolved.own_zone,
+        };
+        let review = policy.review(&question, &client, &decision, &answer, at);
         if let Some(block) = review.block {
             decision = block;
         } else if decision.would_block.is_none() {
@@ -281,7 +293,10 @@ pub(super) async fn check(
         reason: decision.reason.word().to_owned(),
         category: policy.deciding_category(&decision).map(|id| categories.get(id).id.clone()),
         categories: categories.ids(decision.categories).into_iter().map(str::to_owned).collect(),
-        lists: listed_on(control, policy, subject(&decision.reason).unwrap_or(&question.key)),
+        lists: match subject(&decision.reason, &question.key) {
+            Some((key, of_servers)) => listed_on(control, policy, key, of_servers),
+            None => Vec::new(),
+        },
         service: service(policy, &decision.reason),
         rule: rule(policy, &decision),
         path,
@@ -292,15 +307,15 @@ pub(super) async fn check(
     })
 }
 
-/// Every list that has the name or a parent of it, the longest match first.
-pub(super) fn listed_on(control: &Control, policy: &Policy, key: &Key) -> Vec<ListedOn> {
+/// Every list that has the name or a parent of it, as a name or as a name server, the longest match first.
+pub(super) fn listed_on(control: &Control, policy: &Policy, key: &Key, of_servers: bool) -> Vec<ListedOn> {
     let mut found = Vec::new();
     let numbers = control.version_numbers();
     for index in policy.indexes() {
         for hit in index.lookup(key).iter().rev() {
             let depth = usize::from(hit.depth);
             for entry in index.sets().get(hit.set as usize).into_iter().flatten() {
-                if entry.exact && depth != key.depth() {
+                if entry.of_servers != of_servers || entry.exact && depth != key.depth() {
                     continue;
                 }
                 let Some(list) = index.lists().get(usize::from(entry.list)) else { continue };
@@ -319,6 +334,7 @@ pub(super) fn listed_on(control: &Control, policy: &Policy, key: &Key) -> Vec<Li
                     number: numbers.iter().find(|(id, _)| *id == list.id).map(|(_, number)| *number),
                     entry: digest.map_or(name, |digest| digest.to_string()),
                     allow: entry.allow,
+                    of_servers,
                     line: place.as_ref().map(|(line, _)| *line),
                     text: place.map(|(_, text)| text),
                 });
@@ -328,11 +344,16 @@ pub(super) fn listed_on(control: &Control, policy: &Policy, key: &Key) -> Vec<Li
     found
 }
 
-/// The name that the reason is about, where it is not the one asked.
-fn subject(reason: &Reason) -> Option<&Key> {
+/// The name that the reason is about, and whether it is a name server's; none for the address of one, which has no line
+/// of its own to show: the explanation names its list.
+fn subject<'a>(reason: &'a Reason, asked: &'a Key) -> Option<(&'a Key, bool)> {
     match reason {
-        Reason::Alias { target, .. } => Some(target),
-        _ => None,
+        Reason::Alias { target, .. } => Some((target, false)),
+        Reason::NameServer(by) => match &by.server {
+            Server::Name(server) => Some((server, true)),
+            Server::Address(_) => None,
+        },
+        _ => Some((asked, false)),
     }
 }
 
@@ -373,6 +394,12 @@ fn hop(record: &Record) -> Option<Hop> {
         _ => return None,
     };
     Some(Hop { r#type: record.record_type().to_string(), to })
+}
+
+/// The servers of a zone that the answer came from.
+fn served_by(delegation: &Delegation) -> Hop {
+    let servers: Vec<String> = delegation.servers().map(|server| server.to_string()).collect();
+    Hop { r#type: String::from("NS"), to: format!("{}: {}", delegation.zone(), servers.join(", ")) }
 }
 
 fn ending(resolved: &Resolved) -> String {

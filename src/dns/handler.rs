@@ -33,7 +33,7 @@ use crate::{
     ede::{Ede, EdeCode},
     name::Key,
     policy::{self, BlockResponse, Decision, Policy, Reason, Target, Verdict},
-    resolver::{AnswerSource, Ask, Resolver, Security},
+    resolver::{AnswerSource, Ask, Resolved, Resolver, Security},
 };
 
 /// How a question came.
@@ -285,8 +285,7 @@ impl<P: Decide, R: Resolve> Handler<P, R> {
                 subject.about,
                 subject.client,
                 &done.decision,
-                &seen,
-                resolved.own_zone,
+                &policy::Answer { records: &seen, ..seen_of(&resolved) },
                 subject.now,
             );
             if let Some(block) = review.block {
@@ -341,8 +340,7 @@ impl<P: Decide, R: Resolve> Handler<P, R> {
             subject.about,
             subject.client,
             &done.decision,
-            &resolved.answers,
-            resolved.own_zone,
+            &seen_of(&resolved),
             subject.now,
         );
         if let Some(block) = review.block {
@@ -485,6 +483,15 @@ impl<P: Decide> Subject<'_, P> {
             self.policy.explain(decision, self.about, self.client)
         };
         Some(Ede::new(code, text))
+    }
+}
+
+/// What the review sees of an answer.
+fn seen_of(resolved: &Resolved) -> policy::Answer<'_> {
+    policy::Answer {
+        records: &resolved.answers,
+        delegations: &resolved.delegations,
+        own_zone: resolved.own_zone,
     }
 }
 

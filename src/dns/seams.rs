@@ -2,14 +2,14 @@
 
 use std::{future::Future, net::IpAddr};
 
-use hickory_proto::{op::Query, rr::Record};
+use hickory_proto::op::Query;
 use jiff::Timestamp;
 
 use crate::{
     clients::{Client, Mac, ProfileId},
     ede::EdeCode,
     name::Key,
-    policy::{Decision, Policy, Question, Reason, Review},
+    policy::{Answer, Decision, Policy, Question, Reason, Review},
     resolver::{Ask, Resolved, Resolver},
 };
 
@@ -25,8 +25,7 @@ pub trait Decide: Send + Sync + 'static {
         question: &Question,
         client: &Client,
         decision: &Decision,
-        answers: &[Record],
-        local: bool,
+        answer: &Answer<'_>,
         now: Timestamp,
     ) -> Review;
     /// See [`Policy::ede`].
@@ -59,11 +58,10 @@ impl Decide for Policy {
         question: &Question,
         client: &Client,
         decision: &Decision,
-        answers: &[Record],
-        local: bool,
+        answer: &Answer<'_>,
         now: Timestamp,
     ) -> Review {
-        self.review(question, client, decision, answers, local, now)
+        self.review(question, client, decision, answer, now)
     }
 
     fn ede(&self, decision: &Decision) -> Option<EdeCode> {

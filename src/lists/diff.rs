@@ -48,6 +48,8 @@ pub struct Change {
     pub exact: bool,
     /// Whether it opens rather than blocks.
     pub allow: bool,
+    /// Whether it is about the zones that have such a name server.
+    pub name_server: bool,
     /// How often the name was asked lately, where that is known.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub asked: Option<u64>,
@@ -118,29 +120,35 @@ struct Ranked {
     order: Vec<u8>,
     exact: bool,
     allow: bool,
+    name_server: bool,
     entry: String,
 }
 
 impl Ranked {
     fn of(rule: Rule, asked: &dyn Fn(&Key) -> Option<u64>) -> Self {
         let allow = rule.allow;
+        let name_server = rule.subject.is_of_name_servers();
         match rule.subject {
-            Subject::Name { key, mode } => Self {
-                asked: Reverse(asked(&key)),
+            Subject::Name { key, mode } | Subject::NameServer { key, mode } => Self {
+                // How often a server is asked for says nothing of the zones on it.
+                asked: Reverse(if name_server { None } else { asked(&key) }),
                 entry: key.to_string(),
                 order: key.as_bytes().to_vec(),
                 exact: mode == MatchMode::Exact,
                 allow,
+                name_server,
             },
-            Subject::Address(net) => {
+            Subject::Address(net) | Subject::NameServerAddress(net) => {
                 let entry = net.to_string();
-                Self { asked: Reverse(None), order: entry.clone().into_bytes(), exact: false, allow, entry }
+                let order = entry.clone().into_bytes();
+                Self { asked: Reverse(None), order, exact: false, allow, name_server, entry }
             }
         }
     }
 
     fn change(self) -> Change {
-        Change { entry: self.entry, exact: self.exact, allow: self.allow, asked: self.asked.0 }
+        let Self { asked, exact, allow, name_server, entry, .. } = self;
+        Change { entry, exact, allow, name_server, asked: asked.0 }
     }
 }
 
@@ -166,6 +174,9 @@ impl fmt::Display for Diff {
 impl fmt::Display for Change {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(&self.entry)?;
+        if self.name_server {
+            f.write_str(", as a name server")?;
+        }
         if self.exact {
             f.write_str(", this name alone")?;
         }

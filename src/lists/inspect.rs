@@ -139,6 +139,9 @@ impl fmt::Display for Report {
         if survey.addresses > 0 {
             write!(f, ", of which {} are addresses", survey.addresses)?;
         }
+        if survey.name_servers > 0 {
+            write!(f, ", of which {} are about name servers", survey.name_servers)?;
+        }
         writeln!(f)?;
         if self.unique > 0 {
             writeln!(f, "  names       {} different ones", self.unique)?;

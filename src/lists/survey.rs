@@ -18,7 +18,7 @@ pub use references::References;
 pub(super) use self::prints::fingerprint;
 use self::references::Watch;
 use super::{
-    format::{Format, MatchMode, NotAList, Rule, Skip, SkipReason, Subject, suffix_section},
+    format::{Format, MatchMode, NotAList, Rule, Skip, SkipReason, Subject},
     source::{Note, Place, Problem, Source, SourceError},
 };
 use crate::name::Key;
@@ -69,6 +69,8 @@ pub struct Survey {
     pub allow: u64,
     /// How many of them are about addresses.
     pub addresses: u64,
+    /// How many of them are about name servers, by name or address.
+    pub name_servers: u64,
     /// How many rules say what another one says: same name or addresses, same reach.
     pub duplicates: u64,
     /// How many entries its own header says that it has.
@@ -121,6 +123,7 @@ impl Survey {
             entries: 0,
             allow: 0,
             addresses: 0,
+            name_servers: 0,
             duplicates: 0,
             declared: None,
             markup: 0,
@@ -247,6 +250,7 @@ pub(super) struct Surveyor<'a> {
     entries: u64,
     allow: u64,
     addresses: u64,
+    name_servers: u64,
     markup: u64,
     parts: Vec<String>,
     hashes: Vec<u64>,
@@ -276,6 +280,7 @@ impl<'a> Surveyor<'a> {
             entries: 0,
             allow: 0,
             addresses: 0,
+            name_servers: 0,
             markup: 0,
             parts: Vec::new(),
             hashes: Vec::new(),
@@ -301,9 +306,11 @@ impl<'a> Surveyor<'a> {
         self.hashes.push(fingerprint(rule));
         match &rule.subject {
             Subject::Address(_) => self.addresses += 1,
+            // What it is called says nothing of the names that people ask for.
+            Subject::NameServer { .. } | Subject::NameServerAddress(_) => self.name_servers += 1,
             Subject::Name { key, mode } => {
                 let exact = *mode == MatchMode::Exact;
-                if !exact && !rule.allow && suffix_section(key) == Some(psl::Type::Private) {
+                if !exact && !rule.allow && key.suffix_section() == Some(psl::Type::Private) {
                     self.private.add(|| Finding {
                         listed: key.to_string(),
                         covers: None,
@@ -386,6 +393,7 @@ impl<'a> Surveyor<'a> {
             entries: self.entries,
             allow: self.allow,
             addresses: self.addresses,
+            name_servers: self.name_servers,
             duplicates,
             declared,
             markup: self.markup,
@@ -411,7 +419,7 @@ fn suffix_in(line: &[u8]) -> Option<Key> {
     text.split(|c: char| c.is_ascii() && !c.is_ascii_alphanumeric() && !matches!(c, '.' | '-' | '_'))
         .map(|word| word.trim_matches('.'))
         .filter_map(|word| Key::parse(word).ok())
-        .find(|key| suffix_section(key) == Some(psl::Type::Icann))
+        .find(|key| key.suffix_section() == Some(psl::Type::Icann))
 }
 
 #[cfg(test)]

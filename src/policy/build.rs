@@ -8,7 +8,7 @@ use jiff::tz::TimeZone;
 use super::{
     Knowledge, MAX_PROFILES, Policy,
     file::{Action, PolicyFile},
-    lookup::View,
+    lookup::{self, View},
     names::{Essential, NamePattern, NameTable, ProfileSet, What},
     problem::{PolicyErrors, Problem, Problems, Severity},
     profile::{Lesson, Members, Profile},
@@ -82,6 +82,7 @@ impl Policy {
         let members = |words: &[String]| Members::read(words, device_place).0;
         Self {
             security: categories.security(),
+            server_lists: lookup::server_lists(&views),
             sealed: categories.sealed(),
             mask: Mask::without_key(),
             clients: clients(file, fallback),
@@ -244,6 +245,9 @@ fn names(file: &PolicyFile, tables: &Tables, profiles: &[Profile], zone: &TimeZo
     }
     for (set, pattern) in &tables.essential {
         names.add(pattern, What::Essential(*set));
+    }
+    for server in &tables.shared_servers {
+        names.add(server, What::SharedServer);
     }
     for canary in &tables.canaries {
         names.add(&canary.name, What::Canary { answer: canary.answer, always: canary.always });

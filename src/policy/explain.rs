@@ -1,7 +1,7 @@
 //! A decision in plain English: for the block page, the log and `schoolgate check`.
 
 use super::{
-    Decision, Listed, Policy, Question, Reason, RuleRef, ServiceRef, Verdict,
+    Decision, Listed, Policy, Question, Reason, RuleRef, ServedBy, Server, ServiceRef, Verdict,
     file::{Action, RuleFile},
     names::NamePattern,
     schedule,
@@ -84,6 +84,22 @@ impl Policy {
         let locked = || vec![String::from("Nothing opens a locked category.")];
         match reason {
             Reason::Locked(_) | Reason::LockedAddress { .. } => locked(),
+            Reason::NameServer(by) if by.locked => locked(),
+            Reason::NameServer(by) => {
+                let mut ways = vec![rule];
+                let zone = self.shown(&by.zone);
+                if by.zone != question.key {
+                    ways.push(format!("So would an allow rule for {zone}, for every name in it."));
+                }
+                ways.push(format!(
+                    "So would {zone} on a list with action = \"allow\" and applies_to = \"name-servers\" in the category {}.",
+                    self.title(by.listed.category)
+                ));
+                if let Some(limit) = self.limit(by.listed.category, client) {
+                    ways.push(format!("{profile} may use {} {limit}.", self.title(by.listed.category)));
+                }
+                ways
+            }
             Reason::Alias { target, because } => match because.as_ref() {
                 Reason::Locked(_) => locked(),
                 Reason::BlockRule(rule) => {
@@ -244,6 +260,7 @@ impl Policy {
                 let address = self.shown_address(*address);
                 format!("{name} is at {address}, which is on the list “{list}” of the category {title}")
             }
+            Reason::NameServer(by) => self.served_by(by, &name, question, client),
             Reason::Rebinding(address) if address.is_unspecified() => {
                 format!(
                     "{name} has the address {address}, which is how a server further up says that it blocks a name"
@@ -256,6 +273,31 @@ impl Policy {
             }
             Reason::Default => format!("{name} is on no list"),
         }
+    }
+
+    /// Which of a zone's name servers is listed, and what follows.
+    fn served_by(&self, by: &ServedBy, name: &str, question: &Question, client: &Client) -> String {
+        let profile = self.profile(client.profile).1;
+        let list = self.list(&by.listed).map_or("?", |list| list.title.as_str());
+        let title = self.title(by.listed.category);
+        let zone = self.shown(&by.zone);
+        let whose = if by.zone == question.key {
+            format!("{name} has the name server")
+        } else if question.key.is_within(&by.zone) {
+            format!("{name} belongs to {zone}, which has the name server")
+        } else {
+            format!("{name} leads to a name in {zone}, which has the name server")
+        };
+        let server = match &by.server {
+            Server::Name(server) => self.shown(server),
+            Server::Address(address) => self.shown_address(*address),
+        };
+        let may = match self.limit(by.listed.category, client) {
+            _ if by.locked => String::from("is always blocked"),
+            Some(limit) => format!("{profile} may use {limit}"),
+            None => format!("{profile} may not use"),
+        };
+        format!("{whose} {server}, which is on the list “{list}” of the category {title}, which {may}")
     }
 
     /// `www.games.example is on the list “…”`, or below a name that is.

@@ -16,7 +16,10 @@ use super::{
 };
 use crate::{
     category::{Audience, Risk},
-    lists::{Format, format::MatchMode},
+    lists::{
+        Format,
+        format::{MatchMode, Rule},
+    },
     spelling::nearest,
 };
 
@@ -394,6 +397,17 @@ pub enum AppliesTo {
     Names,
     /// The name servers of the zone that has the name, and their addresses; where the box recurses itself.
     NameServers,
+}
+
+impl AppliesTo {
+    /// What an entry of such a list says.
+    #[must_use]
+    pub fn read(self, rule: Rule) -> Rule {
+        match self {
+            Self::Names => rule,
+            Self::NameServers => rule.of_name_servers(),
+        }
+    }
 }
 
 /// Where a list comes from.

@@ -18,6 +18,7 @@ mod rebinding;
 mod review;
 mod schedule;
 mod sealed;
+mod servers;
 mod services;
 mod shipped;
 mod supplier;
@@ -30,7 +31,7 @@ mod words;
 
 use std::{net::IpAddr, sync::Arc};
 
-use hickory_proto::rr::RecordType;
+use hickory_proto::rr::{Record, RecordType};
 use serde::{Deserialize, Serialize};
 
 pub use self::{
@@ -55,6 +56,7 @@ use self::{
 use crate::{
     category::{Categories, Category, CategoryId, CategorySet},
     clients::{Client, ClientIndex, Mac, ProfileId},
+    delegation::Delegations,
     lists::{DomainIndex, ListMeta, services::Service},
     name::Key,
     vault::Mask,
@@ -77,6 +79,8 @@ pub struct Policy {
     sealed: CategorySet,
     mask: Mask,
     views: Vec<View>,
+    /// The number of what the lists say of name servers; 0 when they say nothing.
+    server_lists: u64,
     profiles: Vec<Profile>,
     fallback: usize,
     clients: ClientIndex,
@@ -221,10 +225,34 @@ pub enum Reason {
         /// Who lists it.
         listed: Listed,
     },
+    /// A name server of the zone, or of an alias target's zone, is listed.
+    NameServer(Box<ServedBy>),
     /// A public name with a private address.
     Rebinding(IpAddr),
     /// Nothing spoke against it.
     Default,
+}
+
+/// Which name server spoke against a zone.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct ServedBy {
+    /// The zone: the name asked, an alias target, or a parent of one of them.
+    pub zone: Key,
+    /// The server that is listed.
+    pub server: Server,
+    /// Who lists it.
+    pub listed: Listed,
+    /// Whether by a locked category.
+    pub locked: bool,
+}
+
+/// A name server, by what a list knows of it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Server {
+    /// Its name.
+    Name(Key),
+    /// Its address.
+    Address(IpAddr),
 }
 
 /// Which listed name decided.
@@ -251,6 +279,16 @@ pub struct LessonRef(pub u16);
 /// A service, by its place in [`Tables::services`].
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct ServiceRef(pub u16);
+/// An answer as the review sees it.
+#[derive(Debug, Clone, Copy)]
+pub struct Answer<'a> {
+    /// The records of its answer section.
+    pub records: &'a [Record],
+    /// The delegations that it came from.
+    pub delegations: &'a Delegations,
+    /// It comes from a zone of the school's own.
+    pub own_zone: bool,
+}
 
 /// What the review of an answer found.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]

@@ -99,6 +99,8 @@ pub(crate) enum What {
     Lesson(u16),
     /// The place of the service in the table.
     Service(u16),
+    /// A name server of so many unrelated zones that it says nothing of any of them.
+    SharedServer,
     /// The place of the engine in the table; `site` facts count only where the engine is blocked whole.
     Engine {
         engine: u16,
@@ -174,6 +176,11 @@ impl<'a> Found<'a> {
             What::Essential(set) => Some(set),
             _ => None,
         })
+    }
+
+    /// Whether the name is that of a server which many unrelated zones share.
+    pub(crate) fn is_shared_server(&self) -> bool {
+        self.iter().any(|(_, fact)| fact.what == What::SharedServer)
     }
 
     /// Whether the name is one of the school's own.

@@ -1,4 +1,5 @@
-//! What an answer may not bring in: names that are aliases of blocked ones, listed addresses, private addresses.
+//! What an answer may not bring in: names that are aliases of blocked ones, listed addresses, zones of listed name
+//! servers, private addresses.
 
 use std::net::IpAddr;
 
@@ -9,54 +10,62 @@ use hickory_proto::rr::{
 use jiff::Timestamp;
 
 use super::{
-    Decision, Policy, Question, Reason, Review, RuleRef, Verdict,
+    Answer, Decision, Policy, Question, Reason, Review, RuleRef, Verdict,
     decide::{Asker, Listing},
     file::Mode,
+    lookup::Of,
     rebinding::is_private,
 };
 use crate::{category::CategorySet, clients::Client, name::Key};
 
 /// Something in an answer that speaks against it.
-struct Finding {
-    reason: Reason,
+pub(super) struct Finding {
+    pub(super) reason: Reason,
     /// The categories that were found on the way, for the log.
-    categories: CategorySet,
+    pub(super) categories: CategorySet,
     /// It holds even in a profile that only watches.
-    always: bool,
+    pub(super) always: bool,
 }
 
 impl Policy {
     /// Looks at the answer to a question that was allowed: first at every alias target, then at listed addresses, then at
-    /// private ones. HTTPS and SVCB records count as aliases (their target) and as addresses (their hints).
+    /// the name servers of the zones that it came from, then at private addresses. HTTPS and SVCB records count as aliases
+    /// (their target) and as addresses (their hints).
     ///
-    /// `local` says that the answer came from a zone of the school's own, where private addresses are right; they are
-    /// right as well for the school's own names and for essential names, which some systems' checks need.
+    /// In an answer from a zone of the school's own, private addresses are right; they are right as well for the school's
+    /// own names and for essential names, which some systems' checks need.
     #[must_use]
     pub fn review(
         &self,
         question: &Question,
         client: &Client,
         decision: &Decision,
-        answers: &[Record],
-        local: bool,
+        answer: &Answer<'_>,
         now: Timestamp,
     ) -> Review {
+        let answers = answer.records;
         let asker = self.asker(client, now);
         let mut review = Review::default();
         if matches!(decision.verdict, Verdict::Block(_)) {
             return review;
         }
         let chosen = Chosen::of(decision);
-        let private_is_right =
-            local || decision.reason == Reason::Essential || self.names.find(&question.key).is_own();
+        let private_is_right = answer.own_zone
+            || decision.reason == Reason::Essential
+            || self.names.find(&question.key).is_own();
 
         let aliases = answers.iter().filter_map(target).filter_map(|key| asker.alias(key, chosen));
         let addresses = answers.iter().flat_map(addresses);
         let listed = addresses.clone().filter_map(|address| asker.address(address, chosen));
+        let path = || std::iter::once(question.key.clone()).chain(answers.iter().filter_map(target));
+        let served = answer
+            .delegations
+            .iter()
+            .filter_map(|delegation| asker.name_servers(delegation, answer.delegations, path, chosen));
         let private = addresses.filter(|address| !private_is_right && is_private(*address)).map(|address| {
             Finding { reason: Reason::Rebinding(address), categories: CategorySet::EMPTY, always: false }
         });
-        for finding in aliases.chain(listed).chain(private) {
+        for finding in aliases.chain(listed).chain(served).chain(private) {
             if asker.profile.mode == Mode::Watch && !finding.always {
                 review.would_block.get_or_insert(finding.reason);
                 continue;
@@ -77,7 +86,7 @@ impl Policy {
 
 /// Whether someone decided for the name itself, which outweighs what lists say of where it lives.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Chosen {
+pub(super) enum Chosen {
     /// Nobody: every category counts.
     No,
     /// Its service is open: only what harms machines counts.
@@ -134,13 +143,13 @@ impl Asker<'_> {
     /// What speaks against an address.
     fn address(&self, address: IpAddr, chosen: Chosen) -> Option<Finding> {
         let address = address.to_canonical();
-        let matches = self.policy.look_up_address(address);
+        let matches = self.policy.look_up_address(Of::Names, address);
         if matches.raw.is_empty() {
             return None;
         }
         let locked = matches.raw.intersection(self.profile.locked);
         if !locked.is_empty() {
-            let listed = self.policy.listed_address(address, locked);
+            let listed = self.policy.listed_address(Of::Names, address, locked);
             return Some(Finding {
                 reason: Reason::LockedAddress { address, listed },
                 categories: matches.open.union(locked),
@@ -158,7 +167,8 @@ impl Asker<'_> {
             return None;
         }
         let watching = self.profile.mode == Mode::Watch && !security.is_empty();
-        let listed = self.policy.listed_address(address, if watching { security } else { blocked });
+        let listed =
+            self.policy.listed_address(Of::Names, address, if watching { security } else { blocked });
         Some(Finding {
             reason: Reason::Address { address, listed },
             categories: matches.open,

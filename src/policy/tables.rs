@@ -107,6 +107,8 @@ pub struct Tables {
     pub canaries: Vec<Canary>,
     /// The essential names.
     pub essential: Vec<(Essential, NamePattern)>,
+    /// Name servers that many unrelated zones share, which no list can hold against a zone.
+    pub shared_servers: Vec<NamePattern>,
     /// The bundles of approved sites.
     pub bundles: Vec<Bundle>,
     /// The services that can be switched by themselves.
@@ -222,6 +224,8 @@ impl Tables {
         ] {
             tables.essential.extend(names(table, text)?.into_iter().map(|name| (set, name)));
         }
+        tables.shared_servers =
+            names("lists/shared-name-servers.txt", include_str!("../../lists/shared-name-servers.txt"))?;
         let mut files: Vec<_> = BundleFiles::iter().collect();
         files.sort();
         for file in files {

@@ -71,6 +71,7 @@ impl Policy {
 fn code(reason: &Reason) -> EdeCode {
     match reason {
         Reason::Locked(_) | Reason::LockedAddress { .. } => EdeCode::Censored,
+        Reason::NameServer(by) if by.locked => EdeCode::Censored,
         Reason::Alias { because, .. } => code(because),
         Reason::Suspended
         | Reason::Lesson(_)
@@ -88,6 +89,7 @@ fn code(reason: &Reason) -> EdeCode {
         | Reason::Uncategorised
         | Reason::SafeSearch(_)
         | Reason::Address { .. }
+        | Reason::NameServer(_)
         | Reason::Rebinding(_)
         | Reason::Default => EdeCode::Filtered,
     }
@@ -101,6 +103,7 @@ pub(crate) fn list_behind(reason: &Reason) -> Option<&Listed> {
         | Reason::Schedule(listed)
         | Reason::Address { listed, .. }
         | Reason::LockedAddress { listed, .. } => Some(listed),
+        Reason::NameServer(by) => Some(&by.listed),
         Reason::Alias { because, .. } => list_behind(because),
         _ => None,
     }

@@ -40,6 +40,8 @@ impl Reason {
             Self::Alias { .. } => "alias",
             Self::Address { .. } => "address",
             Self::LockedAddress { .. } => "locked-address",
+            Self::NameServer(by) if by.locked => "locked-name-server",
+            Self::NameServer(_) => "name-server",
             Self::Rebinding(_) => "rebinding",
             Self::Default => "default",
         }

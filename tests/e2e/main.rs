@@ -12,6 +12,7 @@ mod answers;
 mod filtering;
 mod lasting;
 mod school;
+mod servers;
 #[path = "../support/mod.rs"]
 mod support;
 mod zones;

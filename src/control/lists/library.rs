@@ -317,7 +317,10 @@ impl Library {
             .source(id, *version)
             .map_err(|source| LibraryError::Shelf { id: id.clone(), source })?
             .read(*format, *matching, &mut |_, line| match line {
-                Ok(rule) => adding.rule(Rule { allow: rule.allow || allows, ..rule }),
+                Ok(rule) => {
+                    let rule = ingredient.applies_to.read(rule);
+                    adding.rule(Rule { allow: rule.allow || allows, ..rule });
+                }
                 Err(skip) => adding.skip(skip.reason),
             })
             .map_err(|source| CompileError::Source { id: id.clone(), source })?;
@@ -339,7 +342,9 @@ impl Library {
         source
             .read(ingredient.format, ingredient.matching, &mut |place, rule| {
                 if found.is_none()
-                    && let Ok(Rule { subject: Subject::Name { key, mode }, allow }) = rule
+                    && let Ok(Rule { subject, allow }) = rule.map(|rule| ingredient.applies_to.read(rule))
+                    && subject.is_of_name_servers() == entry.of_servers
+                    && let Subject::Name { key, mode } | Subject::NameServer { key, mode } = subject
                     && key == *name
                     && (allow || ingredient.allows()) == entry.allow
                     && (mode == MatchMode::Exact) == entry.exact

@@ -12,7 +12,7 @@ use crate::{
         source::{Problem, Source, SourceError},
         survey::{Fingerprints, Reading, References, survey},
     },
-    policy::{Action, ListFile, ListSource, Tables},
+    policy::{Action, AppliesTo, ListFile, ListSource, Tables},
 };
 
 /// What a text is like.
@@ -83,7 +83,8 @@ pub(super) fn compare(
 
 /// The names that the list should not block.
 fn references(list: &ListFile, allow: bool) -> References {
-    if list.action == Action::Allow || allow {
+    // Names of name servers are not asked for.
+    if list.action == Action::Allow || allow || list.applies_to == AppliesTo::NameServers {
         return References::none();
     }
     let essential = Tables::shipped().essential.iter().map(|(_, pattern)| pattern.key.clone());

@@ -432,9 +432,10 @@ pub struct ChangedName {
 
 impl From<Change> for ChangedName {
     fn from(change: Change) -> Self {
-        let Change { entry, exact, allow, asked } = change;
+        let Change { entry, exact, allow, asked, name_server } = change;
         let (open, alone) = (if allow { "@@" } else { "" }, if exact { "=" } else { "" });
-        Self { name: format!("{open}{alone}{entry}"), asked }
+        let what = if name_server { " (a name server)" } else { "" };
+        Self { name: format!("{open}{alone}{entry}{what}"), asked }
     }
 }
 

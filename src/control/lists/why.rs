@@ -14,7 +14,7 @@ use crate::{
 pub struct WhyReport {
     /// The name, in A-label form.
     pub name: String,
-    /// Each list that has the name or a parent of it, the longest match first.
+    /// Each list that has the name or a parent of it, the longest match first; then those that have it as a name server.
     pub lists: Vec<ListedOn>,
 }
 
@@ -27,7 +27,9 @@ impl Control {
     pub fn why(&self, name: &str) -> Result<WhyReport, ControlError> {
         let key = Key::parse(name).map_err(|error| ControlError::Input(format!("{name:?}: {error}")))?;
         let policy = self.policy.load_full();
-        Ok(WhyReport { name: key.to_string(), lists: check::listed_on(self, &policy, &key) })
+        let mut lists = check::listed_on(self, &policy, &key, false);
+        lists.extend(check::listed_on(self, &policy, &key, true));
+        Ok(WhyReport { name: key.to_string(), lists })
     }
 }
 
@@ -38,7 +40,8 @@ impl fmt::Display for WhyReport {
         }
         for list in &self.lists {
             let way = if list.allow { "is opened for" } else { "is in" };
-            writeln!(f, "{} {way} {} by {} ({})", list.entry, list.category, list.list, list.title)?;
+            let server = if list.of_servers { ", as a name server," } else { "" };
+            writeln!(f, "{}{server} {way} {} by {} ({})", list.entry, list.category, list.list, list.title)?;
             if let (Some(line), Some(text)) = (list.line, &list.text) {
                 writeln!(f, "    line {line}: {}", text.trim())?;
             }

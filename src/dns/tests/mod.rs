@@ -36,9 +36,10 @@ use crate::{
     category::CategorySet,
     clients::{Client, Mac, ProfileId},
     clock::Clock,
+    delegation::Delegations,
     ede::{Ede, EdeCode},
     name::Key,
-    policy::{BlockResponse, Decision, Question, Reason, Review, Target, Verdict},
+    policy::{Answer, BlockResponse, Decision, Question, Reason, Review, Target, Verdict},
     resolver::{AnswerSource, Ask, Resolved, Security},
 };
 
@@ -94,11 +95,10 @@ impl Decide for Rules {
         _question: &Question,
         _client: &Client,
         decision: &Decision,
-        answers: &[Record],
-        _local: bool,
+        answer: &Answer<'_>,
         _now: Timestamp,
     ) -> Review {
-        let cloaked = answers.iter().any(
+        let cloaked = answer.records.iter().any(
             |record| matches!(&record.data, RData::CNAME(CNAME(to)) if name("cloaked.test.").zone_of(to)),
         );
         let block = cloaked.then(|| Decision {
@@ -208,6 +208,7 @@ pub(super) fn positive(answers: Vec<Record>) -> Resolved {
         source: AnswerSource::Upstream,
         own_zone: false,
         ede: Vec::new(),
+        delegations: Delegations::NONE,
     }
 }
 

@@ -278,6 +278,7 @@ fn a_whole_zone_becomes_a_sorted_file_that_the_reader_of_zones_takes() {
             match rule.subject {
                 Subject::Name { key, .. } => key.to_string(),
                 Subject::Address(network) => network.to_string(),
+                other => panic!("{other:?}"),
             },
         )),
         Err(skip) => skipped.push((place.line, String::from_utf8_lossy(skip.text).into_owned())),

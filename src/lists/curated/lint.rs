@@ -5,6 +5,7 @@
 
 use std::{collections::HashMap, fmt, net::IpAddr};
 
+use ipnet::IpNet;
 use jiff::civil::Date;
 use serde::{Deserialize, Serialize};
 use toml::Spanned;
@@ -12,10 +13,17 @@ use toml::Spanned;
 use super::{Table, Written, day, line_of};
 use crate::{
     category::{Categories, LOCKED},
-    lists::{services::Service, shipped},
+    lists::{
+        format::{Rule, Subject},
+        services::Service,
+        shipped,
+    },
     name::Key,
     spelling::nearest,
 };
+
+/// The folder of lists that speak of name servers.
+const NAME_SERVERS: &str = "name-servers";
 
 /// How bad a finding is.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize)]
@@ -116,6 +124,8 @@ pub struct Linter<'a> {
     report: Report,
     /// The names that feed a category.
     listed: Vec<Place>,
+    /// The names of name servers whose zones feed a category.
+    servers: Vec<Place>,
     /// The names of services; their category is the service's identifier.
     services: Vec<Place>,
     /// Each service's identifier with its place.
@@ -134,6 +144,7 @@ impl<'a> Linter<'a> {
             today,
             report: Report::default(),
             listed: Vec::new(),
+            servers: Vec::new(),
             services: Vec::new(),
             service_ids: HashMap::new(),
             needs: Vec::new(),
@@ -144,6 +155,7 @@ impl<'a> Linter<'a> {
     pub fn shipped(&mut self) {
         let folders = [
             ("starter", shipped::starter_files().collect::<Vec<_>>()),
+            (NAME_SERVERS, shipped::server_files().collect()),
             ("curated", super::files().collect()),
             ("services", crate::lists::services::files().collect()),
         ];
@@ -157,7 +169,7 @@ impl<'a> Linter<'a> {
     /// Looks through one file.
     ///
     /// One that ends in `.toml` is a part of the curated core, or a table of services where it has a `[[service]]`; any
-    /// other is a starter list, named for its category.
+    /// other is a starter list, named for its category: of name servers in a folder `name-servers`, else of names.
     pub fn file(&mut self, file: &str, text: &str) {
         self.report.files += 1;
         let has_services = || text.lines().any(|line| line.trim_start().starts_with("[[service]]"));
@@ -173,6 +185,8 @@ impl<'a> Linter<'a> {
     pub fn finish(mut self) -> Report {
         let listed = std::mem::take(&mut self.listed);
         self.twice(&listed, false);
+        let servers = std::mem::take(&mut self.servers);
+        self.twice(&servers, false);
         let services = std::mem::take(&mut self.services);
         self.twice(&services, true);
         for (needed, file, line) in std::mem::take(&mut self.needs) {
@@ -200,14 +214,42 @@ impl<'a> Linter<'a> {
 
     /// A starter list.
     fn starter(&mut self, file: &str, text: &str) {
-        let base = file.rsplit('/').next().unwrap_or(file);
+        let (folder, base) = file.rsplit_once('/').unwrap_or(("", file));
+        let of_servers = folder.rsplit('/').next() == Some(NAME_SERVERS);
         let category = base.strip_suffix(".txt").unwrap_or(base).to_owned();
         self.category(file, 1, &category);
         for (line, written) in shipped::entries(text) {
-            if let Some(place) = self.name(file, line, written, &category) {
-                self.listed.push(place);
+            if let Some(Rule { subject: Subject::Address(net), .. }) = shipped::rule(written) {
+                self.address(file, line, written, net);
+            } else if of_servers {
+                let place = self.server(file, line, written, &category);
+                self.servers.extend(place);
+            } else {
+                let place = self.name(file, line, written, &category);
+                self.listed.extend(place);
             }
         }
+    }
+
+    /// Looks at an address or a subnet, which only a starter list can have.
+    fn address(&mut self, file: &str, line: u64, written: &str, net: IpNet) {
+        self.report.names += 1;
+        let single = net.prefix_len() == net.max_prefix_len();
+        let canonical = if single { net.addr().to_string() } else { net.to_string() };
+        if written != canonical {
+            let what = format!("{written:?} is not how addresses are written here");
+            self.error(file, line, what, Some(format!("write {canonical}")));
+        }
+    }
+
+    /// Looks at the name of a name server. Where everybody's names lie below it, it is still one service's server.
+    fn server(&mut self, file: &str, line: u64, written: &str, category: &str) -> Option<Place> {
+        let place = self.written(file, line, written, category)?;
+        if place.key.depth() < 2 || place.key.is_icann_suffix() {
+            let what = format!("{} is a public suffix: everything registered under it is meant", place.key);
+            self.error(file, line, what, Some(String::from("write the servers that are meant")));
+        }
+        Some(place)
     }
 
     /// A part of the curated core.
@@ -344,8 +386,8 @@ impl<'a> Linter<'a> {
         }
     }
 
-    /// Looks at one name; none where it is not a name at all.
-    fn name(&mut self, file: &str, line: u64, written: &str, category: &str) -> Option<Place> {
+    /// Looks at how a name is written; none where it is not a name at all.
+    fn written(&mut self, file: &str, line: u64, written: &str, category: &str) -> Option<Place> {
         self.report.names += 1;
         let (text, exact) = written.strip_prefix('=').map_or((written, false), |text| (text, true));
         let bare = text.strip_prefix("*.").or_else(|| text.strip_prefix('.')).unwrap_or(text);
@@ -366,6 +408,14 @@ impl<'a> Linter<'a> {
             let instead = Some(format!("write {equals}{canonical}"));
             self.error(file, line, format!("{written:?} is not how names are written here"), instead);
         }
+        Some(Place { key, exact, file: file.to_owned(), line, category: category.to_owned() })
+    }
+
+    /// Looks at one name; none where it is not a name at all.
+    fn name(&mut self, file: &str, line: u64, written: &str, category: &str) -> Option<Place> {
+        let place = self.written(file, line, written, category)?;
+        let Place { key, exact, .. } = &place;
+        let canonical = key.to_string();
         if key.depth() < 2 || key.is_public_suffix() {
             let what = format!("{canonical} is a public suffix: everything registered under it is meant");
             self.error(file, line, what, Some(String::from("write the names that are meant")));
@@ -373,7 +423,7 @@ impl<'a> Linter<'a> {
         for protected in self.protected {
             let kind = if protected.help { "a help site" } else { "an essential name" };
             let name = &protected.key;
-            if *name == key || (!exact && name.is_within(&key)) {
+            if name == key || (!exact && name.is_within(key)) {
                 self.error(file, line, format!("{canonical} would block {name}, {kind}"), None);
                 break;
             }
@@ -383,7 +433,7 @@ impl<'a> Linter<'a> {
                 break;
             }
         }
-        Some(Place { key, exact, file: file.to_owned(), line, category: category.to_owned() })
+        Some(place)
     }
 
     /// Names that are there twice, names that another one covers, and a needless `www.`.

@@ -35,6 +35,16 @@ fn names_that_came_and_went_are_told_in_order() {
 }
 
 #[test]
+fn a_name_and_a_name_server_of_that_name_are_two_things() {
+    let asked = |_: &Key| Some(7);
+    let diff = compare("a.example CNAME .\n", "a.example.rpz-nsdname CNAME .\n", Format::Rpz, 10, &asked);
+    assert_eq!((diff.added.count, diff.removed.count), (1, 1));
+    let told = diff.to_string();
+    assert!(told.contains("+ a.example, as a name server, this name alone\n"), "{told}");
+    assert!(told.contains("- a.example, this name alone, asked 7 times lately\n"), "{told}");
+}
+
+#[test]
 fn all_is_counted_and_no_more_is_named_than_asked_for() {
     let new: String = (0..100).map(|n| format!("n{n:03}.example\n")).collect();
     let diff = compare("", &new, Format::Domains, 3, &never);

@@ -75,7 +75,7 @@ pub enum SkipReason {
     Conditional,
     /// A setting of the program that the list was written for.
     Setting,
-    /// An RPZ trigger that is not a name or an answer's address.
+    /// An RPZ trigger that is about the client.
     Trigger,
     /// An action that is not implemented (`rpz-tcp-only.`).
     Action,
@@ -211,7 +211,7 @@ impl fmt::Display for SkipReason {
             Self::Substring => "a pattern that may match anywhere in a URL",
             Self::Conditional => "a condition, or a rule below one",
             Self::Setting => "a setting of another program",
-            Self::Trigger => "a trigger that is not a name or an answer's address",
+            Self::Trigger => "a trigger that is not about names, addresses or name servers",
             Self::Action => "an action that is not implemented",
             Self::OutOfZone => "a name outside the policy zone",
             Self::TooBroad => "a subnet that holds a large part of the internet",

@@ -124,6 +124,7 @@ fn figures(entries: u64) -> Survey {
         entries,
         allow: 0,
         addresses: 0,
+        name_servers: 0,
         duplicates: 0,
         declared: None,
         markup: 0,

@@ -71,6 +71,9 @@ pub(in crate::lists) fn fingerprint(rule: &Rule) -> u64 {
         Subject::Name { key, mode: MatchMode::Subdomains } => (name_hash(key.as_bytes()), 0),
         Subject::Name { key, mode: MatchMode::Exact } => (name_hash(key.as_bytes()), 1),
         Subject::Address(net) => (address_hash(net), 2),
+        Subject::NameServer { key, mode: MatchMode::Subdomains } => (name_hash(key.as_bytes()), 3),
+        Subject::NameServer { key, mode: MatchMode::Exact } => (name_hash(key.as_bytes()), 4),
+        Subject::NameServerAddress(net) => (address_hash(net), 5),
     };
     let meaning = kind * 2 + u64::from(rule.allow);
     // An odd constant, so that hashes of one name with different meanings differ.

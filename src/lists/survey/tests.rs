@@ -38,6 +38,15 @@ fn everything_is_counted_in_one_look() {
 }
 
 #[test]
+fn a_name_server_is_no_name_that_people_ask_for() {
+    let text = "popular.example.rpz-nsdname CNAME .\n*.busy.example.rpz-nsdname CNAME .\n\
+                blogspot.com.rpz-nsdname CNAME .\n24.0.2.0.192.rpz-nsip CNAME .\n";
+    let found = of(text, Some(Format::Rpz));
+    assert_eq!((found.entries, found.name_servers, found.addresses), (4, 4, 0));
+    assert!(found.hits.is_empty() && found.findings.is_empty(), "{:?}", found.findings);
+}
+
+#[test]
 fn what_is_no_list_is_found_out_without_an_error() {
     for (text, format, expected) in [
         ("<!DOCTYPE html><title>503</title>", Some(Format::Domains), NotAList::WebPage),
@@ -144,10 +153,11 @@ fn fingerprints_tell_meanings_apart_but_not_order_and_format() {
         prints("||a.example^\n||b.example^\n", Format::Adblock)
     );
     let different = prints(
-        "a.example CNAME .\n*.a.example CNAME .\na.example CNAME rpz-passthru.\n32.1.2.0.192.rpz-ip CNAME .\n",
+        "a.example CNAME .\n*.a.example CNAME .\na.example CNAME rpz-passthru.\n32.1.2.0.192.rpz-ip CNAME .\n\
+         a.example.rpz-nsdname CNAME .\n*.a.example.rpz-nsdname CNAME .\n32.1.2.0.192.rpz-nsip CNAME .\n",
         Format::Rpz,
     );
-    assert_eq!(different.len(), 4);
+    assert_eq!(different.len(), 7);
     assert!(Fingerprints::default().is_empty());
 }
 

@@ -3,7 +3,7 @@
 use super::*;
 use crate::vault::{Mask, Vault};
 
-const CLEAR: [&str; 4] = ["worst", "vile", "203.0.113.66", "cb00:7142"];
+const CLEAR: [&str; 5] = ["worst", "vile", "203.0.113.66", "203.0.113.77", "cb00:7142"];
 
 fn vault() -> (tempfile::TempDir, Mask) {
     let folder = tempfile::tempdir().unwrap();
@@ -19,7 +19,14 @@ fn policy(rules: &str, mask: Mask) -> Policy {
     let feed = list(
         "feed",
         "illegal-child-abuse",
-        &["worst.test", "=vile.test", "203.0.113.66", "2001:db8::cb00:7142"],
+        &[
+            "worst.test",
+            "=vile.test",
+            "203.0.113.66",
+            "2001:db8::cb00:7142",
+            "ns:dns.vile-host.test",
+            "ns:203.0.113.77",
+        ],
     );
     let adults = list("adults", "adult", &["worst.test", "host.test"]);
     let deep = list("feed2", "illegal-terrorism", &["deep.worst.test"]);
@@ -116,8 +123,10 @@ fn an_alias_or_an_address_that_is_listed_does_not_show_either() {
             RData::A(A("203.0.113.66".parse().unwrap())),
             RData::AAAA(AAAA("2001:db8::cb00:7142".parse().unwrap())),
         ] {
-            let answer = [Record::from_rdata(name.clone(), 60, data)];
-            let review = policy.review(&question, &client, &decision, &answer, false, time(MORNING));
+            let records = [Record::from_rdata(name.clone(), 60, data)];
+            let delegations = Delegations::default();
+            let answer = Answer { records: &records, delegations: &delegations, own_zone: false };
+            let review = policy.review(&question, &client, &decision, &answer, time(MORNING));
             let block = review.block.expect("a locked category is blocked everywhere");
             assert!(policy.is_sealed(&block));
             let explanation = policy.explain(&block, &question, &client);
@@ -127,6 +136,33 @@ fn an_alias_or_an_address_that_is_listed_does_not_show_either() {
             assert_masked(&policy.advice(&block, &question, &client).join("\n"));
             assert_masked(&policy.masked_reason(&block.reason));
         }
+    }
+}
+
+#[test]
+fn a_listed_name_server_does_not_show_either() {
+    let (_folder, mask) = vault();
+    let policy = policy("", mask);
+    let server = Key::parse("ns1.dns.vile-host.test").unwrap();
+    assert!(policy.shown(&server).starts_with("locked:"));
+    let question = ask("www.innocent.test");
+    for (address, servers) in [
+        ("10.20.2.5", &["ns1.dns.vile-host.test"][..]),
+        ("10.20.9.5", &["ns1.dns.vile-host.test", "ns.plain.test"]),
+        ("10.20.2.5", &["ns.plain.test", "203.0.113.77"]),
+    ] {
+        let client = policy.client(address);
+        let decision = policy.decide(&question, &client, time(MORNING));
+        let delegations = [servers::zone("innocent.test", servers)].into_iter().map(Arc::new).collect();
+        let answer = Answer { records: &[], delegations: &delegations, own_zone: false };
+        let block = policy.review(&question, &client, &decision, &answer, time(MORNING)).block.unwrap();
+        assert!(policy.is_sealed(&block));
+        let explanation = policy.explain(&block, &question, &client);
+        let begins = "Blocked: www.innocent.test belongs to innocent.test, which has the name server locked:";
+        assert!(explanation.starts_with(begins), "{explanation}");
+        assert_masked(&explanation);
+        assert_masked(&policy.advice(&block, &question, &client).join("\n"));
+        assert_masked(&policy.masked_reason(&block.reason));
     }
 }
 

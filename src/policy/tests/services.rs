@@ -14,7 +14,8 @@ fn school_of(services: &str, more: &str) -> Policy {
         list("bad", "malware", &["evil.chirp.example"]),
         list("friends", "ai-companion", &["friend.example"]),
         list("bets", "gambling", &["198.51.100.0/24"]),
-        list("harm", "malware", &["192.0.2.66"]),
+        list("harm", "malware", &["192.0.2.66", "ns:bad-dns.example"]),
+        list("dyn", "gambling", &["ns:dyn.example"]),
     ];
     Policy::build_with(&PolicyFile::parse(&text(services, more)).unwrap(), &knowledge(lists), &tables())
         .unwrap()
@@ -161,7 +162,9 @@ fn an_alias_is_looked_at_with_the_services_too() {
             Err(_) => RData::CNAME(rdata::CNAME(name(to))),
         };
         let answers = [Record::from_rdata(name(asked), 60, data)];
-        let found = policy.review(&question, &client, &decision, &answers, false, time(MORNING));
+        let delegations = Delegations::default();
+        let answer = Answer { records: &answers, delegations: &delegations, own_zone: false };
+        let found = policy.review(&question, &client, &decision, &answer, time(MORNING));
         found.block.map(|decision| match decision.reason {
             Reason::Alias { because, .. } => because.word(),
             other => other.word(),
@@ -178,6 +181,22 @@ fn an_alias_is_looked_at_with_the_services_too() {
     assert_eq!(review(&policy, "chirp.example", "198.51.100.7"), None);
     assert_eq!(review(&policy, "chirp.example", "192.0.2.66"), Some("address"));
     assert_eq!(review(&policy, "plain.example", "198.51.100.7"), Some("address"));
+}
+
+#[test]
+fn the_name_servers_of_an_open_service_count_only_where_they_harm() {
+    let policy = school_of("chirp = 'allow'", "");
+    let review = |asked: &str, server: &str| {
+        let client = policy.client(KS2);
+        let decision = policy.decide(&ask(asked), &client, time(MORNING));
+        let delegations = [servers::zone(asked, &[server])].into_iter().map(Arc::new).collect();
+        let answer = Answer { records: &[], delegations: &delegations, own_zone: false };
+        let found = policy.review(&ask(asked), &client, &decision, &answer, time(MORNING));
+        found.block.map(|decision| decision.reason.word())
+    };
+    assert_eq!(review("plain.example", "ns1.dyn.example"), Some("name-server"));
+    assert_eq!(review("chirp.example", "ns1.dyn.example"), None);
+    assert_eq!(review("chirp.example", "ns1.bad-dns.example"), Some("name-server"));
 }
 
 #[test]

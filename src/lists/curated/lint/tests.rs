@@ -124,6 +124,21 @@ fn a_name_has_one_home() {
 }
 
 #[test]
+fn a_starter_list_may_have_addresses_and_one_of_name_servers_whatever_is_a_server() {
+    assert_eq!(found(&[("hate.txt", "192.0.2.1\n2001:db8::/32\n")]), Vec::<String>::new());
+    let odd = found(&[("hate.txt", "192.0.2.9/24\n192.0.2.1/32\n")]);
+    assert!(odd[0].ends_with("write 192.0.2.0/24") && odd[1].ends_with("write 192.0.2.1"), "{odd:?}");
+    // A name server may have the name of a suffix or of an essential name; it is not the same as the name.
+    let servers = "duckdns.org\nchildline.org.uk\nbad.example.org\n";
+    assert_eq!(
+        found(&[("lists/name-servers/hate.txt", servers), ("core.toml", ENTRY)]),
+        Vec::<String>::new()
+    );
+    let wrong = found(&[("name-servers/hate.txt", "co.uk\nns.example.org\nns.example.org\n")]);
+    assert!(wrong[0].contains("co.uk is a public suffix") && wrong[1].contains("already"), "{wrong:?}");
+}
+
+#[test]
 fn services_share_no_name_and_need_only_services() {
     let service = |id: &str, more: &str| {
         format!("[[service]]\nid = '{id}'\ntitle = 'T'\ncategory = 'games'\nsource = 's'\n{more}\n")
