@@ -155,7 +155,7 @@ impl Library {
                 added: look.added,
                 removed: look.removed,
                 format: look.format,
-                previous: look.previous.clone(),
+                previous: look.previous,
                 allow: draft.kept.allow,
                 ..Version::default()
             };
