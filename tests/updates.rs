@@ -281,8 +281,8 @@ fn assert_whole(running: &Running, data: &Path, id: &str, rounds: usize, seed: &
 fn a_soak_of_200_rounds_with_50_power_cuts_loses_nothing() {
     const ROUNDS: usize = 200;
     const CUTS: u64 = 50;
-    let begin = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH).unwrap();
-    let mut random = Random(begin.subsec_nanos().into());
+    let begin = schoolgate::clock::Clock::system().now();
+    let mut random = Random(begin.as_nanosecond().unsigned_abs() as u64);
     let seed = format!("seed {}", random.0);
     let server = ListServer::start();
     let folder = tempfile::tempdir().unwrap();
