@@ -86,6 +86,7 @@ fn a_dry_run_says_what_would_change_and_changes_nothing() {
     assert!(!is_listed(&running, "new.example."));
     let text = done(data, &["lists", "update", "--dry-run"]);
     assert!(text.contains("nothing was changed") && text.contains("1 names more"), "{text}");
+    assert!(text.contains("+ new.example"), "{text}");
 }
 
 #[test]
@@ -210,6 +211,15 @@ fn a_list_of_the_schools_own_keeps_its_comments_and_travels_with_the_policy() {
     let spare = Running::on_free_ports(elsewhere.path(), QUICK);
     done(elsewhere.path(), &["policy", "import", file.to_str().unwrap()]);
     assert!(is_listed(&spare, "ours.example."));
+    // Edited in its place, comments and all.
+    fs::write(&text, "# Mrs Hall again\nother.example\n").unwrap();
+    done(data, &["lists", "edit", "own", text.to_str().unwrap()]);
+    assert!(is_listed(&running, "other.example.") && !is_listed(&running, "ours.example."));
+    assert_eq!(done(data, &["lists", "text", "own"]), "# Mrs Hall again\nother.example\n");
+    done(data, &["lists", "rollback", "own"]);
+    assert!(is_listed(&running, "ours.example."), "the version before is there, too");
+    let none = command_on(data, &["lists", "edit", "starter-games", text.to_str().unwrap()]);
+    assert_eq!(none.status.code(), Some(2), "{}", err(&none));
     // Emptied is not lost: the school may well write it anew.
     let export = done(data, &["policy", "export"]).replace("ours.example  # the pupils' quiz", "");
     fs::write(&file, export).unwrap();
