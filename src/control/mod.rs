@@ -5,12 +5,13 @@
 
 mod check;
 mod lists;
+mod lookup;
 mod message;
 pub mod socket;
 mod suppliers;
 
 use std::{
-    collections::{BTreeMap, BTreeSet},
+    collections::BTreeMap,
     fmt,
     net::IpAddr,
     path::{Path, PathBuf},
@@ -20,23 +21,25 @@ use std::{
 use arc_swap::ArcSwap;
 use jiff::Timestamp;
 use tracing::{error, info, warn};
+use xxhash_rust::xxh3::xxh3_64;
 
 pub use check::{Asker, CheckReport, CheckRequest, Hop, ListedOn};
 pub use lists::{
     ChangedName, DiffReport, HeldReport, LibraryError, ListReport, ListsReport, Outcome, SubscriptionReport,
     UpdateReport, Updated, VersionReport, WhyReport,
 };
+pub use lookup::OwnLookup;
 pub use message::{Answer, ImportReport, Request, ValidationReport};
 pub use suppliers::{SupplierReport, SuppliersReport};
 
-use self::lists::{Compiled, Indexes, Library};
+use self::lists::{Compiled, Indexes, Library, News};
 use crate::{
     background::BrokeOff,
     category::{self, Categories},
     clients::Mac,
     clock::Clock,
     disk,
-    feeds::Feeds,
+    feeds::{Feeds, zone::Listener},
     lists::{DomainIndex, Entry, shipped},
     name::Key,
     policy::{Knowledge, ListSource, Policy, PolicyErrors, PolicyFile, Problem, Severity},
@@ -44,9 +47,6 @@ use crate::{
     store::{self, AuditRecord, Store, StoreError},
     vault::{Mask, Vault},
 };
-
-/// How many versions of each list are kept.
-const KEPT: usize = 5;
 
 /// Finds the link-layer address of a client, where the box's neighbour table has it.
 type Neighbours = Box<dyn Fn(IpAddr) -> Option<Mac> + Send + Sync>;
@@ -70,10 +70,11 @@ pub struct Control {
     fetching: Mutex<BTreeMap<String, Arc<tokio::sync::Mutex<()>>>>,
     /// Ends what is being fetched.
     cancel: Arc<AtomicBool>,
-    /// Something changed that may be due for fetching.
-    look_again: tokio::sync::Notify,
-    /// Lists that are due whatever the plan says.
-    called: Mutex<BTreeSet<String>>,
+    /// What may make a list due before its time.
+    news: Arc<News>,
+    listener: Arc<Listener>,
+    /// A number that differs from box to box, so that a thousand don't fetch in the same second.
+    box_id: u64,
 }
 
 /// A policy with its lists, ready to be put in force.
@@ -114,12 +115,12 @@ impl Control {
     /// Opens the data folder and puts the last published policy and the last good index in force.
     ///
     /// Never fails for damage: a damaged database, policy or index is logged and what came before it is taken, down
-    /// to the shipped policy and the starter lists.
+    /// to the shipped policy and the starter lists. `keep` is how many good versions of each list stay.
     ///
     /// # Errors
     ///
     /// When the data folder can't be made or written.
-    pub fn open(folder: &Path, clock: Clock) -> Result<Self, ControlError> {
+    pub fn open(folder: &Path, clock: Clock, feeds: Feeds, keep: usize) -> Result<Self, ControlError> {
         let categories = Arc::new(Categories::shipped());
         let starter = Arc::new(shipped::starter(&categories));
         let store = match Store::open(folder) {
@@ -140,7 +141,9 @@ impl Control {
             .inspect_err(|error| error!(%error, "Locked lists can't be kept or opened"))
             .ok();
         let mask = vault.as_ref().map_or_else(Mask::without_key, |vault| vault.mask().clone());
-        let library = Arc::new(Library::new(folder, KEPT, vault));
+        let library = Arc::new(Library::new(folder, keep, vault));
+        let news = Arc::<News>::default();
+        let box_id = mask.name(b"box");
         let subscribed = library.open().map(Arc::new);
         let (indexes, (file, policy, revision)) = last_policy(folder, store.as_ref(), |file| {
             let sealed = library.open_sealed(&file.lists).map(Arc::new);
@@ -148,8 +151,10 @@ impl Control {
             let policy = Policy::build(file, &knowledge(&categories, &starter, &indexes))?;
             Ok((indexes, policy.with_mask(mask.clone())))
         });
-        Ok(Self {
+        let lists = file.lists.clone();
+        let control = Self {
             folder: folder.to_owned(),
+            listener: Arc::new(news.listener(clock.clone())),
             clock,
             policy: Arc::new(ArcSwap::from_pointee(policy)),
             resolver: None,
@@ -157,15 +162,17 @@ impl Control {
             library,
             mask,
             state: Mutex::new(State { store, file, revision, indexes }),
-            feeds: Arc::new(Feeds::default()),
+            feeds: Arc::new(feeds),
             changing: tokio::sync::Mutex::new(()),
             fetching: Mutex::default(),
             cancel: Arc::default(),
-            look_again: tokio::sync::Notify::new(),
-            called: Mutex::default(),
+            news,
+            box_id: xxh3_64(box_id.to_string().as_bytes()),
             categories,
             starter,
-        })
+        };
+        control.listen_to(&lists);
+        Ok(control)
     }
 
     /// Lets checks resolve names.
@@ -326,7 +333,7 @@ impl Control {
             revision
         };
         info!(revision, by, "A new policy is in force");
-        self.look_again.notify_one();
+        self.news.again.notify_one();
         Ok(ImportReport { dry_run, revision, changes, warnings })
     }
 
@@ -343,6 +350,7 @@ impl Control {
         if let Some(compiled) = compiled {
             compiled.activate(&self.library, state.indexes.shows(&file.lists));
         }
+        self.listen_to(&file.lists);
         state.file = file;
         state.revision = revision;
         state.indexes = indexes;
@@ -416,7 +424,7 @@ impl Control {
         self.bring_new(new).await?;
         let prepared = self.prepare(file, &name).await?;
         self.enact(&mut self.state(), prepared, latest.number);
-        self.look_again.notify_one();
+        self.news.again.notify_one();
         Ok(())
     }
 

@@ -18,10 +18,12 @@ use ring::digest::{Context, SHA256};
 use serde::{Deserialize, Serialize};
 use tracing::{error, warn};
 
+use super::zone::Timers;
 use crate::{
     disk,
     lists::{
         Format,
+        guard::Previous,
         source::{KeepError, Kept, Limits, Source},
     },
     vault::{Vault, VaultError},
@@ -65,6 +67,8 @@ pub struct Served {
     pub from: Option<String>,
     /// The serial of the zone, for a list by zone transfer.
     pub serial: Option<u32>,
+    /// When the zone wants to be asked about again.
+    pub timers: Option<Timers>,
 }
 
 /// One version of a list.
@@ -89,6 +93,8 @@ pub struct Version {
     pub format: Option<Format>,
     /// Its authors made it for allowing names.
     pub allow: bool,
+    /// By what the next version is judged.
+    pub previous: Option<Previous>,
     /// It was rolled back: the same text does not come into force again by itself.
     pub rejected: bool,
 }

@@ -1,14 +1,17 @@
 //! What changed between two versions of a list.
 
-use std::{collections::BTreeSet, sync::Arc};
+use std::sync::Arc;
 
-use super::{DiffReport, library::Library, report::ChangedName};
+use super::{DiffReport, LibraryError, library::Library, look, report::ChangedName};
 use crate::{
-    background,
+    background, category,
     control::{Control, ControlError},
+    feeds::shelf::{ShelfError, Version},
     lists::{
-        format::{MatchMode, Rule, Subject},
-        source::{Source, SourceError},
+        Format,
+        diff::Changes,
+        source::Source,
+        survey::{Fingerprints, Reading},
     },
     policy::ListFile,
 };
@@ -42,51 +45,48 @@ impl Control {
             None if state.in_force == Some(to) => state.before_current().map(|version| version.number),
             None => state.in_force,
         };
-        for number in from.into_iter().chain([to]) {
-            state.version(number).ok_or_else(|| no_version(Some(number)))?;
-        }
+        let version = |number: u32| state.version(number).cloned().ok_or_else(|| no_version(Some(number)));
+        let (from, to) = (from.map(version).transpose()?, version(to)?);
         let library = Arc::clone(&self.library);
-        let done = background::run("lists", move || compare(&library, &list, from, to, most));
-        let report = done.await?;
-        report.map_err(|error| ControlError::Lists { message: error.to_string(), bad_input: true })
+        let done = background::run("lists", move || compare(&library, &list, from.as_ref(), &to, most));
+        Ok(done.await??)
     }
 }
 
 fn compare(
     library: &Library,
     list: &ListFile,
-    from: Option<u32>,
-    to: u32,
+    from: Option<&Version>,
+    to: &Version,
     most: usize,
-) -> Result<DiffReport, SourceError> {
-    let names = |number: u32| -> Result<BTreeSet<String>, SourceError> {
-        let source: Source = library.shelf.source(&list.id, number).unwrap();
-        let mut names = BTreeSet::new();
-        source.read(list.format, list.matching, &mut |_, line| {
-            if let Ok(Rule { subject, allow }) = line.map(|rule| list.applies_to.read(rule))
-                && let Subject::Name { key, mode } | Subject::NameServer { key, mode } = &subject
-            {
-                let open = if allow { "@@" } else { "" };
-                let exact = if *mode == MatchMode::Exact { "=" } else { "" };
-                let server = if subject.is_of_name_servers() { " (name server)" } else { "" };
-                names.insert(format!("{open}{exact}{key}{server}"));
-            }
-        })?;
-        Ok(names)
+) -> Result<DiffReport, LibraryError> {
+    let shelf = |source| LibraryError::Shelf { id: list.id.clone(), source };
+    let text = |version: &Version| library.shelf.source(&list.id, version.number).map_err(shelf);
+    // Names of a list that must not be shown are only counted.
+    let most = if category::is_sealed(&list.category) { 0 } else { most };
+    let nothing = Source::bytes("nothing", Vec::new());
+    let (old_text, new_text) = (from.map(text).transpose()?, text(to)?);
+    let new = look::reading_of(list, to, &new_text);
+    let old = match (from, &old_text) {
+        (Some(version), Some(text)) => look::reading_of(list, version, text),
+        // Any format reads nothing from nothing.
+        _ => Reading { source: &nothing, format: Some(Format::Domains), mode: list.matching },
     };
-    let old = from.map(names).transpose()?.unwrap_or_default();
-    let new = names(to)?;
-    let some = |names: Vec<&String>| {
-        names.into_iter().take(most).map(|name| ChangedName { name: name.clone(), asked: None }).collect()
+    let print = |reading: &Reading<'_>| match reading.source.name() == nothing.name() {
+        true => Ok(Fingerprints::default()),
+        false => Fingerprints::of(reading),
     };
-    let (added, removed): (Vec<_>, Vec<_>) = (new.difference(&old).collect(), old.difference(&new).collect());
+    let compared = print(&old)
+        .and_then(|known| look::compare(&old, &known, &new, &print(&new)?, most))
+        .map_err(|error| shelf(ShelfError::Source(error)))?;
+    let named = |changes: Changes| changes.first.into_iter().map(ChangedName::from).collect();
     Ok(DiffReport {
         id: list.id.clone(),
-        from,
-        to,
-        added: added.len() as u64,
-        removed: removed.len() as u64,
-        names_added: some(added),
-        names_removed: some(removed),
+        from: from.map(|version| version.number),
+        to: to.number,
+        added: compared.added.count,
+        removed: compared.removed.count,
+        names_added: named(compared.added),
+        names_removed: named(compared.removed),
     })
 }

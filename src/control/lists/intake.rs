@@ -50,19 +50,13 @@ fn fingerprint(list: &ListFile) -> String {
 
 impl Library {
     /// Gets the text of a list. Blocks; nothing of what is kept changes.
-    pub(super) fn fetch(
-        &self,
-        feeds: &Feeds,
-        list: ListFile,
-        now: Timestamp,
-        cancel: &AtomicBool,
-    ) -> Fetched {
+    pub(super) fn fetch(&self, feeds: &Feeds, list: ListFile, cancel: &AtomicBool) -> Fetched {
         let mut state = self.shelf.state(&list.id);
         // What was said of another source, or of a version that is lost, says nothing.
         if state.source != fingerprint(&list) || (state.current().is_none() && state.held.is_none()) {
             state.served = crate::feeds::shelf::Served::default();
         }
-        let got = feeds.obtain(&list, &self.shelf.folder(&list.id), &state, now, cancel);
+        let got = feeds.obtain(&list, &self.shelf.folder(&list.id), &state, cancel);
         Fetched { list, got }
     }
 
@@ -90,7 +84,10 @@ impl Library {
         state.source = fingerprint(list);
         state.last_attempt = Some(now);
         let done = match got {
-            Ok(Obtained::Current) => Ok(Updated::new(&list.id, Outcome::Unchanged)),
+            Ok(Obtained::Current(served)) => {
+                state.served = served.clone();
+                Ok(Updated::new(&list.id, Outcome::Unchanged))
+            }
             Ok(Obtained::Text { source, served, .. }) => self
                 .take_text(list, &mut state, source, now, manner)
                 .inspect(|_| state.served = served.clone()),
@@ -158,6 +155,7 @@ impl Library {
                 added: look.added,
                 removed: look.removed,
                 format: look.format,
+                previous: look.previous,
                 allow: draft.kept.allow,
                 ..Version::default()
             };

@@ -18,7 +18,6 @@ use jiff::Timestamp;
 use tracing::{error, info, warn};
 
 use self::intake::{Fetched, Manner};
-pub(super) use self::library::{Compiled, Indexes, Library};
 pub use self::{
     library::LibraryError,
     report::{
@@ -27,10 +26,14 @@ pub use self::{
     },
     why::WhyReport,
 };
+pub(super) use self::{
+    library::{Compiled, Indexes, Library},
+    rounds::News,
+};
 use super::{Control, ControlError, Prepared, SuppliersReport};
 use crate::{
     background,
-    feeds::shelf::State,
+    feeds::{self, shelf::State},
     policy::{ListFile, ListSource, PolicyFile},
 };
 
@@ -62,8 +65,8 @@ impl Control {
 
     /// When a list is tried next; none for one that nobody has to fetch.
     fn next_try(&self, list: &ListFile, state: &State) -> Option<Timestamp> {
-        let _ = (list, state);
-        None
+        let notice = list.zone.as_deref().and_then(|zone| self.news.of(zone));
+        feeds::next_try(list, state, notice, self.box_id, self.clock.now())
     }
 
     /// Gets lists from where they come from and puts what is good in force; all of them, if none is named.
@@ -209,8 +212,8 @@ impl Control {
         let lock = self.fetching(&list.id);
         let _fetching = lock.lock().await;
         let (library, feeds) = (Arc::clone(&self.library), Arc::clone(&self.feeds));
-        let (now, cancel) = (self.clock.now(), Arc::clone(&self.cancel));
-        Ok(background::run("fetch", move || library.fetch(&feeds, list, now, &cancel)).await?)
+        let cancel = Arc::clone(&self.cancel);
+        Ok(background::run("fetch", move || library.fetch(&feeds, list, &cancel)).await?)
     }
 
     /// Takes in what was fetched, compiles and puts in force.

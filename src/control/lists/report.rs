@@ -9,7 +9,7 @@ use super::library;
 use crate::{
     control::SuppliersReport,
     feeds::shelf::{State, Version},
-    lists::DomainIndex,
+    lists::{DomainIndex, diff::Change},
     policy::{Action, ListFile, ListSource},
 };
 
@@ -424,10 +424,20 @@ pub struct DiffReport {
 /// A name that one version of a list has and another has not.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct ChangedName {
-    /// The entry: a name, `=name` for the name alone, `@@` in front when it opens.
+    /// The entry: a name, `=name` for the name alone, `@@` in front when it opens; ` (name server)` behind it where an
+    /// RPZ list is about name servers.
     pub name: String,
     /// How often it was asked for lately, where that is known.
     pub asked: Option<u64>,
+}
+
+impl From<Change> for ChangedName {
+    fn from(change: Change) -> Self {
+        let Change { entry, exact, allow, name_server, asked } = change;
+        let (open, alone) = (if allow { "@@" } else { "" }, if exact { "=" } else { "" });
+        let server = if name_server { " (name server)" } else { "" };
+        Self { name: format!("{open}{alone}{entry}{server}"), asked }
+    }
 }
 
 impl fmt::Display for DiffReport {

@@ -1,21 +1,52 @@
 //! Fetching lists by itself, each when it is due.
 
 use std::{
-    collections::BTreeSet,
-    sync::{Arc, PoisonError},
+    collections::BTreeMap,
+    sync::{Arc, Mutex, PoisonError},
     time::{Duration, Instant},
 };
 
 use jiff::Timestamp;
-use tokio::task::JoinSet;
+use tokio::{sync::Notify, task::JoinSet};
 use tokio_util::sync::CancellationToken;
 use tracing::{error, warn};
 
 use super::intake::{Fetched, Manner};
 use crate::{
+    clock::Clock,
     control::{Control, ControlError},
-    policy::ListFile,
+    feeds::{
+        self,
+        zone::{Listener, Subscription},
+    },
+    policy::{ListFile, ListSource},
 };
+
+/// What may make a list due before its time.
+#[derive(Debug, Default)]
+pub(crate) struct News {
+    /// When a primary last told of a new version, by the zone.
+    zones: Mutex<BTreeMap<String, Timestamp>>,
+    /// Something changed that may be due for fetching.
+    pub(crate) again: Notify,
+}
+
+impl News {
+    /// When a primary of this zone last told of a new version.
+    pub(super) fn of(&self, zone: &str) -> Option<Timestamp> {
+        self.zones.lock().unwrap_or_else(PoisonError::into_inner).get(zone).copied()
+    }
+
+    /// Takes notices of zones' primaries.
+    pub(crate) fn listener(self: &Arc<Self>, clock: Clock) -> Listener {
+        let (news, time) = (Arc::clone(self), clock.clone());
+        Listener::new(clock, move |told| {
+            // As many zones as lists; not what somebody makes up, since only what is subscribed to is told.
+            news.zones.lock().unwrap_or_else(PoisonError::into_inner).insert(told.zone, time.now());
+            news.again.notify_one();
+        })
+    }
+}
 
 /// Who does it, for the audit.
 const WHO: &str = "the server";
@@ -33,6 +64,26 @@ const AT_MOST: Duration = Duration::from_secs(10 * 60);
 const AT_LEAST: Duration = Duration::from_secs(1);
 
 impl Control {
+    /// What takes the notices of the primaries of the policy's zones.
+    #[must_use]
+    pub fn listener(&self) -> Arc<Listener> {
+        Arc::clone(&self.listener)
+    }
+
+    /// Takes notices for the zones among these lists, from now on.
+    pub(in crate::control) fn listen_to(&self, lists: &[ListFile]) {
+        let zones = lists.iter().filter_map(|list| {
+            let Some(ListSource::Zone(zone)) = list.source() else { return None };
+            let key = match &list.key {
+                // Without its key nothing can be fetched; the list's state says so.
+                Some(name) => Some(self.feeds.key(name).ok()?.clone()),
+                None => None,
+            };
+            Subscription::new(zone, &feeds::primaries(list), key)
+        });
+        self.listener.subscribe(zones.collect());
+    }
+
     /// Fetches lists when they are due, until told to stop.
     pub async fn keep_lists_fresh(self: Arc<Self>, stop: CancellationToken) {
         loop {
@@ -44,35 +95,22 @@ impl Control {
             let wait = self.until_due().max(AT_LEAST.saturating_sub(looked.elapsed()));
             tokio::select! {
                 () = stop.cancelled() => break,
-                () = self.look_again.notified() => {}
+                () = self.news.again.notified() => {}
                 () = tokio::time::sleep(wait) => {}
             }
         }
         self.cancel();
     }
 
-    /// Makes a list due at once, as when its zone's server says that there is something newer.
-    pub fn make_due(&self, id: &str) {
-        self.called().insert(id.to_owned());
-        self.look_again.notify_one();
-    }
-
-    fn called(&self) -> std::sync::MutexGuard<'_, BTreeSet<String>> {
-        self.called.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-
     /// When each list is tried next.
     fn plan(&self) -> Vec<(ListFile, Timestamp)> {
         let lists = self.in_force().0.lists;
         let states = self.library.states(&lists);
-        let called = self.called().clone();
-        let now = self.clock.now();
         lists
             .into_iter()
             .zip(&states)
             .filter_map(|(list, state)| {
                 let next = self.next_try(&list, state)?;
-                let next = if called.contains(&list.id) { now } else { next };
                 Some((list, next))
             })
             .collect()
@@ -88,15 +126,15 @@ impl Control {
 
     /// Fetches what is due, takes it in and puts it in force.
     async fn round(self: &Arc<Self>) {
+        let plan = self.plan();
+        // After planning, where "at once" is the time of then.
         let now = self.clock.now();
-        let mut due: Vec<(ListFile, Timestamp)> =
-            self.plan().into_iter().filter(|(_, next)| *next <= now).collect();
+        let mut due: Vec<(ListFile, Timestamp)> = plan.into_iter().filter(|(_, next)| *next <= now).collect();
         due.sort_by_key(|(_, next)| *next);
         let mut due = due.into_iter().map(|(list, _)| list);
         let mut fetching = JoinSet::new();
         let mut begin = |fetching: &mut JoinSet<_>| {
             if let Some(list) = due.next() {
-                self.called().remove(&list.id);
                 let control = Arc::clone(self);
                 fetching.spawn(async move { control.fetch(list).await });
             }
