@@ -238,3 +238,43 @@ fn a_list_of_the_schools_own_keeps_its_comments_and_travels_with_the_policy() {
     done(elsewhere.path(), &["policy", "import", file.to_str().unwrap()]);
     assert!(!is_listed(&spare, "ours.example."));
 }
+
+#[test]
+fn the_catalogue_is_shown_and_subscribed_to() {
+    let folder = tempfile::tempdir().unwrap();
+    let data = folder.path();
+    let shown = done(data, &["lists", "catalogue"]);
+    assert!(shown.lines().count() > 80 && shown.contains("* ut1-adult"), "{shown}");
+    let one = done(data, &["lists", "catalogue", "ut1-adult"]);
+    assert!(one.contains("CC-BY-SA") && one.contains("schoolgate lists add ut1-adult"), "{one}");
+    let primary = json(data, &["lists", "catalogue", "--recommended", "primary"]);
+    let recommended = primary.as_array().unwrap();
+    assert!(recommended.len() > 5, "{primary}");
+    assert!(recommended.iter().all(|list| list["licence"]["school_use"] == true), "{primary}");
+    assert_eq!(command_on(data, &["lists", "catalogue", "nothing"]).status.code(), Some(1));
+
+    import(data, "");
+    let would = done(data, &["lists", "add", "ut1-adult", "--dry-run"]);
+    assert!(would.contains("list \"ut1-adult\" (adult): added"), "{would}");
+    done(data, &["lists", "add", "--recommended", "primary"]);
+    let status = json(data, &["lists", "status"]);
+    let own: Vec<&Value> =
+        status["lists"].as_array().unwrap().iter().filter(|list| !list["from"].is_null()).collect();
+    assert_eq!(own.len(), recommended.len());
+    assert!(own.iter().all(|list| list["from"].as_str().unwrap().starts_with("https://")), "{status}");
+    let again = done(data, &["lists", "add", "--recommended", "primary"]);
+    assert!(again.contains("there already"), "{again}");
+    for (args, says) in [
+        (&["lists", "add", "ut1-adlut"][..], "did you mean ut1-adult?"),
+        (&["lists", "add", "ours", "--url", "https://lists.example/x"], "--category"),
+        (
+            &["lists", "add", "ours", "--category", "games", "--url", "https://a.example/", "--upload"],
+            "cannot be used",
+        ),
+        (&["lists", "add", "--recommended", "nursery"], "kind of school"),
+    ] {
+        let wrong = command_on(data, args);
+        assert_eq!(wrong.status.code(), Some(2), "{args:?}");
+        assert!(err(&wrong).contains(says), "{args:?}: {}", err(&wrong));
+    }
+}

@@ -1,6 +1,7 @@
 //! `schoolgate lists`: what is listed, reading it again, making an index, looking into a list.
 
 mod add;
+mod catalogue;
 
 use std::{
     fs,
@@ -44,7 +45,9 @@ pub(super) enum Command {
         #[arg(long)]
         dry_run: bool,
     },
-    /// Subscribe to a list
+    /// Show the public lists that a school can subscribe to; those with a star are recommended to some schools
+    Catalogue(catalogue::Args),
+    /// Subscribe to a list: of the catalogue, or from a source
     Add(Box<add::Args>),
     /// Take a list out
     Remove {
@@ -149,6 +152,7 @@ pub(super) fn run(context: &Context, command: Command) -> Result<bool, Failure> 
         Command::Update { ids, dry_run } => {
             updated(context, Request::ListsUpdate { ids, dry_run, by: person() })
         }
+        Command::Catalogue(args) => catalogue::run(context, &args),
         Command::Add(args) => add::run(context, *args),
         Command::Remove { id } => imported(context, Request::ListsRemove { id, by: person() }),
         Command::Diff { id, from, to, most } => {

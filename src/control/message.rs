@@ -56,10 +56,10 @@ pub enum Request {
         /// Who does it.
         by: String,
     },
-    /// Subscribe to a list.
+    /// Subscribe to lists.
     ListsAdd {
-        /// The list.
-        list: Box<ListFile>,
+        /// The lists.
+        lists: Vec<ListFile>,
         /// Only say what would change.
         dry_run: bool,
         /// Who does it.

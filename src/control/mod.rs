@@ -222,8 +222,8 @@ impl Control {
             Request::ListsUpload { id, file, accept, by } => {
                 Answer::Updated(self.upload(&id, &file, accept, &by).await?)
             }
-            Request::ListsAdd { list, dry_run, by } => {
-                Answer::Imported(self.add_list(*list, &by, dry_run).await?)
+            Request::ListsAdd { lists, dry_run, by } => {
+                Answer::Imported(self.add_lists(lists, &by, dry_run).await?)
             }
             Request::ListsRemove { id, by } => Answer::Imported(self.remove_list(&id, &by).await?),
             Request::ListsDiff { id, from, to, most } => Answer::Diff(self.diff(&id, from, to, most).await?),

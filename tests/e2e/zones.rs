@@ -13,19 +13,26 @@ use std::{
     time::Duration,
 };
 
+use hickory_proto::rr::RecordType;
 use jiff::SignedDuration;
 use schoolgate::{
     clock::Clock,
     control::Control,
     dns::{self, Handler, NoticeReply, Server},
-    feeds::zone::{
-        Have, KeyAlgorithm, KeyConfig, Limits, Listener, News, Request, Subscription, Transferred, TsigKey,
-        transfer, version,
+    feeds::{
+        self, Feeds,
+        http::SystemLookup,
+        zone::{
+            Have, KeyAlgorithm, KeyConfig, Limits, Listener, News, Request, Subscription, Transferred,
+            TsigKey, transfer, version,
+        },
     },
     resolver::{self, Resolver},
 };
 use tempfile::TempDir;
 use tokio_util::sync::CancellationToken;
+
+use crate::support::{Running, ede, err};
 
 const ZONE: &str = "rpz.trust.example";
 const SECRET: &str = "dGhlIHNlY3JldCBvZiB0aGUgdHJhbnNmZXIga2V5IQ==";
@@ -262,7 +269,9 @@ impl School {
             let backends = resolver::build(&settings).expect("a resolver");
             let runtime = tokio::runtime::Handle::current();
             let resolver = Arc::new(Resolver::new(backends, (&settings).into(), Clock::system(), runtime));
-            let control = Control::open(&data, Clock::system()).expect("a policy");
+            let feeds = Feeds::new(&feeds::Config::default(), Arc::new(SystemLookup), Clock::system());
+            let feeds = feeds.expect("the default settings");
+            let control = Control::open(&data, Clock::system(), feeds, 5).expect("a policy");
             let handler = Handler::new(&config, control.policy(), resolver, Clock::system()).with_notices(
                 move |packet, from| {
                     let noticed = taking.take(packet, from)?;
@@ -395,4 +404,57 @@ fn a_zone_of_knot_is_followed() {
     follows(&primary, &school);
     primary.says(|line| line.contains("notify, outgoing") && line.contains("serial 2"));
     tells_what_is_wrong(&primary, &school);
+}
+
+#[test]
+fn a_school_subscribes_to_a_zone_and_has_each_change_in_force() {
+    let at: SocketAddr = "127.53.3.1:5399".parse().expect("an address");
+    let primary = Primary::knot("127.53.3.2:5353".parse().expect("an address"), at);
+    let folder = tempfile::tempdir().expect("a folder");
+    let data = folder.path();
+    let secret = data.join("transfer.key");
+    fs::write(&secret, key_clause()).expect("a key");
+    let settings = format!(
+        "[dns]\nlisten = [\"{at}\"]\n[resolver]\ntime_limit_ms = 500\n\
+         [[lists.key]]\nname = \"transfer\"\nsecret_file = {secret:?}\n"
+    );
+    let running = Running::with_settings(data, &settings);
+    let policy = data.join("policy.toml");
+    let text = format!(
+        "version = 1\n[[profile]]\nid = \"pupils\"\nsubnets = [\"127.0.0.0/8\"]\naudience = \"pupil\"\n\
+         [[profile]]\nid = \"staff\"\naudience = \"staff\"\n\
+         [[list]]\nid = \"trust\"\ncategory = \"malware\"\nzone = \"{ZONE}\"\nprimaries = [\"{}\"]\nkey = \"transfer\"\n",
+        primary.address
+    );
+    fs::write(&policy, text).expect("a policy");
+    let imported = running.command(&["policy", "import", policy.to_str().expect("text")]);
+    assert!(imported.status.success(), "{}", err(&imported));
+    let listed = |name: &str| {
+        let why = running.command(&["lists", "why", name]);
+        assert_ne!(why.status.code(), Some(2), "{}", err(&why));
+        why.status.success()
+    };
+    until("the zone is in force", || listed("bad7.example"));
+    assert_eq!(ede(&running.ask("www.bad7.example.", RecordType::A))[0].0, 17);
+    primary.update(&format!(
+        "update delete bad7.example.{ZONE}. CNAME\nupdate delete *.bad7.example.{ZONE}. CNAME\n\
+         update add new.example.{ZONE}. 300 CNAME .\n"
+    ));
+    until("the change is in force", || listed("new.example"));
+    assert!(!listed("bad7.example") && listed("bad8.example"));
+    let status = running.command(&["lists", "status", "--json"]);
+    let status: serde_json::Value = serde_json::from_slice(&status.stdout).expect("JSON");
+    let known = &status["lists"][0]["subscription"];
+    assert_eq!((&known["serial"], &known["number"]), (&2.into(), &2.into()), "{known}");
+    assert_eq!((&known["added"], &known["removed"]), (&1.into(), &2.into()), "{known}");
+    assert!(running.stop().success());
+}
+
+/// Waits for what comes by itself.
+fn until(what: &str, mut done: impl FnMut() -> bool) {
+    let begin = std::time::Instant::now();
+    while !done() {
+        assert!(begin.elapsed() < PATIENCE, "{what} in time");
+        thread::sleep(Duration::from_millis(100));
+    }
 }

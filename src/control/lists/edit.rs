@@ -6,27 +6,28 @@ use crate::{
 };
 
 impl Control {
-    /// Subscribes to a list; what has to be fetched is fetched behind.
+    /// Subscribes to lists; what has to be fetched is fetched behind.
     ///
     /// # Errors
     ///
-    /// When there is a list of that name, or anything about it is wrong; then nothing has changed.
-    pub async fn add_list(
+    /// When there is a list of such a name, or anything about one is wrong; then nothing has changed.
+    pub async fn add_lists(
         &self,
-        list: ListFile,
+        lists: Vec<ListFile>,
         by: &str,
         dry_run: bool,
     ) -> Result<ImportReport, ControlError> {
-        let name = format!("list {}", list.id);
+        let ids: Vec<&str> = lists.iter().map(|list| list.id.as_str()).collect();
+        let name = format!("lists {}", ids.join(", "));
         let change = Change { name: &name, by, action: "lists.add", dry_run };
         self.change(change, |mut file| {
-            if file.lists.iter().any(|known| known.id == list.id) {
+            if let Some(list) = lists.iter().find(|list| file.lists.iter().any(|known| known.id == list.id)) {
                 return Err(ControlError::Input(format!(
                     "there is a list {} already; to take it out: schoolgate lists remove {}",
                     list.id, list.id
                 )));
             }
-            file.lists.push(list);
+            file.lists.extend(lists.iter().cloned());
             Ok(file)
         })
         .await

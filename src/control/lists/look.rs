@@ -83,7 +83,7 @@ pub(super) fn compare(
 
 /// The names that the list should not block.
 fn references(list: &ListFile, allow: bool) -> References {
-    // What a name server is called says nothing of the names that people ask for.
+    // Names of name servers are not asked for.
     if list.action == Action::Allow || allow || list.applies_to == AppliesTo::NameServers {
         return References::none();
     }

@@ -424,8 +424,8 @@ pub struct DiffReport {
 /// A name that one version of a list has and another has not.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct ChangedName {
-    /// The entry: a name, `=name` for the name alone, `@@` in front when it opens; ` (name server)` behind it where an
-    /// RPZ list is about name servers.
+    /// The entry: a name, `=name` for the name alone, `@@` in front when it opens, ` (a name server)` behind when it is
+    /// about one.
     pub name: String,
     /// How often it was asked for lately, where that is known.
     pub asked: Option<u64>,
@@ -433,10 +433,10 @@ pub struct ChangedName {
 
 impl From<Change> for ChangedName {
     fn from(change: Change) -> Self {
-        let Change { entry, exact, allow, name_server, asked } = change;
+        let Change { entry, exact, allow, asked, name_server } = change;
         let (open, alone) = (if allow { "@@" } else { "" }, if exact { "=" } else { "" });
-        let server = if name_server { " (name server)" } else { "" };
-        Self { name: format!("{open}{alone}{entry}{server}"), asked }
+        let what = if name_server { " (a name server)" } else { "" };
+        Self { name: format!("{open}{alone}{entry}{what}"), asked }
     }
 }
 
