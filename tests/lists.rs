@@ -35,8 +35,8 @@ const QUICK: &str = "[resolver]\ntime_limit_ms = 500\n";
 
 fn import(data: &Path, lists: &str) {
     let file = data.join("import.toml");
-    fs::write(&file, format!("{POLICY}{lists}")).unwrap();
-    let output = command_on(data, &["policy", "import", file.to_str().unwrap()]);
+    fs::write(&file, format!("{POLICY}{lists}")).expect("there");
+    let output = command_on(data, &["policy", "import", file.to_str().expect("there")]);
     assert!(output.status.success(), "{}", err(&output));
 }
 
@@ -56,7 +56,7 @@ fn is_listed(running: &Running, name: &str) -> bool {
 }
 
 fn list_of<'a>(report: &'a Value, id: &str) -> &'a Value {
-    report["lists"].as_array().unwrap().iter().find(|list| list["id"] == id).unwrap()
+    report["lists"].as_array().expect("there").iter().find(|list| list["id"] == id).expect("there")
 }
 
 /// `n` names of a list, so that one more or less is no great change.

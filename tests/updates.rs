@@ -43,8 +43,8 @@ const QUICK: &str = "[resolver]\ntime_limit_ms = 500\n\
 
 fn import(data: &Path, lists: &str) -> String {
     let file = data.join("import.toml");
-    fs::write(&file, format!("{POLICY}{lists}")).unwrap();
-    let output = command_on(data, &["policy", "import", file.to_str().unwrap()]);
+    fs::write(&file, format!("{POLICY}{lists}")).expect("there");
+    let output = command_on(data, &["policy", "import", file.to_str().expect("there")]);
     assert!(output.status.success(), "{}", err(&output));
     out(&output)
 }
@@ -60,7 +60,7 @@ fn json(data: &Path, args: &[&str]) -> Value {
 
 fn list(data: &Path, id: &str) -> Value {
     let report = json(data, &["lists", "status"]);
-    report["lists"].as_array().unwrap().iter().find(|list| list["id"] == id).unwrap().clone()
+    report["lists"].as_array().expect("there").iter().find(|list| list["id"] == id).expect("there").clone()
 }
 
 fn is_listed(running: &Running, name: &str) -> bool {
@@ -242,7 +242,7 @@ impl Random {
 
 fn fault(random: &mut Random) -> Fault {
     match random.below(16) {
-        0 => Fault::CutOff(usize::try_from(random.below(20_000)).unwrap()),
+        0 => Fault::CutOff(usize::try_from(random.below(20_000)).expect("there")),
         1 => Fault::LengthTooLong(10),
         2 => Fault::WebPage,
         3 => Fault::Loop,
@@ -262,7 +262,7 @@ fn fault(random: &mut Random) -> Fault {
 fn assert_whole(running: &Running, data: &Path, id: &str, rounds: usize, seed: &str) -> usize {
     let why = json(data, &["lists", "why", &format!("always0.{id}.example")]);
     let entry = why["lists"][0]["text"].as_str().unwrap_or_else(|| panic!("{seed}: {id} is lost: {why}"));
-    let round: usize = entry.rsplit(' ').next().unwrap().parse().unwrap();
+    let round: usize = entry.rsplit(' ').next().expect("there").parse().expect("there");
     assert!((1..=rounds).contains(&round), "{seed}: {entry}");
     let names = ["always0", "always399", "only0.round", "only99.round"];
     for name in names {
@@ -281,8 +281,8 @@ fn assert_whole(running: &Running, data: &Path, id: &str, rounds: usize, seed: &
 fn a_soak_of_200_rounds_with_50_power_cuts_loses_nothing() {
     const ROUNDS: usize = 200;
     const CUTS: u64 = 50;
-    let begin = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH).unwrap();
-    let mut random = Random(begin.subsec_nanos().into());
+    let begin = schoolgate::clock::Clock::system().now();
+    let mut random = Random(begin.as_nanosecond().unsigned_abs() as u64);
     let seed = format!("seed {}", random.0);
     let server = ListServer::start();
     let folder = tempfile::tempdir().unwrap();
