@@ -157,6 +157,28 @@ fn a_list_that_fails_does_not_keep_the_others_from_coming_in() {
 }
 
 #[test]
+fn a_list_of_name_servers_is_not_about_the_names_that_are_asked() {
+    let folder = tempfile::tempdir().unwrap();
+    let data = folder.path();
+    let dns = data.join("dns.txt");
+    // As a list of names, it would be held.
+    fs::write(&dns, "bet-dns.example\ngoogle.com\nwww.appleiphonecell.com\n").unwrap();
+    let running = Running::on_free_ports(data, QUICK);
+    import(
+        data,
+        &format!(
+            "[[list]]\nid = \"dns\"\ncategory = \"gambling\"\nfile = {dns:?}\napplies_to = \"name-servers\"\n"
+        ),
+    );
+    let status = json(data, &["lists", "status"]);
+    assert_eq!(list_of(&status, "dns")["entries"], 3, "{status}");
+    assert!(!is_listed(&running, "bet-dns.example."));
+    let why = done(data, &["lists", "why", "ns1.bet-dns.example"]);
+    assert!(why.contains("bet-dns.example, as a name server, is in gambling by dns"), "{why}");
+    assert!(why.contains("line 1: bet-dns.example"), "{why}");
+}
+
+#[test]
 fn lists_are_added_brought_by_hand_and_taken_out() {
     let folder = tempfile::tempdir().unwrap();
     let data = folder.path();

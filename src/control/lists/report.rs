@@ -434,7 +434,8 @@ pub struct DiffReport {
 /// A name that one version of a list has and another has not.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct ChangedName {
-    /// The entry: a name, `=name` for the name alone, `@@` in front when it opens.
+    /// The entry: a name, `=name` for the name alone, `@@` in front when it opens, ` (a name server)` behind when it is
+    /// about one.
     pub name: String,
     /// How often it was asked for lately, where that is known.
     pub asked: Option<u64>,
