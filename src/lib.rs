@@ -8,10 +8,11 @@
 //! Beside the path, [`feeds`] brings lists to the box, [`control`] has every action of an administrator, [`store`] keeps what the school decided, and
 //! [`appliance`] builds the whole from its [`config`], starts it and stops it. [`cli`] is the command line.
 //!
-//! [`name`], [`category`], [`clock`], [`disk`] and [`ede`] are the words that all of them use. A module imports only from those
+//! [`name`], [`category`], [`clock`], [`disk`], [`background`] and [`ede`] are the words that all of them use. A module imports only from those
 //! below it; `ARCHITECTURE.md` has the floors.
 
 pub mod appliance;
+pub mod background;
 pub mod category;
 pub mod cli;
 pub mod clients;

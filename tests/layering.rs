@@ -10,6 +10,7 @@ use std::{
 /// Each module of the library with its floor.
 const FLOORS: &[(&str, u8)] = &[
     ("name", 0),
+    ("background", 0),
     ("category", 0),
     ("clock", 0),
     ("disk", 0),
