@@ -15,7 +15,7 @@ mod sets;
 mod shortcuts;
 
 use std::{
-    fmt, fs,
+    fmt, fs, mem,
     net::IpAddr,
     path::{Path, PathBuf},
 };
@@ -30,11 +30,11 @@ pub use layout::{IndexError, Region};
 pub(super) use addresses::build as build_addresses;
 pub(super) use filter::{ROOT, build as build_filter, child, hash};
 pub(super) use layout::{Counts, Writer};
-pub(super) use sets::{Code, Counter, Numbered, ROOM};
+pub(super) use sets::{Code, Counter, ROOM};
 
 use self::{addresses::Addresses, filter::Filter, layout::Header, names::Names};
 use super::{compiler::Compiler, format::Rule};
-use crate::name::Key;
+use crate::{background, name::Key};
 
 /// How many lists one index can hold.
 pub const MAX_LISTS: usize = 1024;
@@ -227,7 +227,7 @@ impl DomainIndex {
     /// How many labels the longest of the name and its parents has that the filter admits; 0 for none.
     #[inline]
     fn deepest_admitted(&self, key: &Key) -> usize {
-        let Some(filter) = self.filter else {
+        let Some(filter) = &self.filter else {
             return if self.header.counts.names == 0 { 0 } else { key.depth() };
         };
         let bytes = self.region(Region::Filter);
@@ -264,6 +264,18 @@ impl Default for DomainIndex {
     /// An index of no lists.
     fn default() -> Self {
         Self::from_rules(Vec::new())
+    }
+}
+
+impl Drop for DomainIndex {
+    /// Gives large memory back on another thread: who drops an index may be about to answer a question.
+    fn drop(&mut self) {
+        /// What takes no longer than a look-up.
+        const SMALL: usize = 1 << 16;
+        if self.bytes.len() > SMALL {
+            let parts = (mem::take(&mut self.bytes), mem::take(&mut self.sets), self.names.take());
+            background::discard(parts);
+        }
     }
 }
 
