@@ -236,8 +236,7 @@ impl Library {
         }
         let beside = self.folder.join(format!("index.new{}.sgi", process::id()));
         let compiled = Compiled { index: Some(beside.clone()), texts, lists: lists.to_vec() };
-        compiler.finish(&beside)?;
-        let index = DomainIndex::open(&beside).map_err(CompileError::ReadBack)?;
+        let (index, _) = compiler.finish_opened(&beside)?;
         Ok((Some(index), compiled))
     }
 

@@ -25,6 +25,7 @@ pub use message::{Answer, ImportReport, Request, ValidationReport};
 
 use self::library::{Again, Library};
 use crate::{
+    background::in_background,
     category::Categories,
     clients::Mac,
     clock::Clock,
@@ -253,10 +254,9 @@ impl Control {
     async fn prepare(&self, file: PolicyFile, again: Again, name: &str) -> Result<Prepared, ControlError> {
         let lists = file.lists.clone();
         let library = Arc::clone(&self.library);
-        let (index, compiled) =
-            tokio::task::spawn_blocking(move || library.compile(&lists, &again)).await.map_err(|e| {
-                ControlError::Server { message: format!("compiling broke off: {e}"), bad_input: false }
-            })??;
+        let (index, compiled) = in_background("compile lists", move || library.compile(&lists, &again))
+            .await
+            .map_err(|error| ControlError::Server { message: error.to_string(), bad_input: false })??;
         let subscribed = index.map(Arc::new);
         let policy = self.build(&file, subscribed.as_ref(), name)?;
         Ok(Prepared { file, policy, subscribed, compiled: Some(compiled) })
