@@ -32,7 +32,7 @@ use super::{
     format::{Format, MatchMode, Rule},
     index::{
         Code, Counter, Counts, DomainIndex, Entry, IndexError, ListMeta, MAX_LISTS, Region, Writer,
-        build_addresses, build_filter, hash,
+        build_addresses, build_filter, hash, returned,
     },
     source::{Contents, Source, SourceError},
 };
@@ -299,8 +299,8 @@ impl Compiler {
         drop(spare);
 
         let mut sets = Counter::default();
-        // Room that is never used takes no memory, whereas growing would take twice what is needed.
-        let mut hashes = Vec::with_capacity(usize::try_from(entries).unwrap_or_default());
+        // Room for the most that there can be: what is not used takes no memory, whereas growing would take twice.
+        let mut hashes = returned(usize::try_from(entries).unwrap_or_default());
         let mut names = 0_u64;
         let mut set = Vec::new();
         let mut merged = RunWriter::new(Spool::new(folder, IN_MEMORY));

@@ -21,7 +21,7 @@ use crate::lists::index::Code;
 const BUFFER: usize = 4 << 20;
 
 /// How many bytes of runs stay in memory.
-pub(super) const IN_MEMORY: usize = 24 << 20;
+pub(super) const IN_MEMORY: usize = 8 << 20;
 
 /// How many runs on disk are merged at once: each takes a buffer and a file handle.
 const MAX_FILES: usize = 128;

@@ -15,9 +15,9 @@ use xorf::BinaryFuse16;
 use xxhash_rust::xxh3::xxh3_64_with_seed;
 
 /// How many names one filter is for, about: hashes fall evenly.
-const SHARD: usize = 1 << 20;
+const SHARD: usize = 1 << 19;
 
-/// How many filters there can be: for 4,000 million names.
+/// How many filters there can be: for 2,000 million names.
 const MAX_SHARDS: u32 = 1 << 12;
 
 /// The bytes that describe one filter.

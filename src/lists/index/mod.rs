@@ -15,7 +15,10 @@ mod sets;
 mod shortcuts;
 
 use std::{
-    fmt, fs, mem,
+    fmt,
+    fs::File,
+    io::{self, Read},
+    mem,
     net::IpAddr,
     path::{Path, PathBuf},
 };
@@ -82,7 +85,7 @@ pub struct Hit {
 /// 1. Every list that a set names is in [`lists`](Self::lists).
 /// 2. Every set that a lookup gives is in [`sets`](Self::sets).
 pub struct DomainIndex {
-    bytes: Box<[u8]>,
+    bytes: Vec<u8>,
     lists: Vec<ListMeta>,
     sets: Vec<Box<[Entry]>>,
     header: Header,
@@ -115,8 +118,6 @@ impl DomainIndex {
     ///
     /// Names the region that is damaged.
     pub fn from_bytes(bytes: Vec<u8>) -> Result<Self, IndexError> {
-        // Without spare room this neither copies nor moves.
-        let bytes = bytes.into_boxed_slice();
         let header = Header::check(&bytes)?;
         let region = |region| &bytes[header.range(region)];
         let invalid = |region| move |problem| IndexError::Invalid { region, problem };
@@ -146,8 +147,7 @@ impl DomainIndex {
     ///
     /// When the file can't be read, or is damaged; names the file and the region.
     pub fn open(path: &Path) -> Result<Self, IndexError> {
-        let bytes =
-            fs::read(path).map_err(|source| IndexError::Read { path: PathBuf::from(path), source })?;
+        let bytes = read(path).map_err(|source| IndexError::Read { path: PathBuf::from(path), source })?;
         Self::from_bytes(bytes)
             .map_err(|error| IndexError::In { path: PathBuf::from(path), error: Box::new(error) })
     }
@@ -265,6 +265,25 @@ impl Default for DomainIndex {
     fn default() -> Self {
         Self::from_rules(Vec::new())
     }
+}
+
+fn read(path: &Path) -> io::Result<Vec<u8>> {
+    let mut file = File::open(path)?;
+    let mut bytes = returned(usize::try_from(file.metadata()?.len()).unwrap_or_default());
+    file.read_to_end(&mut bytes)?;
+    Ok(bytes)
+}
+
+/// An empty vector with room for so many, whose memory goes back to the system as soon as it is dropped.
+///
+/// glibc keeps freed memory of up to 32 MiB for later; only larger pieces are the system's own, one by one. So what is
+/// large asks for more than that. Room that is never touched takes no memory.
+pub(super) fn returned<T>(length: usize) -> Vec<T> {
+    const LARGE: usize = 1 << 20;
+    const OWN: usize = 33 << 20;
+    let size = size_of::<T>().max(1);
+    let room = if length.saturating_mul(size) < LARGE { length } else { length.max(OWN / size) };
+    Vec::with_capacity(room)
 }
 
 impl Drop for DomainIndex {

@@ -7,7 +7,10 @@
 //! address of the root, a checksum. A node is read backwards from its last byte, the state; its address is that
 //! byte's. All nodes that it leads to lie in front of it, so a walk always ends.
 
-use super::shortcuts::{MAX_SHORTCUTS, MAX_SKIPPED, Shortcut, Shortcuts};
+use super::{
+    returned,
+    shortcuts::{MAX_SHORTCUTS, MAX_SKIPPED, Shortcut, Shortcuts},
+};
 
 /// The bytes in front of the first node.
 const FRONT: usize = 16;
@@ -147,7 +150,8 @@ fn steps(count: u64) -> u64 {
 
 /// Shortcuts that skip as many bytes as they can without being too many.
 fn shortcuts(bytes: &[u8], root: usize, names: u64, most: usize) -> Shortcuts {
-    let mut found = Vec::new();
+    // As many as there are names, up to the most: memory that is not used is not taken.
+    let mut found = returned(most.min(usize::try_from(names).unwrap_or(most)).min(MAX_SHORTCUTS));
     for skipped in (1..=MAX_SKIPPED).rev() {
         found.clear();
         // No more than the bytes can hold in what the compiler writes, whatever the header says.

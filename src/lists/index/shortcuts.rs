@@ -3,6 +3,8 @@
 //! The first steps of a walk go through the widest nodes, which lie far apart in memory. This table, made when an index
 //! is opened, spares them.
 
+use super::returned;
+
 /// How many bytes of a key a shortcut skips at most.
 ///
 /// With 1.8 million real names there are 220,000 different beginnings of seven bytes, and 8 MB of table for them.
@@ -34,7 +36,7 @@ impl Shortcut {
 /// A hash table of shortcuts with open addressing.
 #[derive(Debug)]
 pub(super) struct Shortcuts {
-    slots: Box<[Shortcut]>,
+    slots: Vec<Shortcut>,
     /// The bits of the bytes that are skipped.
     mask: u64,
     /// How many bytes are skipped.
@@ -48,12 +50,10 @@ impl Shortcuts {
     pub(super) fn new(shortcuts: &[Shortcut], skipped: usize) -> Self {
         // At least a third stays free, so that a search soon ends.
         let size = (shortcuts.len() + shortcuts.len() / 2 + 2).next_power_of_two();
-        let mut new = Self {
-            slots: vec![Shortcut::default(); size].into_boxed_slice(),
-            mask: (1 << (8 * skipped)) - 1,
-            skipped,
-            shift: 64 - size.trailing_zeros(),
-        };
+        let mut slots = returned(size);
+        slots.resize(size, Shortcut::default());
+        let mut new =
+            Self { slots, mask: (1 << (8 * skipped)) - 1, skipped, shift: 64 - size.trailing_zeros() };
         for shortcut in shortcuts {
             let mut at = new.place(shortcut.beginning);
             while new.slots[at].beginning != 0 {
