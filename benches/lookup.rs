@@ -16,7 +16,7 @@ use schoolgate::{
     lists::DomainIndex,
     name::{Key, dotted},
 };
-use support::{Names, Random};
+use support::{Names, names::Random};
 
 fn main() {
     divan::main();

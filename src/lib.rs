@@ -8,8 +8,8 @@
 //! Beside the path, [`feeds`] brings lists to the box, [`control`] has every action of an administrator, [`store`] keeps what the school decided, and
 //! [`appliance`] builds the whole from its [`config`], starts it and stops it. [`cli`] is the command line.
 //!
-//! [`vault`] keeps what must never stand in clear. [`name`], [`category`], [`clock`], [`disk`] and [`ede`] are the
-//! words that all of them use. A module imports only from those
+//! [`vault`] keeps what must never stand in clear. [`name`], [`category`], [`clock`], [`disk`], [`background`] and
+//! [`ede`] are the words that all of them use. A module imports only from those
 //! below it; `ARCHITECTURE.md` has the floors.
 
 pub mod appliance;

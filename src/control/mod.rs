@@ -34,7 +34,7 @@ pub use suppliers::{SupplierReport, SuppliersReport};
 
 use self::lists::{Compiled, Indexes, Library, News};
 use crate::{
-    background::BrokeOff,
+    background::BackgroundError,
     category::{self, Categories},
     clients::Mac,
     clock::Clock,
@@ -564,7 +564,7 @@ pub enum ControlError {
     },
     /// Something broke off in the middle.
     #[error(transparent)]
-    BrokeOff(#[from] BrokeOff),
+    BrokeOff(#[from] BackgroundError),
     /// The settings can't be read or kept.
     #[error(transparent)]
     Store(#[from] StoreError),

@@ -1,7 +1,7 @@
 //! Where the text of a list comes from: a file, plain or compressed, a member of an archive, a folder.
 //!
-//! [`Source::read`] does all of it: finds out by their bytes, not their name, what the data are, undoes gzip or
-//! zstd, tells the [`Format`], walks a squidGuard archive with respect for its `usage` files, and hands out rules.
+//! [`Source::read`] does all of it: finds out by their bytes, not their name, what the data are, undoes gzip,
+//! zstd or xz, tells the [`Format`], walks a squidGuard archive with respect for its `usage` files, and hands out rules.
 //! Text is streamed; what a hostile file can expand to is bounded by [`Limits`].
 
 mod expand;
@@ -353,7 +353,7 @@ pub enum Problem {
     OverLimit(String),
     /// A compression that is known by its first bytes but not undone.
     #[error(
-        "it is compressed with {0}; plain text, gzip (.gz), zstd (.zst) and tar archives of them are read"
+        "it is compressed with {0}; plain text, gzip (.gz), zstd (.zst), xz (.xz) and tar archives of them are read"
     )]
     Unsupported(&'static str),
     /// The text is no list.

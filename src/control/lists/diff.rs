@@ -4,7 +4,8 @@ use std::sync::Arc;
 
 use super::{DiffReport, LibraryError, library::Library, look, report::ChangedName};
 use crate::{
-    background, category,
+    background::in_background,
+    category,
     control::{Control, ControlError},
     feeds::shelf::{ShelfError, Version},
     lists::{
@@ -48,7 +49,7 @@ impl Control {
         let version = |number: u32| state.version(number).cloned().ok_or_else(|| no_version(Some(number)));
         let (from, to) = (from.map(version).transpose()?, version(to)?);
         let library = Arc::clone(&self.library);
-        let done = background::run("lists", move || compare(&library, &list, from.as_ref(), &to, most));
+        let done = in_background("look at lists", move || compare(&library, &list, from.as_ref(), &to, most));
         Ok(done.await??)
     }
 }

@@ -19,7 +19,7 @@ use crate::{
     feeds::shelf::{Shelf, ShelfError, State, Version},
     lists::{
         DomainIndex, Entry, Format, ListMeta,
-        compiler::{CompileError, Compiler, Identity},
+        compiler::{Adding, CompileError, Compiler, Identity},
         format::{MatchMode, Rule, Subject},
         source::SourceError,
     },
@@ -103,6 +103,16 @@ impl Ingredient {
         }
     }
 
+    fn identity(&self) -> Identity {
+        Identity { id: self.id.clone(), title: self.title.clone(), category: self.category.clone() }
+    }
+
+    /// What its rules depend on: the text, and how it is read.
+    fn stamp(&self) -> String {
+        let Self { action, format, matching, applies_to, allow, digest, .. } = self;
+        format!("{digest} {action:?} {format:?} {matching:?} {applies_to:?} {allow}")
+    }
+
     fn allows(&self) -> bool {
         self.allow || self.action == Action::Allow
     }
@@ -130,6 +140,9 @@ impl MadeFrom {
 fn said(lists: &[ListMeta]) -> Vec<(String, String)> {
     lists.iter().map(|meta| (meta.id.clone(), meta.version.clone())).collect()
 }
+
+/// The sorted rules of a list's version in force, in its folder.
+const RULES: &str = "rules";
 
 /// Of how many indexes it is known what they were made from: of the two that there are, and one that was not put in its
 /// place.
@@ -284,6 +297,8 @@ impl Library {
         known: &Indexes,
     ) -> Result<(Indexes, Compiled), LibraryError> {
         for list in lists.iter().filter(|list| category::is_sealed(&list.category)) {
+            // Its rules, as they were kept while its category was another.
+            let _ = fs::remove_file(self.shelf.folder(&list.id).join(RULES));
             let sealed = self.shelf.seal_what_lies_in_clear(&list.id);
             sealed.map_err(|source| LibraryError::Shelf { id: list.id.clone(), source })?;
         }
@@ -317,24 +332,49 @@ impl Library {
         }
         let mut compiler = Compiler::new(&self.folder);
         for ingredient in &ingredients {
-            self.add(&mut compiler, ingredient)?;
+            self.add_open(&mut compiler, ingredient)?;
         }
         let beside = self.folder.join(format!("index.new{}.sgi", process::id()));
         let mut compiled = Compiled {
             index: New::File(beside.clone()),
             made_from: MadeFrom { ingredients, lists: Vec::new() },
         };
-        compiler.finish(&beside)?;
-        let index = DomainIndex::open(&beside).map_err(CompileError::ReadBack)?;
+        let (index, _) = compiler.finish_opened(&beside)?;
         compiled.made_from.lists = said(index.lists());
         Ok((Some(index), compiled))
     }
 
+    /// Adds a list from its sorted rules where they were kept, else from its text, and keeps them.
+    fn add_open(&self, compiler: &mut Compiler, ingredient: &Ingredient) -> Result<(), LibraryError> {
+        let kept = self.shelf.folder(&ingredient.id).join(RULES);
+        let stamp = ingredient.stamp();
+        match compiler.add_kept(ingredient.identity(), &kept, &stamp) {
+            Ok(_) => return Ok(()),
+            // Missing, or of another version.
+            Err(CompileError::Kept { .. }) => {}
+            Err(error) => return Err(error.into()),
+        }
+        match self.read(compiler, ingredient)?.keep(&kept, &stamp) {
+            Ok(_) => Ok(()),
+            // A disk that is too full to keep them is no reason to do without the list.
+            Err(CompileError::Keep { .. }) => self.add(compiler, ingredient),
+            Err(error) => Err(error.into()),
+        }
+    }
+
+    /// Adds a list from its text.
     fn add(&self, compiler: &mut Compiler, ingredient: &Ingredient) -> Result<(), LibraryError> {
-        let Ingredient { id, title, category, format, matching, version, .. } = ingredient;
-        let identity = Identity { id: id.clone(), title: title.clone(), category: category.clone() };
+        Ok(self.read(compiler, ingredient)?.end()?)
+    }
+
+    fn read<'c>(
+        &self,
+        compiler: &'c mut Compiler,
+        ingredient: &Ingredient,
+    ) -> Result<Adding<'c>, LibraryError> {
+        let Ingredient { id, format, matching, version, .. } = ingredient;
         let allows = ingredient.allows();
-        let mut adding = compiler.list(identity)?;
+        let mut adding = compiler.list(ingredient.identity())?;
         self.shelf
             .source(id, *version)
             .map_err(|source| LibraryError::Shelf { id: id.clone(), source })?
@@ -346,8 +386,7 @@ impl Library {
                 Err(skip) => adding.skip(skip.reason),
             })
             .map_err(|source| CompileError::Source { id: id.clone(), source })?;
-        adding.end()?;
-        Ok(())
+        Ok(adding)
     }
 
     /// Where a version of a list says this of a name: the line, from 1, and its text.

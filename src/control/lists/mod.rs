@@ -32,7 +32,7 @@ pub(super) use self::{
 };
 use super::{Control, ControlError, Prepared, SuppliersReport};
 use crate::{
-    background,
+    background::in_background,
     feeds::{self, shelf::State},
     policy::{ListFile, ListSource, PolicyFile},
 };
@@ -213,7 +213,7 @@ impl Control {
         let _fetching = lock.lock().await;
         let (library, feeds) = (Arc::clone(&self.library), Arc::clone(&self.feeds));
         let cancel = Arc::clone(&self.cancel);
-        Ok(background::run("fetch", move || library.fetch(&feeds, list, &cancel)).await?)
+        Ok(in_background("fetch a list", move || library.fetch(&feeds, list, &cancel)).await?)
     }
 
     /// Takes in what was fetched, compiles and puts in force.
@@ -238,7 +238,7 @@ impl Control {
         let library = Arc::clone(&self.library);
         let now = self.clock.now();
         let known = self.in_force().0.lists;
-        let done = background::run("lists", move || {
+        let done = in_background("look at lists", move || {
             fetched
                 .iter()
                 // One that was taken out while it was fetched.
@@ -296,7 +296,8 @@ impl Control {
             let fetched = self.fetch(list).await?;
             let (library, now) = (Arc::clone(&self.library), self.clock.now());
             let updated =
-                background::run("lists", move || library.take_in(&fetched, now, Manner::Keep)).await??;
+                in_background("look at lists", move || library.take_in(&fetched, now, Manner::Keep))
+                    .await??;
             match updated.outcome {
                 Outcome::Failed => {
                     let message = format!("list {id}: {}", updated.reasons.join("; "));
@@ -314,7 +315,8 @@ impl Control {
         let lists = file.lists.clone();
         let library = Arc::clone(&self.library);
         let known = self.state().indexes.clone();
-        let (indexes, compiled) = background::run("lists", move || library.compile(&lists, &known)).await??;
+        let (indexes, compiled) =
+            in_background("compile lists", move || library.compile(&lists, &known)).await??;
         let policy = self.build(&file, &indexes, name)?;
         Ok(Prepared { file, policy, indexes, compiled: Some(compiled) })
     }

@@ -1,9 +1,13 @@
 //! Turns any number of lists into one index file, in bounded memory.
 //!
-//! The rules of all lists are sorted by name (`runs`), read once to count which sets of lists occur and once more to
-//! write each name with the number of its set. The order of lines within a list makes no difference to the bytes that
-//! come out. The file is written beside its place, read back and checked, and only then takes its place.
+//! The rules of each list are sorted by name (`runs`), and can be kept so for the next time (`kept`), when only the
+//! lists that changed are read again. All lists are merged once, which counts the sets of lists that occur; what comes
+//! out is read once more to write each name with the number of its set. The order of lines within a list makes no
+//! difference to the bytes that come out, nor does whether a list was read or kept. The file is written beside its
+//! place, read back and checked, and only then takes its place.
 
+mod adding;
+mod kept;
 mod runs;
 
 use std::{
@@ -17,14 +21,18 @@ use std::{
 
 use fst::MapBuilder;
 use ipnet::IpNet;
-use xxhash_rust::xxh3::xxh3_128_with_seed;
 
-use self::runs::Runs;
+pub use self::{adding::Adding, kept::KeptError};
+
+use self::{
+    adding::List,
+    runs::{Buffer, IN_MEMORY, RunWriter, Runs, Spool},
+};
 use super::{
-    format::{Format, MatchMode, Rule, Skip, Subject},
+    format::{Format, MatchMode, Rule},
     index::{
-        Code, Counter, Counts, DomainIndex, Entry, IndexError, ListMeta, MAX_LISTS, Numbered, ROOM, Region,
-        Writer, build_addresses, build_filter, hash,
+        Code, Counter, Counts, DomainIndex, Entry, IndexError, ListMeta, MAX_LISTS, Region, Writer,
+        build_addresses, build_filter, hash, returned,
     },
     source::{Contents, Source, SourceError},
 };
@@ -91,6 +99,24 @@ pub enum CompileError {
         /// What the system said.
         source: io::Error,
     },
+    /// The sorted rules of a list can't be kept.
+    #[error("{id}: its rules can't be kept in {path}: {source}", path = path.display())]
+    Keep {
+        /// Which list.
+        id: String,
+        /// Where they should be.
+        path: PathBuf,
+        /// What the system said.
+        source: io::Error,
+    },
+    /// What was kept of a list can't be used: it is to be read from its text.
+    #[error("{id}: {source}")]
+    Kept {
+        /// Which list.
+        id: String,
+        /// Why not.
+        source: Box<KeptError>,
+    },
     /// The index can't be written. What was in its place before is still there.
     #[error("{path}: the index can't be written: {source}", path = path.display())]
     Write {
@@ -107,17 +133,17 @@ pub enum CompileError {
 
 /// Gathers lists and writes their index.
 pub struct Compiler {
+    /// Where files go that vanish by themselves; nowhere if all stays in memory.
+    folder: Option<PathBuf>,
     runs: Runs,
+    /// How many names with an entry the runs have.
+    names: u64,
     addresses: Vec<(IpNet, Code)>,
     lists: Vec<List>,
-}
-
-struct List {
-    summary: ListSummary,
-    /// Whether its version and how many entries it has were given.
-    known: bool,
-    /// Whether it was read to its end; it is left out otherwise.
-    complete: bool,
+    /// A buffer that no list uses at the moment.
+    spare: Buffer,
+    /// What went wrong between two lists.
+    failed: Option<io::Error>,
 }
 
 impl Compiler {
@@ -125,17 +151,29 @@ impl Compiler {
     /// folder of the index is a good one.
     #[must_use]
     pub fn new(folder: &Path) -> Self {
-        Self::with_runs(Runs::new(Some(folder.into())))
+        Self::within(Some(folder.into()))
     }
 
     /// Starts without lists, for few rules: everything stays in memory.
     #[must_use]
     pub fn in_memory() -> Self {
-        Self::with_runs(Runs::new(None))
+        Self::within(None)
     }
 
-    fn with_runs(runs: Runs) -> Self {
-        Self { runs, addresses: Vec::new(), lists: Vec::new() }
+    fn within(folder: Option<PathBuf>) -> Self {
+        Self {
+            runs: Runs::new(folder.clone(), IN_MEMORY),
+            folder,
+            names: 0,
+            addresses: Vec::new(),
+            lists: Vec::new(),
+            spare: Buffer::default(),
+            failed: None,
+        }
+    }
+
+    fn new_runs(&self) -> Runs {
+        Runs::new(self.folder.clone(), IN_MEMORY)
     }
 
     /// Starts a list, whose rules are then handed to what comes back.
@@ -199,14 +237,14 @@ impl Compiler {
     }
 
     fn start(&mut self, meta: ListMeta, known: bool) -> Result<Adding<'_>, CompileError> {
-        // Lists that were left out have a place among the codes, but none in the index.
-        if self.lists.len() >= ROOM || self.lists.iter().filter(|list| list.complete).count() >= MAX_LISTS {
-            return Err(CompileError::TooManyLists { id: meta.id });
-        }
-        let place = self.lists.len() as u16;
-        let summary = ListSummary { meta, duplicates: 0, skipped: BTreeMap::new() };
-        self.lists.push(List { summary, known, complete: false });
-        Ok(Adding { compiler: self, place, sum: 0, failed: None })
+        self.room(&meta.id)?;
+        // What a list left there that was given up is none of this one's.
+        self.spare.clear();
+        Ok(Adding::new(self, meta, known))
+    }
+
+    fn room(&self, id: &str) -> Result<(), CompileError> {
+        if self.lists.len() < MAX_LISTS { Ok(()) } else { Err(CompileError::TooManyLists { id: id.into() }) }
     }
 
     /// Writes the index to memory.
@@ -227,6 +265,17 @@ impl Compiler {
     ///
     /// When the index can't be written or read back; the old file is still there then.
     pub fn finish(self, path: &Path) -> Result<Summary, CompileError> {
+        self.finish_opened(path).map(|(_, summary)| summary)
+    }
+
+    /// Writes the index to a file, as [`finish`](Self::finish) does, and gives what was read back.
+    ///
+    /// This way a large index is in memory once, not once to check it and again to use it.
+    ///
+    /// # Errors
+    ///
+    /// When the index can't be written or read back; the old file is still there then.
+    pub fn finish_opened(self, path: &Path) -> Result<(DomainIndex, Summary), CompileError> {
         let error = |source| CompileError::Write { path: path.into(), source };
         let beside = Beside::new(path);
         let file = File::create(&beside.0).map_err(error)?;
@@ -234,64 +283,70 @@ impl Compiler {
         let file = output.into_inner().map_err(|e| error(e.into_error()))?;
         file.sync_all().map_err(error)?;
         drop(file);
-        DomainIndex::open(&beside.0).map_err(CompileError::ReadBack)?;
+        let index = DomainIndex::open(&beside.0).map_err(CompileError::ReadBack)?;
         fs::rename(&beside.0, path).map_err(error)?;
         // The new name must be on the disk before the caller relies on it.
         File::open(folder_of(path)).and_then(|folder| folder.sync_all()).map_err(error)?;
-        Ok(summary)
+        Ok((index, summary))
     }
 
     fn write<W: Write + Seek>(self, output: W) -> io::Result<(W, Summary)> {
-        let Self { mut runs, addresses, lists } = self;
-        let mut live = Live::new(lists);
-        let mut nets = grouped(addresses);
+        let Self { folder, runs, names: entries, addresses, mut lists, spare, failed } = self;
+        if let Some(error) = failed {
+            return Err(error);
+        }
+        // From here on, memory is for hashes and the filter.
+        drop(spare);
 
         let mut sets = Counter::default();
-        let mut hashes = Vec::new();
+        // Room for the most that there can be: what is not used takes no memory, whereas growing would take twice.
+        let mut hashes = returned(usize::try_from(entries).unwrap_or_default());
         let mut names = 0_u64;
+        let mut set = Vec::new();
+        let mut merged = RunWriter::new(Spool::new(folder, IN_MEMORY));
         runs.merge(&mut |name, codes| {
-            let set = live.counted(codes);
-            if !set.is_empty() {
-                sets.count(set);
-                hashes.push(hash(name));
-                names += 1;
-            }
+            counted(&mut lists, codes, &mut set);
+            merged.push(name, sets.count(&set))?;
+            hashes.push(hash(name));
+            names += 1;
             Ok(())
         })?;
-        nets.retain_mut(|(_, codes)| {
-            *codes = live.counted(codes).to_vec();
-            if !codes.is_empty() {
-                sets.count(codes);
-            }
-            !codes.is_empty()
-        });
+        drop(runs);
+        let merged = merged.into_inner().into_run()?;
+        let nets: Vec<_> = grouped(addresses)
+            .into_iter()
+            .map(|(net, codes)| {
+                counted(&mut lists, &codes, &mut set);
+                (net, sets.count(&set))
+            })
+            .collect();
         let sets = sets.number();
-        let nets: Vec<_> =
-            nets.iter().map(|(net, codes)| Ok((*net, number(&sets, codes)?))).collect::<io::Result<_>>()?;
+        let number =
+            |counted| sets.number_of(counted).ok_or_else(|| io::Error::other("a set was not counted"));
+        let nets =
+            nets.into_iter().map(|(net, set)| Ok((net, number(set)?))).collect::<io::Result<Vec<_>>>()?;
         let counts = Counts {
             names,
-            lists: count(live.lists.len())?,
+            lists: count(lists.len())?,
             sets: count(sets.len())?,
             addresses: count(nets.len())?,
         };
 
         let mut writer = Writer::new(output)?;
-        let metas: Vec<_> = live.lists.iter().map(|list| &list.summary.meta).collect();
+        let metas: Vec<_> = lists.iter().map(|list| &list.summary.meta).collect();
         writer.region(Region::Lists, &serde_json::to_vec(&metas)?)?;
         writer.region(Region::Sets, &sets.bytes())?;
         writer.region(Region::Addresses, &build_addresses(nets))?;
-        writer.region(Region::Filter, &build_filter(&mut hashes))?;
-        drop(hashes);
+        build_filter(hashes, &mut writer)?;
+        writer.end(Region::Filter);
 
         let mut builder =
             MapBuilder::new(BufWriter::with_capacity(1 << 16, &mut writer)).map_err(io::Error::other)?;
-        runs.merge(&mut |name, codes| {
-            let set = live.renumbered(codes);
-            if set.is_empty() {
-                return Ok(());
-            }
-            builder.insert(name, u64::from(number(&sets, set)?)).map_err(io::Error::other)
-        })?;
+        let mut cursor = merged.cursor()?;
+        while cursor.advance()? {
+            let set = number(cursor.value())?;
+            builder.insert(cursor.name(), u64::from(set)).map_err(io::Error::other)?;
+        }
         builder
             .into_inner()
             .map_err(io::Error::other)?
@@ -301,7 +356,7 @@ impl Compiler {
         let mut output = writer.finish(counts)?;
 
         let summary = Summary {
-            lists: live.lists.into_iter().map(|list| list.summary).collect(),
+            lists: lists.into_iter().map(|list| list.summary).collect(),
             names,
             addresses: counts.addresses,
             sets: counts.sets,
@@ -311,136 +366,17 @@ impl Compiler {
     }
 }
 
-/// A list whose rules are being added; it is left out of the index unless it is [ended](Self::end).
-pub struct Adding<'a> {
-    compiler: &'a mut Compiler,
-    place: u16,
-    /// The sum of the checksums of its rules, which does not depend on their order.
-    sum: u128,
-    failed: Option<io::Error>,
-}
-
-/// How many addresses and subnets are gathered: they stay in memory until the end, unlike names.
-const MAX_ADDRESSES: usize = 2_000_000;
-
-impl Adding<'_> {
-    /// Adds a rule. An error is told at the end.
-    pub fn rule(&mut self, rule: Rule) {
-        let of_servers = rule.subject.is_of_name_servers();
-        let entry = Entry { list: self.place, exact: false, allow: rule.allow, of_servers };
-        let sum = match rule.subject {
-            Subject::Name { key, .. } | Subject::NameServer { key, .. } if key.depth() == 0 => {
-                return self.skip("the root, which has every name below it");
-            }
-            Subject::Name { key, mode } | Subject::NameServer { key, mode } => {
-                let entry = Entry { exact: mode == MatchMode::Exact, ..entry };
-                if self.failed.is_none() {
-                    self.failed = self.compiler.runs.push(key.as_bytes(), entry.code()).err();
-                }
-                sum_of(key.as_bytes(), entry)
-            }
-            Subject::Address(_) | Subject::NameServerAddress(_)
-                if self.compiler.addresses.len() >= MAX_ADDRESSES =>
-            {
-                return self.skip("more addresses than an index holds");
-            }
-            Subject::Address(net) | Subject::NameServerAddress(net) => {
-                let net = net.trunc();
-                self.compiler.addresses.push((net, entry.code()));
-                sum_of(net.to_string().as_bytes(), entry)
-            }
-        };
-        self.sum = self.sum.wrapping_add(sum);
-    }
-
-    /// Counts a line that gave no rule.
-    pub fn skip(&mut self, reason: impl ToString) {
-        *self.list().summary.skipped.entry(reason.to_string()).or_default() += 1;
-    }
-
-    /// Adds what a line gave.
-    fn line(&mut self, line: Result<Rule, Skip<'_>>) {
-        match line {
-            Ok(rule) => self.rule(rule),
-            Err(skip) => self.skip(skip.reason),
-        }
-    }
-
-    /// Ends the list, so that it will be in the index.
-    ///
-    /// # Errors
-    ///
-    /// When some rule could not be kept; the list is left out then.
-    pub fn end(mut self) -> Result<(), CompileError> {
-        if let Some(source) = self.failed.take() {
-            return Err(CompileError::Sort { id: self.list().summary.meta.id.clone(), source });
-        }
-        let sum = self.sum;
-        let list = self.list();
-        if !list.known {
-            list.summary.meta.version = format!("{sum:032x}");
-        }
-        list.complete = true;
-        Ok(())
-    }
-
-    fn list(&mut self) -> &mut List {
-        &mut self.compiler.lists[usize::from(self.place)]
-    }
-}
-
-/// The lists that were not left out, and the way from the codes that were given out to theirs.
-struct Live {
-    lists: Vec<List>,
-    /// The place among the lists for each place that was given out.
-    places: Vec<Option<u16>>,
-    set: Vec<Code>,
-}
-
-impl Live {
-    fn new(all: Vec<List>) -> Self {
-        let mut next = 0;
-        let places = all
-            .iter()
-            .map(|list| {
-                (list.complete).then(|| {
-                    next += 1;
-                    next - 1
-                })
-            })
-            .collect();
-        Self { lists: all.into_iter().filter(|list| list.complete).collect(), places, set: Vec::new() }
-    }
-
-    /// The set that sorted codes make, each once.
-    fn renumbered(&mut self, codes: &[Code]) -> &[Code] {
-        self.set.clear();
-        for &code in codes {
-            let entry = Entry::from_code(code);
-            if let Some(list) = self.places[usize::from(entry.list)] {
-                let code = Entry { list, ..entry }.code();
-                if self.set.last() != Some(&code) {
-                    self.set.push(code);
-                }
-            }
-        }
-        &self.set
-    }
-
-    /// As [`renumbered`](Self::renumbered), and adds to the counts of the lists.
-    fn counted(&mut self, codes: &[Code]) -> &[Code] {
-        self.renumbered(codes);
-        for &code in codes {
-            if let Some(list) = self.places[usize::from(Entry::from_code(code).list)] {
-                self.lists[usize::from(list)].summary.duplicates += 1;
-            }
-        }
-        for &code in &self.set {
-            let List { summary, known, .. } = &mut self.lists[usize::from(Entry::from_code(code).list)];
-            summary.duplicates -= 1;
+/// Makes the set of sorted codes, each once, and adds it to the counts of the lists.
+fn counted(lists: &mut [List], codes: &[Code], set: &mut Vec<Code>) {
+    set.clear();
+    for &code in codes {
+        let List { summary, known } = &mut lists[usize::from(Entry::from_code(code).list)];
+        if set.last() == Some(&code) {
+            summary.duplicates += 1;
+        } else {
+            set.push(code);
             summary.meta.entries += u64::from(!*known);
         }
-        &self.set
     }
 }
 
@@ -451,10 +387,6 @@ fn grouped(mut addresses: Vec<(IpNet, Code)>) -> Vec<(IpNet, Vec<Code>)> {
         .chunk_by(|(a, _), (b, _)| a == b)
         .map(|group| (group[0].0, group.iter().map(|(_, code)| *code).collect()))
         .collect()
-}
-
-fn number(sets: &Numbered, set: &[Code]) -> io::Result<u32> {
-    sets.number_of(set).ok_or_else(|| io::Error::other("the sorted rules changed between two readings"))
 }
 
 fn count(number: usize) -> io::Result<u32> {
@@ -482,11 +414,6 @@ impl Drop for Beside {
 
 fn folder_of(path: &Path) -> &Path {
     path.parent().filter(|parent| !parent.as_os_str().is_empty()).unwrap_or_else(|| Path::new("."))
-}
-
-/// The checksum of a rule: not of the place of its list, which says nothing of the list's content.
-fn sum_of(subject: &[u8], entry: Entry) -> u128 {
-    xxh3_128_with_seed(subject, u64::from(Entry { list: 0, ..entry }.code()))
 }
 
 #[cfg(test)]

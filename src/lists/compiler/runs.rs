@@ -1,15 +1,16 @@
 //! Sorting more entries than memory should hold: sorted runs, merged as they are read.
 //!
-//! Entries gather in a buffer. A full buffer is sorted and becomes a run, in which each name is written without the
-//! start that it shares with the name before. Runs stay in memory up to a limit, then all of them are merged into one
-//! run on disk.
+//! Entries gather in a [`Buffer`]. A full buffer is sorted and becomes a [`Run`], in which each name is written without
+//! the start that it shares with the name before. Runs stay in memory up to a limit; then those are merged into one on
+//! disk. A run can also be part of a file that was kept from an earlier compilation.
 
 use std::{
     cmp::Ordering,
     collections::{BinaryHeap, binary_heap::PeekMut},
     fs::{self, File},
-    io::{self, BufRead, BufReader, BufWriter, Read, Seek, SeekFrom, Write},
-    path::PathBuf,
+    io::{self, BufWriter, Read, Seek, SeekFrom, Write},
+    ops::Range,
+    path::{Path, PathBuf},
     process,
     sync::atomic::{self, AtomicU64},
 };
@@ -20,17 +21,81 @@ use crate::lists::index::Code;
 const BUFFER: usize = 4 << 20;
 
 /// How many bytes of runs stay in memory.
-const IN_MEMORY: usize = 96 << 20;
+pub(super) const IN_MEMORY: usize = 8 << 20;
+
+/// How many runs on disk are merged at once: each takes a buffer and a file handle.
+const MAX_FILES: usize = 128;
+
+/// How many bytes of a file are read at once.
+const CHUNK: usize = 64 << 10;
+
+/// More than one entry takes: two lengths, a name of 255 bytes, a value of five.
+const LONGEST: usize = 512;
+
+/// The longest name.
+const MAX_NAME: usize = 255;
 
 /// What is called with each name and its codes.
 type EachName<'a> = &'a mut dyn FnMut(&[u8], &[Code]) -> io::Result<()>;
 
 /// What is called with each entry.
-type EachEntry<'a> = &'a mut dyn FnMut(&[u8], Code) -> io::Result<()>;
+type EachEntry<'a> = &'a mut dyn FnMut(&[u8], u32) -> io::Result<()>;
 
-/// Names with the codes of their entries, in any order at first.
+/// Sorted entries, each a name with a number.
+#[derive(Debug)]
+pub(super) struct Run {
+    at: At,
+    /// What is added to each number.
+    base: u32,
+}
+
+#[derive(Debug)]
+enum At {
+    Memory(Vec<u8>),
+    File { file: File, range: Range<u64> },
+}
+
+impl Run {
+    /// A run that lies in memory.
+    pub(super) fn memory(bytes: Vec<u8>) -> Self {
+        Self { at: At::Memory(bytes), base: 0 }
+    }
+
+    /// A run that is part of a file, on which nobody else has this handle.
+    pub(super) fn file(file: File, range: Range<u64>) -> Self {
+        Self { at: At::File { file, range }, base: 0 }
+    }
+
+    /// The same entries, as those of the list whose codes begin here.
+    pub(super) fn of_list(self, base: Code) -> Self {
+        Self { base: u32::from(base), ..self }
+    }
+
+    /// How many bytes of memory it takes.
+    fn held(&self) -> usize {
+        match &self.at {
+            At::Memory(bytes) => bytes.len(),
+            At::File { .. } => 0,
+        }
+    }
+
+    /// A place in front of the first entry.
+    pub(super) fn cursor(&self) -> io::Result<Cursor<'_>> {
+        let input = match &self.at {
+            At::Memory(bytes) => Input::Memory { bytes, at: 0 },
+            At::File { file, range } => {
+                let mut file = file;
+                file.seek(SeekFrom::Start(range.start))?;
+                Input::File { file, left: range.end - range.start, chunk: Vec::new(), at: 0 }
+            }
+        };
+        Ok(Cursor { input, base: self.base, name: Vec::with_capacity(MAX_NAME), head: 0, value: 0 })
+    }
+}
+
+/// Any number of runs, in memory or on disk.
+#[derive(Debug)]
 pub(super) struct Runs {
-    buffer: Buffer,
     runs: Vec<Run>,
     /// How many bytes the runs in memory have.
     held: usize,
@@ -40,35 +105,81 @@ pub(super) struct Runs {
     folder: Option<PathBuf>,
 }
 
-enum Run {
-    Memory(Vec<u8>),
-    File(File),
-}
-
 impl Runs {
     /// Holds everything in memory without a folder.
-    pub(super) fn new(folder: Option<PathBuf>) -> Self {
-        Self { buffer: Buffer::default(), runs: Vec::new(), held: 0, limit: IN_MEMORY, folder }
+    pub(super) fn new(folder: Option<PathBuf>, limit: usize) -> Self {
+        Self { runs: Vec::new(), held: 0, limit, folder }
     }
 
-    /// Adds an entry for a name of at most 255 bytes.
-    pub(super) fn push(&mut self, name: &[u8], code: Code) -> io::Result<()> {
-        if self.buffer.bytes.len() + name.len() + 3 > BUFFER {
-            self.end_run()?;
+    /// Takes a run, without looking at the limit.
+    pub(super) fn push(&mut self, run: Run) {
+        self.held += run.held();
+        self.runs.push(run);
+    }
+
+    /// Puts on disk what is too much for memory, where there is a disk.
+    ///
+    /// # Errors
+    ///
+    /// When it can't be written; all entries are still there.
+    pub(super) fn settle(&mut self) -> io::Result<()> {
+        if self.held > self.limit {
+            self.fold(|run| matches!(run.at, At::Memory(_)))?;
         }
-        self.buffer.push(name, code);
+        if self.runs.iter().filter(|run| matches!(run.at, At::File { .. })).count() > MAX_FILES {
+            self.fold(|run| matches!(run.at, At::File { .. }))?;
+        }
         Ok(())
+    }
+
+    /// Takes what is in a buffer, which is empty then.
+    pub(super) fn add_buffer(&mut self, buffer: &mut Buffer) -> io::Result<()> {
+        if buffer.is_empty() {
+            return Ok(());
+        }
+        let mut writer = RunWriter::new(Vec::new());
+        buffer.drain(&mut |name, code| writer.push(name, code))?;
+        let mut run = writer.into_inner();
+        run.shrink_to_fit();
+        self.push(Run::memory(run));
+        self.settle()
+    }
+
+    /// Takes the runs of one list, as those of the list whose codes begin at `base`, without looking at the limit.
+    pub(super) fn push_list(&mut self, runs: Self, base: Code) {
+        runs.runs.into_iter().for_each(|run| self.push(run.of_list(base)));
+    }
+
+    /// Merges some of the runs into one on disk, where there is a disk.
+    fn fold(&mut self, which: impl Fn(&Run) -> bool) -> io::Result<()> {
+        let Some(folder) = &self.folder else { return Ok(()) };
+        let (some, mut rest) = std::mem::take(&mut self.runs).into_iter().partition::<Vec<_>, _>(which);
+        let outcome = match fold(folder, &some) {
+            Ok(run) => {
+                rest.push(run);
+                Ok(())
+            }
+            Err(error) => {
+                rest.extend(some);
+                Err(error)
+            }
+        };
+        self.runs = rest;
+        self.held = self.runs.iter().map(Run::held).sum();
+        outcome
+    }
+
+    /// Calls `each` with every entry, in the order of names and then of numbers, as often as it was added.
+    pub(super) fn for_each_entry(&self, each: EachEntry<'_>) -> io::Result<()> {
+        for_each_entry(&self.runs, each)
     }
 
     /// Calls `each` with every name, in the order of their bytes, and the codes of its entries, sorted, with those that
     /// occur more than once as often as they do.
-    ///
-    /// Can be called again, with the same outcome.
-    pub(super) fn merge(&mut self, each: EachName<'_>) -> io::Result<()> {
-        self.end_run()?;
-        let mut codes = Vec::new();
+    pub(super) fn merge(&self, each: EachName<'_>) -> io::Result<()> {
+        let mut codes: Vec<Code> = Vec::new();
         let mut name = Vec::new();
-        for_each_entry(&self.runs, &mut |entry, code| {
+        self.for_each_entry(&mut |entry, value| {
             if entry != name.as_slice() {
                 if !codes.is_empty() {
                     each(&name, &codes)?;
@@ -77,38 +188,24 @@ impl Runs {
                 name.clear();
                 name.extend_from_slice(entry);
             }
-            codes.push(code);
+            codes.push(Code::try_from(value).map_err(|_| damaged("a code is too great"))?);
             Ok(())
         })?;
         if codes.is_empty() { Ok(()) } else { each(&name, &codes) }
     }
+}
 
-    fn end_run(&mut self) -> io::Result<()> {
-        if self.buffer.starts.is_empty() {
-            return Ok(());
-        }
-        let mut writer = RunWriter::new(Vec::new());
-        self.buffer.drain(&mut |name, code| writer.push(name, code))?;
-        let mut run = writer.output;
-        run.shrink_to_fit();
-        self.held += run.len();
-        self.runs.push(Run::Memory(run));
-        if self.held > self.limit
-            && let Some(folder) = &self.folder
-        {
-            let file = spill_file(folder)?;
-            let mut writer = RunWriter::new(BufWriter::with_capacity(1 << 18, file));
-            for_each_entry(&self.runs, &mut |name, code| writer.push(name, code))?;
-            let file = writer.output.into_inner().map_err(io::IntoInnerError::into_error)?;
-            self.runs = vec![Run::File(file)];
-            self.held = 0;
-        }
-        Ok(())
-    }
+/// Merges runs into one on disk.
+fn fold(folder: &Path, runs: &[Run]) -> io::Result<Run> {
+    let mut writer = RunWriter::new(BufWriter::with_capacity(1 << 18, unnamed_file(folder)?));
+    for_each_entry(runs, &mut |name, value| writer.push(name, value))?;
+    let length = writer.length();
+    let file = writer.into_inner().into_inner().map_err(io::IntoInnerError::into_error)?;
+    Ok(Run::file(file, 0..length))
 }
 
 /// Makes a file that vanishes with the last handle on it, whatever becomes of this process.
-fn spill_file(folder: &std::path::Path) -> io::Result<File> {
+fn unnamed_file(folder: &Path) -> io::Result<File> {
     static NUMBER: AtomicU64 = AtomicU64::new(0);
     let number = NUMBER.fetch_add(1, atomic::Ordering::Relaxed);
     let path = folder.join(format!(".sort-{}-{number}", process::id()));
@@ -118,14 +215,14 @@ fn spill_file(folder: &std::path::Path) -> io::Result<File> {
 }
 
 /// Entries as they come: the code, the name's length, the name.
-#[derive(Default)]
-struct Buffer {
+#[derive(Debug, Default)]
+pub(super) struct Buffer {
     bytes: Vec<u8>,
     starts: Vec<Start>,
 }
 
 /// Where an entry starts, with what decides most comparisons beside it.
-#[derive(Clone, Copy)]
+#[derive(Debug, Clone, Copy)]
 struct Start {
     /// Eight bytes of the name from its fifth on, since the first four are often `com.`.
     middle: u64,
@@ -135,7 +232,23 @@ struct Start {
 }
 
 impl Buffer {
-    fn push(&mut self, name: &[u8], code: Code) {
+    /// Whether an entry of a name must wait until the buffer was emptied.
+    pub(super) fn is_full_for(&self, name: &[u8]) -> bool {
+        self.bytes.len() + name.len() + 3 > BUFFER
+    }
+
+    pub(super) fn is_empty(&self) -> bool {
+        self.starts.is_empty()
+    }
+
+    /// Drops what is in it and keeps the room.
+    pub(super) fn clear(&mut self) {
+        self.bytes.clear();
+        self.starts.clear();
+    }
+
+    /// Adds an entry for a name of at most 255 bytes.
+    pub(super) fn push(&mut self, name: &[u8], code: Code) {
         let mut first = [0; 12];
         let shared = name.len().min(first.len());
         first[..shared].copy_from_slice(&name[..shared]);
@@ -165,80 +278,173 @@ impl Buffer {
         });
         for &start in &starts {
             let (name, code) = self.entry(start);
-            each(name, code)?;
+            each(name, u32::from(code))?;
         }
-        starts.clear();
         self.starts = starts;
-        self.bytes.clear();
+        self.clear();
         Ok(())
     }
 }
 
-/// Writes a run: how much of the name is that of the name before, how much is not, that, the code.
-struct RunWriter<W> {
+/// Writes a run: how much of the name is that of the name before, how much is not, that, and the number in groups of
+/// seven bits, the lowest first.
+#[derive(Debug)]
+pub(super) struct RunWriter<W> {
     output: W,
     last: Vec<u8>,
+    entry: Vec<u8>,
+    length: u64,
 }
 
 impl<W: Write> RunWriter<W> {
-    fn new(output: W) -> Self {
-        Self { output, last: Vec::new() }
+    pub(super) fn new(output: W) -> Self {
+        Self { output, last: Vec::new(), entry: Vec::with_capacity(LONGEST), length: 0 }
     }
 
-    fn push(&mut self, name: &[u8], code: Code) -> io::Result<()> {
+    pub(super) fn push(&mut self, name: &[u8], mut value: u32) -> io::Result<()> {
         let shared = self.last.iter().zip(name).take_while(|(a, b)| a == b).count();
         let rest = &name[shared..];
+        self.entry.clear();
         // No name is longer than 255 bytes.
-        self.output.write_all(&[shared as u8, rest.len() as u8])?;
-        self.output.write_all(rest)?;
-        self.output.write_all(&code.to_le_bytes())?;
+        self.entry.extend_from_slice(&[shared as u8, rest.len() as u8]);
+        self.entry.extend_from_slice(rest);
+        while value >= 0x80 {
+            self.entry.push(value as u8 | 0x80);
+            value >>= 7;
+        }
+        self.entry.push(value as u8);
+        self.output.write_all(&self.entry)?;
+        self.length += self.entry.len() as u64;
         self.last.truncate(shared);
         self.last.extend_from_slice(rest);
         Ok(())
     }
+
+    /// How many bytes were written.
+    pub(super) fn length(&self) -> u64 {
+        self.length
+    }
+
+    pub(super) fn into_inner(self) -> W {
+        self.output
+    }
+}
+
+/// Where the bytes of a run come from, of which the next [`LONGEST`] are at hand, or all that are left.
+enum Input<'a> {
+    Memory { bytes: &'a [u8], at: usize },
+    File { file: &'a File, left: u64, chunk: Vec<u8>, at: usize },
+}
+
+impl Input<'_> {
+    #[inline]
+    fn ahead(&mut self) -> io::Result<&[u8]> {
+        match self {
+            Self::Memory { bytes, at } => Ok(&bytes[*at..]),
+            Self::File { file, left, chunk, at } => {
+                if chunk.len() - *at < LONGEST && *left > 0 {
+                    chunk.drain(..*at);
+                    *at = 0;
+                    let wanted = (CHUNK as u64).min(*left);
+                    let read = (&**file).take(wanted).read_to_end(chunk)? as u64;
+                    if read < wanted {
+                        return Err(io::ErrorKind::UnexpectedEof.into());
+                    }
+                    *left -= read;
+                }
+                Ok(&chunk[*at..])
+            }
+        }
+    }
+
+    #[inline]
+    fn consume(&mut self, bytes: usize) {
+        let (Self::Memory { at, .. } | Self::File { at, .. }) = self;
+        *at += bytes;
+    }
 }
 
 /// A place in a run: the entry that comes next.
-struct Cursor<'a> {
-    input: Box<dyn BufRead + 'a>,
+pub(super) struct Cursor<'a> {
+    input: Input<'a>,
+    base: u32,
     name: Vec<u8>,
-    code: Code,
+    /// The first sixteen bytes of the name, which decide most comparisons.
+    head: u128,
+    value: u32,
 }
 
-impl<'a> Cursor<'a> {
-    fn new(run: &'a Run) -> io::Result<Self> {
-        let input: Box<dyn BufRead> = match run {
-            Run::Memory(bytes) => Box::new(bytes.as_slice()),
-            Run::File(file) => {
-                let mut file: &File = file;
-                file.seek(SeekFrom::Start(0))?;
-                Box::new(BufReader::with_capacity(1 << 18, file))
-            }
-        };
-        Ok(Self { input, name: Vec::new(), code: 0 })
+impl Cursor<'_> {
+    /// The name of the entry.
+    pub(super) fn name(&self) -> &[u8] {
+        &self.name
+    }
+
+    /// The number of the entry.
+    pub(super) fn value(&self) -> u32 {
+        self.value
     }
 
     /// Goes to the next entry; false at the end.
-    fn advance(&mut self) -> io::Result<bool> {
-        if self.input.fill_buf()?.is_empty() {
-            return Ok(false);
+    ///
+    /// # Errors
+    ///
+    /// When the file can't be read, or its bytes can't be a run's.
+    pub(super) fn advance(&mut self) -> io::Result<bool> {
+        let cut = || damaged("an entry is cut off");
+        let bytes = self.input.ahead()?;
+        let [shared, rest, entry @ ..] = bytes else {
+            return if bytes.is_empty() { Ok(false) } else { Err(cut()) };
+        };
+        let (shared, rest) = (usize::from(*shared), usize::from(*rest));
+        if shared > self.name.len() || shared + rest > MAX_NAME {
+            return Err(damaged("a name is too long"));
         }
-        let mut head = [0; 2];
-        self.input.read_exact(&mut head)?;
-        let (shared, rest) = (usize::from(head[0]), usize::from(head[1]));
-        self.name.resize(shared + rest, 0);
-        self.input.read_exact(&mut self.name[shared..])?;
-        let mut code = [0; 2];
-        self.input.read_exact(&mut code)?;
-        self.code = Code::from_le_bytes(code);
+        let (letters, number) = entry.split_at_checked(rest).ok_or_else(cut)?;
+        self.name.truncate(shared);
+        self.name.extend_from_slice(letters);
+        let (value, used) = varint(number).ok_or_else(cut)?;
+        self.value = self.base.checked_add(value).ok_or_else(|| damaged("a number is too great"))?;
+        self.input.consume(2 + rest + used);
+        if shared < 16 {
+            let mut head = [0; 16];
+            let known = self.name.len().min(16);
+            head[..known].copy_from_slice(&self.name[..known]);
+            self.head = u128::from_be_bytes(head);
+        }
         Ok(true)
     }
+}
+
+/// A number in groups of seven bits, and how many bytes it took.
+#[inline]
+fn varint(bytes: &[u8]) -> Option<(u32, usize)> {
+    let mut value = 0_u32;
+    for (place, &byte) in bytes.iter().enumerate().take(5) {
+        let bits = u32::from(byte & 0x7f);
+        if place == 4 && bits > 0b1111 {
+            return None;
+        }
+        value |= bits << (7 * place);
+        if byte < 0x80 {
+            return Some((value, place + 1));
+        }
+    }
+    None
+}
+
+fn damaged(problem: &'static str) -> io::Error {
+    io::Error::new(io::ErrorKind::InvalidData, problem)
 }
 
 // The heap has its greatest on top, so the least entry is the greatest cursor.
 impl Ord for Cursor<'_> {
     fn cmp(&self, other: &Self) -> Ordering {
-        other.name.cmp(&self.name).then(other.code.cmp(&self.code))
+        other
+            .head
+            .cmp(&self.head)
+            .then_with(|| other.name.cmp(&self.name))
+            .then_with(|| other.value.cmp(&self.value))
     }
 }
 
@@ -260,18 +466,68 @@ impl Eq for Cursor<'_> {}
 fn for_each_entry(runs: &[Run], each: EachEntry<'_>) -> io::Result<()> {
     let mut heap = BinaryHeap::with_capacity(runs.len());
     for run in runs {
-        let mut cursor = Cursor::new(run)?;
+        let mut cursor = run.cursor()?;
         if cursor.advance()? {
             heap.push(cursor);
         }
     }
     while let Some(mut least) = heap.peek_mut() {
-        each(&least.name, least.code)?;
+        each(&least.name, least.value)?;
         if !least.advance()? {
             PeekMut::pop(least);
         }
     }
     Ok(())
+}
+
+/// What merging gave, read again once: bytes that go to disk when they are more than memory should hold.
+#[derive(Debug)]
+pub(super) struct Spool {
+    bytes: Vec<u8>,
+    file: Option<BufWriter<File>>,
+    length: u64,
+    limit: usize,
+    folder: Option<PathBuf>,
+}
+
+impl Spool {
+    /// Holds everything in memory without a folder.
+    pub(super) fn new(folder: Option<PathBuf>, limit: usize) -> Self {
+        Self { bytes: Vec::new(), file: None, length: 0, limit, folder }
+    }
+
+    /// What was written, as a run.
+    pub(super) fn into_run(self) -> io::Result<Run> {
+        Ok(match self.file {
+            None => Run::memory(self.bytes),
+            Some(file) => {
+                Run::file(file.into_inner().map_err(io::IntoInnerError::into_error)?, 0..self.length)
+            }
+        })
+    }
+}
+
+impl Write for Spool {
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        if self.file.is_none()
+            && self.bytes.len() + bytes.len() > self.limit
+            && let Some(folder) = &self.folder
+        {
+            let mut file = BufWriter::with_capacity(1 << 18, unnamed_file(folder)?);
+            file.write_all(&std::mem::take(&mut self.bytes))?;
+            self.file = Some(file);
+        }
+        match &mut self.file {
+            Some(file) => file.write_all(bytes)?,
+            None => self.bytes.extend_from_slice(bytes),
+        }
+        self.length += bytes.len() as u64;
+        Ok(bytes.len())
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        self.file.as_mut().map_or(Ok(()), Write::flush)
+    }
 }
 
 #[cfg(test)]
@@ -282,7 +538,7 @@ mod tests {
 
     use super::*;
 
-    fn merged(runs: &mut Runs) -> BTreeMap<Vec<u8>, Vec<Code>> {
+    fn merged(runs: &Runs) -> BTreeMap<Vec<u8>, Vec<Code>> {
         let mut found = BTreeMap::new();
         let mut last: Option<Vec<u8>> = None;
         runs.merge(&mut |name, codes| {
@@ -295,44 +551,106 @@ mod tests {
         found
     }
 
+    fn on_disk(runs: &Runs) -> usize {
+        runs.runs.iter().filter(|run| matches!(run.at, At::File { .. })).count()
+    }
+
     proptest! {
         #[test]
         fn entries_come_back_sorted_from_memory_and_disk(
-            entries in prop::collection::vec((prop::collection::vec(any::<u8>(), 0..16), 0..4_u16), 0..300),
+            entries in prop::collection::vec((prop::collection::vec(any::<u8>(), 0..24), 0..400_u16), 0..300),
             run in 1..100_usize,
         ) {
             let mut wanted: BTreeMap<Vec<u8>, Vec<Code>> = BTreeMap::new();
             let folder = tempfile::tempdir().unwrap();
-            let mut memory = Runs::new(None);
-            let mut disk = Runs { limit: 200, ..Runs::new(Some(folder.path().into())) };
-            for (i, (name, code)) in entries.iter().enumerate() {
-                wanted.entry(name.clone()).or_default().push(*code);
+            let mut memory = Runs::new(None, 200);
+            let mut disk = Runs::new(Some(folder.path().into()), 200);
+            for entries in entries.chunks(run) {
                 for runs in [&mut memory, &mut disk] {
-                    runs.push(name, *code).unwrap();
-                    if i % run == 0 {
-                        runs.end_run().unwrap();
-                    }
+                    let mut buffer = Buffer::default();
+                    entries.iter().for_each(|(name, code)| buffer.push(name, *code));
+                    runs.add_buffer(&mut buffer).unwrap();
+                    prop_assert!(buffer.is_empty());
                 }
             }
+            for (name, code) in &entries {
+                wanted.entry(name.clone()).or_default().push(*code);
+            }
             wanted.values_mut().for_each(|codes| codes.sort_unstable());
-            prop_assert_eq!(&merged(&mut memory), &wanted);
-            prop_assert_eq!(&merged(&mut disk), &wanted);
-            prop_assert_eq!(&merged(&mut disk), &wanted, "a second time");
+            prop_assert_eq!(on_disk(&memory), 0);
+            prop_assert_eq!(&merged(&memory), &wanted);
+            prop_assert_eq!(&merged(&disk), &wanted);
+            prop_assert_eq!(&merged(&disk), &wanted, "a second time");
         }
+
+        #[test]
+        fn what_was_written_is_read(
+            entries in prop::collection::vec((prop::collection::vec(any::<u8>(), 0..255), any::<u32>()), 0..40),
+            limit in 0..2000_usize,
+        ) {
+            let folder = tempfile::tempdir().unwrap();
+            let mut writer = RunWriter::new(Spool::new(Some(folder.path().into()), limit));
+            for (name, value) in &entries {
+                writer.push(name, *value).unwrap();
+            }
+            let run = writer.into_inner().into_run().unwrap();
+            let mut cursor = run.cursor().unwrap();
+            for (name, value) in &entries {
+                prop_assert!(cursor.advance().unwrap());
+                prop_assert_eq!((cursor.name(), cursor.value()), (name.as_slice(), *value));
+            }
+            prop_assert!(!cursor.advance().unwrap());
+        }
+
+        #[test]
+        fn bytes_that_are_no_run_never_panic(bytes in prop::collection::vec(any::<u8>(), 0..200)) {
+            let run = Run::memory(bytes).of_list(4);
+            let mut cursor = run.cursor().unwrap();
+            while let Ok(true) = cursor.advance() {}
+        }
+    }
+
+    #[test]
+    fn a_list_of_its_own_place_has_its_own_codes() {
+        let mut all = Runs::new(None, 100);
+        for base in [0, 4] {
+            let mut own = Runs::new(None, 100);
+            let mut buffer = Buffer::default();
+            buffer.push(b"test.name", 1);
+            own.add_buffer(&mut buffer).unwrap();
+            all.push_list(own, base);
+        }
+        assert_eq!(merged(&all)[b"test.name".as_slice()], [1, 5]);
     }
 
     #[test]
     fn runs_go_to_disk_over_the_limit_and_leave_nothing_behind() {
         let folder = tempfile::tempdir().unwrap();
-        let mut runs = Runs { limit: 1000, ..Runs::new(Some(folder.path().into())) };
-        for i in 0..1000 {
-            runs.push(format!("test.name{i}").as_bytes(), 1).unwrap();
-            if i % 100 == 0 {
-                runs.end_run().unwrap();
+        let mut runs = Runs::new(Some(folder.path().into()), 100);
+        let mut buffer = Buffer::default();
+        for i in 0..6000 {
+            buffer.push(format!("test.name{i}").as_bytes(), 1);
+            if i % 10 == 9 {
+                runs.add_buffer(&mut buffer).unwrap();
             }
+            assert!(runs.held <= runs.limit && on_disk(&runs) <= MAX_FILES);
         }
-        assert!(runs.runs.iter().any(|run| matches!(run, Run::File(_))));
-        assert_eq!(merged(&mut runs).len(), 1000);
+        assert_eq!(merged(&runs).len(), 6000);
         assert_eq!(fs::read_dir(folder.path()).unwrap().count(), 0);
+    }
+
+    #[test]
+    fn a_run_that_was_cut_is_an_error() {
+        let folder = tempfile::tempdir().unwrap();
+        let mut writer = RunWriter::new(Vec::new());
+        writer.push(b"test.name", 300).unwrap();
+        let good = writer.into_inner();
+        for length in 1..good.len() {
+            let run = Run::memory(good[..length].to_vec());
+            assert!(run.cursor().unwrap().advance().is_err(), "{length}");
+        }
+        let short = unnamed_file(folder.path()).unwrap();
+        let run = Run::file(short, 0..good.len() as u64);
+        assert!(run.cursor().unwrap().advance().is_err());
     }
 }

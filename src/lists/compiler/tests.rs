@@ -3,7 +3,7 @@ use std::collections::BTreeSet;
 use proptest::prelude::*;
 
 use super::*;
-use crate::name::Key;
+use crate::{lists::format::Subject, name::Key};
 
 fn identity(id: &str) -> Identity {
     Identity { id: id.into(), title: format!("The list {id}"), category: String::from("games") }
@@ -14,6 +14,31 @@ fn block(text: &str) -> Rule {
         subject: Subject::Name { key: Key::parse(text).unwrap(), mode: MatchMode::Subdomains },
         allow: false,
     }
+}
+
+/// Rules of all kinds, few enough that lists share some and have some twice.
+fn rule() -> impl Strategy<Value = Rule> {
+    let mode = prop_oneof![Just(MatchMode::Subdomains), Just(MatchMode::Exact)];
+    let name = ("[a-d]{1,3}(\\.[a-d]{1,3}){0,3}", mode)
+        .prop_map(|(name, mode)| Subject::Name { key: Key::parse(&name).unwrap(), mode });
+    let net = (any::<bool>(), 0..4_u8, 28..=32_u8).prop_map(|(six, last, length)| {
+        let text =
+            if six { format!("2001:db8::{last}/{length}") } else { format!("192.0.2.{last}/{length}") };
+        Subject::Address(text.parse().unwrap())
+    });
+    (prop_oneof![6 => name, 1 => net], any::<bool>()).prop_map(|(subject, allow)| Rule { subject, allow })
+}
+
+fn lists() -> impl Strategy<Value = Vec<Vec<Rule>>> {
+    prop::collection::vec(prop::collection::vec(rule(), 0..80), 0..6)
+}
+
+/// Adds a list with a line that gave no rule, so that skips are counted too.
+fn add<'a>(compiler: &'a mut Compiler, id: &str, rules: &[Rule]) -> Adding<'a> {
+    let mut list = compiler.list(identity(id)).unwrap();
+    rules.iter().for_each(|rule| list.rule(rule.clone()));
+    list.skip("a made-up reason");
+    list
 }
 
 fn compile(lists: &[Vec<Rule>]) -> (Vec<u8>, Summary) {
@@ -40,6 +65,41 @@ proptest! {
         let (one, two): (Vec<Vec<Rule>>, Vec<Vec<Rule>>) = (rules(&names), rules(&shuffled));
         let two = vec![two[0].clone(), { let mut same = one[1].clone(); same.reverse(); same }];
         prop_assert_eq!(compile(&one).0, compile(&two).0);
+    }
+
+    #[test]
+    fn kept_lists_make_the_same_index_as_their_rules(
+        lists in lists(),
+        kept in prop::collection::vec(any::<bool>(), 6),
+        changed in rule(),
+    ) {
+        let folder = tempfile::tempdir().unwrap();
+        let path = |i: usize| folder.path().join(format!("{i}.kept"));
+        // All are kept; then one changes.
+        let mut compiler = Compiler::new(folder.path());
+        for (i, rules) in lists.iter().enumerate() {
+            let before = add(&mut compiler, &format!("list-{i}"), rules).keep(&path(i), "text 1").unwrap();
+            let different: BTreeSet<_> = rules.iter().map(|rule| format!("{rule:?}")).collect();
+            prop_assert!(before.meta.entries <= different.len() as u64);
+            prop_assert_eq!(before.meta.entries + before.duplicates, rules.len() as u64);
+        }
+        let first = compiler.finish_bytes().unwrap();
+        let mut lists = lists;
+        if let Some(list) = lists.first_mut() {
+            list.push(changed);
+        }
+        let (mut text, mut mixed) = (Compiler::in_memory(), Compiler::new(folder.path()));
+        for (i, rules) in lists.iter().enumerate() {
+            let id = format!("list-{i}");
+            add(&mut text, &id, rules).end().unwrap();
+            if i > 0 && kept[i] {
+                let summary = mixed.add_kept(identity(&id), &path(i), "text 1").unwrap();
+                prop_assert_eq!(&summary, &first.1.lists[i]);
+            } else {
+                add(&mut mixed, &id, rules).end().unwrap();
+            }
+        }
+        prop_assert_eq!(text.finish_bytes().unwrap(), mixed.finish_bytes().unwrap());
     }
 
     #[test]
@@ -176,4 +236,117 @@ fn a_list_is_read_from_its_text() {
     assert_eq!(file.meta.version, text.meta.version);
     let index = DomainIndex::from_bytes(bytes).unwrap();
     assert_eq!(index.lookup(&Key::parse("www.a.example").unwrap()).len(), 1);
+}
+
+/// A kept list of names and addresses, and where it is.
+fn kept(folder: &Path) -> PathBuf {
+    let path = folder.join("made-up.kept");
+    let net = Rule { subject: Subject::Address("2001:db8::/32".parse().unwrap()), allow: true };
+    let four = Rule { subject: Subject::Address("192.0.2.0/24".parse().unwrap()), allow: false };
+    let rules = [block("a.example"), block("b.example"), net, four];
+    let mut compiler = Compiler::in_memory();
+    add(&mut compiler, "made-up", &rules).keep(&path, "text 1").unwrap();
+    path
+}
+
+fn refusal(path: &Path, id: &str, stamp: &str) -> KeptError {
+    let mut compiler = Compiler::in_memory();
+    match compiler.add_kept(identity(id), path, stamp) {
+        Err(CompileError::Kept { source, .. }) => {
+            assert!(source.to_string().contains("made-up.kept"), "{source}");
+            assert!(compiler.finish_bytes().unwrap().1.lists.is_empty(), "nothing was added");
+            *source
+        }
+        other => panic!("{other:?}"),
+    }
+}
+
+#[test]
+fn damage_of_any_byte_of_a_kept_list_is_an_error() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = kept(folder.path());
+    let good = fs::read(&path).unwrap();
+    for at in 0..good.len() {
+        for bit in [1, 0x80] {
+            let mut bytes = good.clone();
+            bytes[at] ^= bit;
+            fs::write(&path, bytes).unwrap();
+            let error = refusal(&path, "made-up", "text 1");
+            let told = matches!(error, KeptError::Damaged { .. }) || at == 7;
+            assert!(told, "byte {at}: {error}");
+        }
+    }
+    for length in 0..good.len() {
+        fs::write(&path, &good[..length]).unwrap();
+        assert!(matches!(refusal(&path, "made-up", "text 1"), KeptError::Damaged { .. }), "{length}");
+    }
+    fs::write(&path, [good.as_slice(), &[0]].concat()).unwrap();
+    assert!(matches!(refusal(&path, "made-up", "text 1"), KeptError::Damaged { .. }));
+}
+
+#[test]
+fn a_kept_list_is_taken_only_for_what_it_is() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = kept(folder.path());
+    for (id, stamp) in [("made-up", "text 2"), ("another", "text 1")] {
+        let error = refusal(&path, id, stamp);
+        assert!(matches!(error, KeptError::Other { .. }), "{error}");
+    }
+    let mut bytes = fs::read(&path).unwrap();
+    bytes[7] += 1;
+    fs::write(&path, bytes).unwrap();
+    assert!(matches!(refusal(&path, "made-up", "text 1"), KeptError::Version { found: 2, .. }));
+    fs::remove_file(&path).unwrap();
+    assert!(matches!(refusal(&path, "made-up", "text 1"), KeptError::Read { .. }));
+}
+
+#[test]
+fn a_kept_list_can_have_another_title() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = kept(folder.path());
+    let mut compiler = Compiler::in_memory();
+    let identity = Identity { title: "New".into(), category: "chat".into(), ..identity("made-up") };
+    compiler.add_kept(identity, &path, "text 1").unwrap();
+    let (_, summary) = compiler.finish_bytes().unwrap();
+    let meta = &summary.lists[0].meta;
+    assert_eq!((meta.title.as_str(), meta.category.as_str(), meta.entries), ("New", "chat", 4));
+}
+
+#[test]
+fn a_list_that_cannot_be_kept_is_left_out() {
+    let folder = tempfile::tempdir().unwrap();
+    let mut compiler = Compiler::in_memory();
+    let nowhere = folder.path().join("missing").join("list.kept");
+    let error = add(&mut compiler, "made-up", &[block("a.example")]).keep(&nowhere, "").unwrap_err();
+    assert!(matches!(&error, CompileError::Keep { .. }), "{error}");
+    assert!(compiler.finish_bytes().unwrap().1.lists.is_empty());
+}
+
+#[test]
+fn many_names_are_sorted_on_disk_and_kept_alike() {
+    // Over the limits of memory, of a kept list that is read into memory, and of one buffer.
+    let rules = |list: u64| {
+        (0..100_000_u64).map(move |i| {
+            block(&format!(
+                "{:x}.list-{list}.school-{}.example",
+                i.wrapping_mul(0x9e37_79b9_7f4a_7c15),
+                i % 1000
+            ))
+        })
+    };
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("first.kept");
+    let mut all = Compiler::new(folder.path());
+    all.runs = Runs::new(Some(folder.path().into()), 1 << 20);
+    let mut list = all.list(identity("first")).unwrap();
+    rules(1).for_each(|rule| list.rule(rule));
+    list.keep(&path, "").unwrap();
+    all.add_rules(identity("second"), rules(2)).unwrap();
+    let all = all.finish_bytes().unwrap();
+    assert_eq!(all.1.names, 200_000);
+    let mut mixed = Compiler::new(folder.path());
+    mixed.add_kept(identity("first"), &path, "").unwrap();
+    mixed.add_rules(identity("second"), rules(2)).unwrap();
+    assert!(mixed.finish_bytes().unwrap() == all, "kept and read lists give the same bytes");
+    assert_eq!(fs::read_dir(folder.path()).unwrap().count(), 1, "nothing but the kept list is left");
 }

@@ -30,7 +30,7 @@ use xxhash_rust::xxh3::{Xxh3, xxh3_64};
 const MAGIC: &[u8; 8] = b"SGINDEX\n";
 
 /// The only layout that this program reads and writes.
-const VERSION: u32 = 1;
+const VERSION: u32 = 2;
 
 const HEADER: usize = 128;
 

@@ -15,7 +15,10 @@ mod sets;
 mod shortcuts;
 
 use std::{
-    fmt, fs,
+    fmt,
+    fs::File,
+    io::{self, Read},
+    mem,
     net::IpAddr,
     path::{Path, PathBuf},
 };
@@ -30,11 +33,11 @@ pub use layout::{IndexError, Region};
 pub(super) use addresses::build as build_addresses;
 pub(super) use filter::{ROOT, build as build_filter, child, hash};
 pub(super) use layout::{Counts, Writer};
-pub(super) use sets::{Code, Counter, Numbered, ROOM};
+pub(super) use sets::{Code, Counter, ROOM};
 
 use self::{addresses::Addresses, filter::Filter, layout::Header, names::Names};
 use super::{compiler::Compiler, format::Rule};
-use crate::name::Key;
+use crate::{background, name::Key};
 
 /// How many lists one index can hold.
 pub const MAX_LISTS: usize = 1024;
@@ -84,7 +87,7 @@ pub struct Hit {
 /// 1. Every list that a set names is in [`lists`](Self::lists).
 /// 2. Every set that a lookup gives is in [`sets`](Self::sets).
 pub struct DomainIndex {
-    bytes: Box<[u8]>,
+    bytes: Vec<u8>,
     lists: Vec<ListMeta>,
     sets: Vec<Box<[Entry]>>,
     header: Header,
@@ -117,8 +120,6 @@ impl DomainIndex {
     ///
     /// Names the region that is damaged.
     pub fn from_bytes(bytes: Vec<u8>) -> Result<Self, IndexError> {
-        // Without spare room this neither copies nor moves.
-        let bytes = bytes.into_boxed_slice();
         let header = Header::check(&bytes)?;
         let region = |region| &bytes[header.range(region)];
         let invalid = |region| move |problem| IndexError::Invalid { region, problem };
@@ -148,8 +149,7 @@ impl DomainIndex {
     ///
     /// When the file can't be read, or is damaged; names the file and the region.
     pub fn open(path: &Path) -> Result<Self, IndexError> {
-        let bytes =
-            fs::read(path).map_err(|source| IndexError::Read { path: PathBuf::from(path), source })?;
+        let bytes = read(path).map_err(|source| IndexError::Read { path: PathBuf::from(path), source })?;
         Self::from_bytes(bytes)
             .map_err(|error| IndexError::In { path: PathBuf::from(path), error: Box::new(error) })
     }
@@ -235,7 +235,7 @@ impl DomainIndex {
     /// How many labels the longest of the name and its parents has that the filter admits; 0 for none.
     #[inline]
     fn deepest_admitted(&self, key: &Key) -> usize {
-        let Some(filter) = self.filter else {
+        let Some(filter) = &self.filter else {
             return if self.header.counts.names == 0 { 0 } else { key.depth() };
         };
         let bytes = self.region(Region::Filter);
@@ -272,6 +272,37 @@ impl Default for DomainIndex {
     /// An index of no lists.
     fn default() -> Self {
         Self::from_rules(Vec::new())
+    }
+}
+
+fn read(path: &Path) -> io::Result<Vec<u8>> {
+    let mut file = File::open(path)?;
+    let mut bytes = returned(usize::try_from(file.metadata()?.len()).unwrap_or_default());
+    file.read_to_end(&mut bytes)?;
+    Ok(bytes)
+}
+
+/// An empty vector with room for so many, whose memory goes back to the system as soon as it is dropped.
+///
+/// glibc keeps freed memory of up to 32 MiB for later; only larger pieces are the system's own, one by one. So what is
+/// large asks for more than that. Room that is never touched takes no memory.
+pub(super) fn returned<T>(length: usize) -> Vec<T> {
+    const LARGE: usize = 1 << 20;
+    const OWN: usize = 33 << 20;
+    let size = size_of::<T>().max(1);
+    let room = if length.saturating_mul(size) < LARGE { length } else { length.max(OWN / size) };
+    Vec::with_capacity(room)
+}
+
+impl Drop for DomainIndex {
+    /// Gives large memory back on another thread: who drops an index may be about to answer a question.
+    fn drop(&mut self) {
+        /// What takes no longer than a look-up.
+        const SMALL: usize = 1 << 16;
+        if self.bytes.len() > SMALL {
+            let parts = (mem::take(&mut self.bytes), mem::take(&mut self.sets), self.names.take());
+            background::discard(parts);
+        }
     }
 }
 

@@ -7,7 +7,10 @@
 //! address of the root, a checksum. A node is read backwards from its last byte, the state; its address is that
 //! byte's. All nodes that it leads to lie in front of it, so a walk always ends.
 
-use super::shortcuts::{SKIPPED, Shortcut, Shortcuts};
+use super::{
+    returned,
+    shortcuts::{MAX_SHORTCUTS, MAX_SKIPPED, Shortcut, Shortcuts},
+};
 
 /// The bytes in front of the first node.
 const FRONT: usize = 16;
@@ -83,16 +86,15 @@ impl Names {
         match root {
             // The root is the node that was written last.
             Some(root) if root + FOOT + 1 == bytes.len() => {
-                let mut shortcuts = Vec::new();
-                // No more than the bytes can hold in what the compiler writes, whatever the header says.
-                let most = count.min(bytes.len() as u64);
-                let steps = most.saturating_add(1).saturating_mul(SKIPPED as u64 + 1);
-                let mut gather = Gather { bytes, steps, count: most, found: &mut shortcuts };
-                gather.below(root, 0, [0; SKIPPED], 0);
-                Ok(Self { root, shortcuts: Shortcuts::new(&shortcuts) })
+                Ok(Self { root, shortcuts: shortcuts(bytes, root, count, MAX_SHORTCUTS) })
             }
             _ => Err("its root is not at its end"),
         }
+    }
+
+    /// What takes memory besides the bytes; walks go without shortcuts afterwards.
+    pub(super) fn take(&mut self) -> impl Send + use<> {
+        std::mem::replace(&mut self.shortcuts, Shortcuts::new(&[], MAX_SKIPPED))
     }
 
     /// Walks along `key` and calls `found` with the number of bytes and the set of each name on the way that ends
@@ -100,7 +102,7 @@ impl Names {
     #[inline]
     pub(super) fn walk(&self, bytes: &[u8], key: &[u8], mut found: impl FnMut(usize, u64)) {
         let (start, mut at, mut value) = match self.shortcuts.find(key) {
-            Some(shortcut) => (SKIPPED, shortcut.to as usize, u64::from(shortcut.value)),
+            Some(shortcut) => (self.shortcuts.skipped, shortcut.to as usize, u64::from(shortcut.value)),
             None => (0, self.root, 0),
         };
         for (done, &input) in key.iter().enumerate().skip(start) {
@@ -146,22 +148,43 @@ fn steps(count: u64) -> u64 {
     count.saturating_add(1).saturating_mul(256)
 }
 
+/// Shortcuts that skip as many bytes as they can without being too many.
+fn shortcuts(bytes: &[u8], root: usize, names: u64, most: usize) -> Shortcuts {
+    // As many as there are names, up to the most: memory that is not used is not taken.
+    let mut found = returned(most.min(usize::try_from(names).unwrap_or(most)).min(MAX_SHORTCUTS));
+    for skipped in (1..=MAX_SKIPPED).rev() {
+        found.clear();
+        // No more than the bytes can hold in what the compiler writes, whatever the header says.
+        let count = names.min(bytes.len() as u64);
+        let steps = count.saturating_add(1).saturating_mul(MAX_SKIPPED as u64 + 1);
+        let mut gather = Gather { bytes, skipped, steps, count, most, found: &mut found };
+        gather.below(root, 0, [0; MAX_SKIPPED], 0);
+        if found.len() < most {
+            return Shortcuts::new(&found, skipped);
+        }
+    }
+    Shortcuts::new(&[], MAX_SKIPPED)
+}
+
 /// The search for all nodes that a shortcut can lead to.
 struct Gather<'a> {
     bytes: &'a [u8],
+    skipped: usize,
     steps: u64,
     count: u64,
+    /// With how many the search ends.
+    most: usize,
     found: &'a mut Vec<Shortcut>,
 }
 
 impl Gather<'_> {
-    /// Goes on from a node that `depth` bytes have led to; nothing where the bytes can't be nodes.
-    fn below(&mut self, at: usize, value: u64, mut beginning: [u8; SKIPPED], depth: usize) -> Option<()> {
-        if depth == SKIPPED {
+    /// Goes on from a node that `depth` bytes have led to; nothing where the bytes can't be nodes, or enough was found.
+    fn below(&mut self, at: usize, value: u64, mut beginning: [u8; MAX_SKIPPED], depth: usize) -> Option<()> {
+        if depth == self.skipped {
             // Each beginning has a name of its own, unless the bytes were made up.
             self.count = self.count.checked_sub(1)?;
             self.found.extend(Shortcut::new(beginning, at, value));
-            return Some(());
+            return (self.found.len() < self.most).then_some(());
         }
         let node = Node::read(self.bytes, at)?;
         let is_name = node.final_output().is_some();
@@ -485,6 +508,32 @@ mod tests {
         }
         assert!(read.shortcuts.find(b"ab.cdxy.z").is_some());
         assert!(read.shortcuts.find(b"ab.cd.efgh").is_none());
+    }
+
+    #[test]
+    fn shortcuts_that_would_be_too_many_skip_less() {
+        let names: BTreeMap<_, _> = (0..500_u64)
+            .map(|i| (format!("com.{}{}", ["a", "ab.c"][i as usize % 2], i * 7919).into_bytes(), i))
+            .collect();
+        let bytes = build(&names);
+        let count = names.len() as u64;
+        let root = Names::check(&bytes, count).unwrap().root;
+        let mut skips = Vec::new();
+        for most in [usize::MAX, 60, 20, 3, 1] {
+            let read = Names { root, shortcuts: shortcuts(&bytes, root, count, most) };
+            skips.push(read.shortcuts.skipped);
+            for (name, wanted) in &names {
+                let mut found = None;
+                read.walk(&bytes, name, |length, set| {
+                    if length == name.len() {
+                        found = Some(set);
+                    }
+                });
+                assert_eq!(found, Some(*wanted), "at most {most}");
+            }
+        }
+        assert_eq!(skips[0], MAX_SKIPPED);
+        assert!(skips[1] < skips[0] && skips[2] <= skips[1] && skips[3] < skips[2], "{skips:?}");
     }
 
     #[test]

@@ -25,53 +25,64 @@ impl Entry {
     }
 }
 
-/// Counts sets.
+/// Counts sets, and numbers them as they come.
 #[derive(Debug, Default)]
 pub(in crate::lists) struct Counter {
-    counts: HashMap<Box<[Code]>, u64>,
+    first: HashMap<Box<[Code]>, u32>,
+    counts: Vec<u64>,
 }
 
 impl Counter {
-    /// Notes one more name or address with this set.
-    pub(in crate::lists) fn count(&mut self, set: &[Code]) {
-        if let Some(count) = self.counts.get_mut(set) {
-            *count += 1;
-        } else {
-            self.counts.insert(set.into(), 1);
+    /// Notes one more name or address with this set; gives the set's number among those that came so far.
+    pub(in crate::lists) fn count(&mut self, set: &[Code]) -> u32 {
+        if let Some(&number) = self.first.get(set) {
+            self.counts[number as usize] += 1;
+            return number;
         }
+        // 2^32 different sets would not fit into the memory of any machine.
+        let number = self.counts.len() as u32;
+        self.first.insert(set.into(), number);
+        self.counts.push(1);
+        number
     }
 
-    /// Numbers the sets, the most frequent first, since small numbers take fewer bytes beside a name.
+    /// Numbers the sets anew, the most frequent first, since small numbers take fewer bytes beside a name.
     pub(in crate::lists) fn number(self) -> Numbered {
-        let mut sets: Vec<_> = self.counts.into_iter().collect();
-        sets.sort_unstable_by(|(a, many), (b, few)| few.cmp(many).then_with(|| a.cmp(b)));
-        Numbered { numbers: sets.into_iter().zip(0..).map(|((set, _), number)| (set, number)).collect() }
+        let Self { first, counts } = self;
+        let mut sets: Vec<_> = first.into_iter().collect();
+        let many = |number: u32| counts[number as usize];
+        sets.sort_unstable_by(|(a, x), (b, y)| many(*y).cmp(&many(*x)).then_with(|| a.cmp(b)));
+        let mut numbers = vec![0; sets.len()];
+        for ((_, first), number) in sets.iter().zip(0..) {
+            numbers[*first as usize] = number;
+        }
+        Numbered { sets: sets.into_iter().map(|(set, _)| set).collect(), numbers }
     }
 }
 
 /// Sets with their numbers.
 #[derive(Debug)]
 pub(in crate::lists) struct Numbered {
-    numbers: HashMap<Box<[Code]>, u32>,
+    sets: Vec<Box<[Code]>>,
+    /// The number of each by the one that it had when it first came.
+    numbers: Vec<u32>,
 }
 
 impl Numbered {
     /// How many sets there are.
     pub(in crate::lists) fn len(&self) -> usize {
-        self.numbers.len()
+        self.sets.len()
     }
 
-    /// The number of a set that was counted.
-    pub(in crate::lists) fn number_of(&self, set: &[Code]) -> Option<u32> {
-        self.numbers.get(set).copied()
+    /// The number of the set that had this one when it was counted.
+    pub(in crate::lists) fn number_of(&self, counted: u32) -> Option<u32> {
+        self.numbers.get(counted as usize).copied()
     }
 
     /// The region of the file: for each set, in order, how many entries it has and then these.
     pub(in crate::lists) fn bytes(&self) -> Vec<u8> {
-        let mut sets: Vec<_> = self.numbers.iter().collect();
-        sets.sort_unstable_by_key(|(_, number)| **number);
         let mut bytes = Vec::new();
-        for (set, _) in sets {
+        for set in &self.sets {
             // A set has each list at most eight times, so its length fits as the lists do.
             bytes.extend_from_slice(&(set.len() as u16).to_le_bytes());
             for code in set {

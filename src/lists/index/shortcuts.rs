@@ -3,10 +3,15 @@
 //! The first steps of a walk go through the widest nodes, which lie far apart in memory. This table, made when an index
 //! is opened, spares them.
 
-/// How many bytes of a key a shortcut skips.
+use super::returned;
+
+/// How many bytes of a key a shortcut skips at most.
 ///
 /// With 1.8 million real names there are 220,000 different beginnings of seven bytes, and 8 MB of table for them.
-pub(super) const SKIPPED: usize = 7;
+pub(super) const MAX_SKIPPED: usize = 7;
+
+/// How many shortcuts there are at most: 32 MB of table. Where there would be more, they skip fewer bytes.
+pub(super) const MAX_SHORTCUTS: usize = 1 << 20;
 
 /// Where a beginning leads.
 #[derive(Debug, Clone, Copy, Default)]
@@ -20,7 +25,8 @@ pub(super) struct Shortcut {
 }
 
 impl Shortcut {
-    pub(super) fn new(beginning: [u8; SKIPPED], to: usize, value: u64) -> Option<Self> {
+    /// A shortcut for a beginning, of which the bytes that are not skipped are zero.
+    pub(super) fn new(beginning: [u8; MAX_SKIPPED], to: usize, value: u64) -> Option<Self> {
         let beginning = number(&beginning);
         let (to, value) = (u32::try_from(to).ok()?, u32::try_from(value).ok()?);
         (beginning != 0).then_some(Self { beginning, to, value })
@@ -30,19 +36,24 @@ impl Shortcut {
 /// A hash table of shortcuts with open addressing.
 #[derive(Debug)]
 pub(super) struct Shortcuts {
-    slots: Box<[Shortcut]>,
+    slots: Vec<Shortcut>,
+    /// The bits of the bytes that are skipped.
+    mask: u64,
+    /// How many bytes are skipped.
+    pub(super) skipped: usize,
     /// What brings a hash into the range of slots.
     shift: u32,
 }
 
 impl Shortcuts {
-    pub(super) fn new(shortcuts: &[Shortcut]) -> Self {
+    /// A table of shortcuts that all skip the same number of bytes.
+    pub(super) fn new(shortcuts: &[Shortcut], skipped: usize) -> Self {
         // At least a third stays free, so that a search soon ends.
         let size = (shortcuts.len() + shortcuts.len() / 2 + 2).next_power_of_two();
-        let mut new = Self {
-            slots: vec![Shortcut::default(); size].into_boxed_slice(),
-            shift: 64 - size.trailing_zeros(),
-        };
+        let mut slots = returned(size);
+        slots.resize(size, Shortcut::default());
+        let mut new =
+            Self { slots, mask: (1 << (8 * skipped)) - 1, skipped, shift: 64 - size.trailing_zeros() };
         for shortcut in shortcuts {
             let mut at = new.place(shortcut.beginning);
             while new.slots[at].beginning != 0 {
@@ -56,7 +67,7 @@ impl Shortcuts {
     /// The shortcut for a key, where there is one.
     #[inline]
     pub(super) fn find(&self, key: &[u8]) -> Option<Shortcut> {
-        let beginning = number(key.first_chunk::<SKIPPED>()?);
+        let beginning = number(key.first_chunk::<MAX_SKIPPED>()?) & self.mask;
         let mut at = self.place(beginning);
         loop {
             let slot = self.slots[at];
@@ -77,8 +88,8 @@ impl Shortcuts {
 }
 
 #[inline]
-fn number(beginning: &[u8; SKIPPED]) -> u64 {
+fn number(beginning: &[u8; MAX_SKIPPED]) -> u64 {
     let mut eight = [0; 8];
-    eight[..SKIPPED].copy_from_slice(beginning);
+    eight[..MAX_SKIPPED].copy_from_slice(beginning);
     u64::from_le_bytes(eight)
 }

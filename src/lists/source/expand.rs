@@ -9,6 +9,7 @@ use std::{
 };
 
 use flate2::bufread::MultiGzDecoder;
+use lzma_rust2::XzReader;
 use ruzstd::decoding::{
     BlockDecodingStrategy, FrameDecoder,
     errors::{FrameDecoderError, ReadFrameHeaderError},
@@ -19,13 +20,16 @@ use super::{Limits, RATIO_FREE};
 /// The largest window of a zstd frame, which is how much memory it takes: that of `zstd -19` four times.
 const ZSTD_WINDOW: u64 = 32 * 1024 * 1024;
 
+/// The most memory that undoing xz takes, in KiB: the dictionary of `xz -9`, which has 64 MiB, and what goes with it.
+const XZ_MEMORY: u32 = 68 * 1024;
+
 /// Why the bytes can't be expanded.
 pub(super) enum ExpandError {
     Unsupported(&'static str),
     Read(io::Error),
 }
 
-/// Undoes gzip or zstd, told by their first bytes; other bytes pass as they are.
+/// Undoes gzip, zstd or xz, told by their first bytes; other bytes pass as they are.
 pub(super) fn expand(
     mut raw: Box<dyn BufRead + Send>,
     limits: Limits,
@@ -39,6 +43,7 @@ pub(super) fn expand(
         Kind::Plain => (Box::new(raw), None),
         Kind::Gzip => (Box::new(MultiGzDecoder::new(raw)), Some(taken)),
         Kind::Zstd => (Box::new(Zstd::new(raw)), Some(taken)),
+        Kind::Xz => (Box::new(XzReader::new_mem_limit(raw, true, XZ_MEMORY)), Some(taken)),
         Kind::Other(name) => return Err(ExpandError::Unsupported(name)),
     };
     Ok(Box::new(BufReader::with_capacity(64 * 1024, Guard { inner, given: 0, taken, limits })))
@@ -48,6 +53,7 @@ enum Kind {
     Plain,
     Gzip,
     Zstd,
+    Xz,
     Other(&'static str),
 }
 
@@ -56,7 +62,7 @@ impl Kind {
         match start {
             [0x1f, 0x8b, ..] => Self::Gzip,
             [0x28, 0xb5, 0x2f, 0xfd, ..] | [0x50..=0x5f, 0x2a, 0x4d, 0x18, ..] => Self::Zstd,
-            [0xfd, b'7', b'z', b'X', b'Z', 0, ..] => Self::Other("xz"),
+            [0xfd, b'7', b'z', b'X', b'Z', 0, ..] => Self::Xz,
             [b'B', b'Z', b'h', b'1'..=b'9', b'1', b'A', b'Y', ..] => Self::Other("bzip2"),
             [b'P', b'K', 3, 4, ..] => Self::Other("zip"),
             [b'7', b'z', 0xbc, 0xaf, ..] => Self::Other("7z"),

@@ -16,6 +16,14 @@ fn zstd(bytes: &[u8]) -> Vec<u8> {
     ruzstd::encoding::compress_to_vec(bytes, ruzstd::encoding::CompressionLevel::Fastest)
 }
 
+fn xz(bytes: &[u8]) -> Vec<u8> {
+    let mut options = lzma_rust2::XzOptions::with_preset(3);
+    options.set_check_sum_type(lzma_rust2::CheckType::Crc64);
+    let mut writer = lzma_rust2::XzWriter::new(Vec::new(), options).unwrap();
+    writer.write_all(bytes).unwrap();
+    writer.finish().unwrap()
+}
+
 /// An archive of files, and of links for texts that begin with `->`.
 fn tarball(files: &[(&str, &str)]) -> Vec<u8> {
     let mut archive = tar::Builder::new(Vec::new());
@@ -95,8 +103,10 @@ fn compression_is_told_by_the_bytes_and_undone() {
         (text.to_vec(), 2),
         (gzip(text), 2),
         (zstd(text), 2),
+        (xz(text), 2),
         (twice(gzip(text)), 4),
         (twice(zstd(text)), 4),
+        (twice(xz(text)), 4),
         ([vec![0x50, 0x2a, 0x4d, 0x18, 3, 0, 0, 0, 1, 2, 3], zstd(text)].concat(), 2),
     ] {
         let (found, contents) = read(&Source::bytes("list", bytes)).unwrap();
@@ -109,7 +119,7 @@ fn compression_is_told_by_the_bytes_and_undone() {
 #[test]
 fn compression_that_is_not_undone_is_named() {
     for (bytes, name) in
-        [(&b"\xfd7zXZ\0\0\0"[..], "xz"), (b"PK\x03\x04xxxx", "zip"), (b"BZh91AY&SY", "bzip2")]
+        [(&b"PK\x03\x04xxxx"[..], "zip"), (b"BZh91AY&SY", "bzip2"), (b"7z\xbc\xaf\x27\x1c", "7z")]
     {
         let error = read(&Source::bytes("list", bytes)).unwrap_err();
         assert!(error.to_string().contains(name), "{error}");
@@ -119,7 +129,7 @@ fn compression_that_is_not_undone_is_named() {
 #[test]
 fn a_damaged_archive_is_an_error_that_names_the_source() {
     let text: String = (0..20_000).map(|n| format!("name-{}.example\n", n * 7919)).collect();
-    for bytes in [gzip(text.as_bytes()), zstd(text.as_bytes())] {
+    for bytes in [gzip(text.as_bytes()), zstd(text.as_bytes()), xz(text.as_bytes())] {
         let half = bytes[..bytes.len() / 2].to_vec();
         let error = read(&Source::bytes("half.list", half)).unwrap_err();
         assert!(error.to_string().starts_with("half.list: could not read it to the end"), "{error}");
@@ -134,7 +144,7 @@ fn a_damaged_archive_is_an_error_that_names_the_source() {
 #[test]
 fn a_bomb_is_stopped() {
     let bomb = vec![b'x'; 64 * 1024 * 1024];
-    for bytes in [gzip(&bomb), zstd(&bomb)] {
+    for bytes in [gzip(&bomb), zstd(&bomb), xz(&bomb)] {
         assert!(bytes.len() < 1024 * 1024);
         let outcome = read_as(&Source::bytes("bomb", bytes), Some(Format::Domains));
         assert!(matches!(problem(outcome), Problem::OverLimit(text) if text.contains("100 times")));
@@ -142,6 +152,34 @@ fn a_bomb_is_stopped() {
     let limits = Limits { expanded: 1000, ..Limits::default() };
     let long = Source::bytes("long", "bet.example\n".repeat(100).into_bytes()).limits(limits);
     assert!(matches!(problem(read(&long)), Problem::OverLimit(text) if text.contains("1000 bytes")));
+}
+
+#[test]
+fn xz_is_undone_only_to_its_end_and_only_when_nothing_is_changed() {
+    let text: String = (0..2_000).map(|n| format!("name-{}.example\n", n * 7919)).collect();
+    let good = xz(text.as_bytes());
+    for length in (6..good.len()).step_by(7) {
+        let cut = Source::bytes("cut", good[..length].to_vec());
+        assert!(read_as(&cut, Some(Format::Domains)).is_err(), "{length}");
+    }
+    // The names, the checksum behind them, the index, the end.
+    for at in [good.len() / 2, good.len() - 40, good.len() - 24, good.len() - 1] {
+        let mut bytes = good.clone();
+        bytes[at] ^= 1;
+        let outcome = read_as(&Source::bytes("changed", bytes), Some(Format::Domains));
+        assert!(matches!(problem(outcome), Problem::Read(_)), "{at}");
+    }
+}
+
+#[test]
+fn xz_that_wants_more_memory_than_a_list_needs_is_refused() {
+    let mut options = lzma_rust2::XzOptions::with_preset(0);
+    options.lzma_options.dict_size = 128 << 20;
+    let mut writer = lzma_rust2::XzWriter::new(Vec::new(), options).unwrap();
+    writer.write_all(b"bet.example\n").unwrap();
+    let bytes = writer.finish().unwrap();
+    let error = read(&Source::bytes("greedy", bytes)).unwrap_err();
+    assert!(matches!(&error.problem, Problem::Read(_)) && error.to_string().contains("memory"), "{error}");
 }
 
 #[test]
@@ -177,7 +215,7 @@ fn a_file_that_is_missing_is_a_fault_of_the_disk() {
 
 #[test]
 fn an_archive_is_read_with_respect_for_usage() {
-    for bytes in [tarball(UT1), gzip(&tarball(UT1)), zstd(&tarball(UT1))] {
+    for bytes in [tarball(UT1), gzip(&tarball(UT1)), zstd(&tarball(UT1)), xz(&tarball(UT1))] {
         let (found, contents) = read(&Source::bytes("ut1", bytes)).unwrap();
         let mut found = found;
         let mut expected: Vec<_> = UT1_READ.iter().map(|line| (*line).to_owned()).collect();
@@ -293,12 +331,13 @@ proptest! {
     #![proptest_config(ProptestConfig { cases: 64, ..ProptestConfig::default() })]
 
     #[test]
-    fn damaged_bytes_never_panic(kind in 0..4_usize, at in any::<prop::sample::Index>(), new in any::<u8>(), cut in any::<prop::sample::Index>()) {
+    fn damaged_bytes_never_panic(kind in 0..5_usize, at in any::<prop::sample::Index>(), new in any::<u8>(), cut in any::<prop::sample::Index>()) {
         let plain = tarball(UT1);
         let mut bytes = match kind {
             0 => plain,
             1 => gzip(&plain),
             2 => zstd(&plain),
+            3 => xz(&plain),
             _ => gzip(b"bet.example\n"),
         };
         let at = at.index(bytes.len());
