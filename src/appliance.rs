@@ -24,6 +24,7 @@ use crate::{
     disk,
     dns::{self, Handler, ServeError, Server},
     resolver::{self, Resolver, ResolverError},
+    seen::Seen,
     store::StoreError,
 };
 
@@ -41,6 +42,7 @@ const BLOCKED_EXAMPLE: &str = "bet365.com";
 pub struct Appliance {
     dns: Vec<SocketAddr>,
     control: Arc<Control>,
+    seen: Arc<Seen>,
     stop: CancellationToken,
     tasks: TaskTracker,
 }
@@ -64,7 +66,11 @@ impl Appliance {
         let resolver = resolver(&config, &clock, Handle::current())?;
         let bound = Server::bind(&config.dns)?;
         let control = Control::open(&config.data, clock.clone())?.with_resolver(Arc::clone(&resolver));
-        let handler = Arc::new(Handler::new(&config.dns, control.policy(), resolver, clock));
+        let seen = Arc::new(Seen::open(&config.data.join(control::SEEN), clock.clone()));
+        let control = control.with_seen(Arc::clone(&seen));
+        let handler =
+            Handler::new(&config.dns, control.policy(), resolver, clock).with_seen(Arc::clone(&seen));
+        let handler = Arc::new(handler);
         let asking = Arc::clone(&handler);
         let control = Arc::new(control.with_neighbours(move |address| asking.neighbours().mac(address)));
         let dns = bound.addresses().to_vec();
@@ -98,7 +104,7 @@ impl Appliance {
         });
         tasks.close();
         info!(?dns, "Answering");
-        Ok(Self { dns, control, stop, tasks })
+        Ok(Self { dns, control, seen, stop, tasks })
     }
 
     /// What an administrator can do.
@@ -137,6 +143,11 @@ impl Appliance {
         let _ = fs::remove_file(self.control.folder().join(ADDRESSES));
         if tokio::time::timeout(STOPPING, self.tasks.wait()).await.is_err() {
             warn!("Not everything ended in time");
+        }
+        let seen = self.seen;
+        let kept = tokio::task::spawn_blocking(move || seen.flush());
+        if tokio::time::timeout(STOPPING, kept).await.is_err() {
+            warn!("New names could not be written in time");
         }
     }
 }

@@ -5,8 +5,8 @@
 //! or on the internet; [`policy`] reviews that answer; [`dns`] sends it. `dns::Handler` is the one place where the path
 //! can be read.
 //!
-//! Beside the path, [`feeds`] brings lists to the box, [`control`] has every action of an administrator, [`store`] keeps what the school decided, and
-//! [`appliance`] builds the whole from its [`config`], starts it and stops it. [`cli`] is the command line.
+//! Beside the path, [`feeds`] brings lists to the box, [`control`] has every action of an administrator, [`store`] keeps what the school decided,
+//! [`seen`] since when the school asks for which names, and [`appliance`] builds the whole from its [`config`], starts it and stops it. [`cli`] is the command line.
 //!
 //! [`name`], [`category`], [`clock`], [`disk`] and [`ede`] are the words that all of them use. A module imports only from those
 //! below it; `ARCHITECTURE.md` has the floors.
@@ -26,5 +26,6 @@ pub mod lists;
 pub mod name;
 pub mod policy;
 pub mod resolver;
+pub mod seen;
 mod spelling;
 pub mod store;

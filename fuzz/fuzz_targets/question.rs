@@ -47,7 +47,13 @@ impl Decide for Byte {
             5 => Verdict::Rewrite(Target { name: Name::root(), last_good: Vec::new() }),
             _ => Verdict::Allow,
         };
-        Decision { verdict, reason: Reason::Default, categories: CategorySet::EMPTY, would_block: None }
+        Decision {
+            verdict,
+            reason: Reason::Default,
+            categories: CategorySet::EMPTY,
+            would_block: None,
+            reported: CategorySet::EMPTY,
+        }
     }
 
     fn review(
@@ -88,6 +94,10 @@ impl Decide for Byte {
 struct Address;
 
 impl Resolve for Address {
+    fn is_own(&self, _: &Query) -> bool {
+        false
+    }
+
     async fn resolve(&self, query: &Query, _: Ask) -> Resolved {
         let data = RData::A(A::new(192, 0, 2, 1));
         Resolved {

@@ -6,14 +6,15 @@ use hickory_proto::{
     op::Query,
     rr::{Name, RData, Record, RecordType},
 };
-use jiff::Timestamp;
+use jiff::{Timestamp, civil::Date};
 use serde::{Deserialize, Serialize};
+use tracing::warn;
 
 use super::{Control, ControlError};
 use crate::{
     clients::Client,
-    name::Key,
-    policy::{Action, Decision, Policy, Question, Reason, RuleRef, Verdict},
+    name::{Key, dotted},
+    policy::{Action, Decision, FirstAsked, Policy, Question, Reason, RuleRef, Verdict},
     resolver::{Ask, Resolved, Resolver, Security},
 };
 
@@ -81,6 +82,12 @@ pub struct CheckReport {
     pub path: Vec<Hop>,
     /// How resolving ended, when it was tried: the rcode and whether it is proven.
     pub resolution: Option<String>,
+    /// The domain that someone registered, for which the next two hold; none for local names.
+    pub domain: Option<String>,
+    /// The day on which this school first asked for anything of that domain; none for never.
+    pub first_asked: Option<Date>,
+    /// Those of the categories, `uncategorised` and `newly-seen` among them, that the profile wants reported.
+    pub reported: Vec<String>,
     /// In a profile that only watches: what would have been done.
     pub would_block: Option<String>,
     /// In plain English.
@@ -167,6 +174,21 @@ impl fmt::Display for CheckReport {
         if let Some(resolution) = &self.resolution {
             writeln!(f, "  resolved    {resolution}")?;
         }
+        match (&self.domain, self.first_asked) {
+            (Some(domain), Some(day)) => {
+                writeln!(f, "  first asked for at this school on {day} ({domain})")?;
+            }
+            (Some(domain), None) => {
+                writeln!(
+                    f,
+                    "  first asked for at this school: never ({domain}; blocked questions don't count)"
+                )?;
+            }
+            (None, _) => {}
+        }
+        if !self.reported.is_empty() {
+            writeln!(f, "  reported    {}", self.reported.join(", "))?;
+        }
         if let Some(would) = &self.would_block {
             writeln!(f, "  would block {would}")?;
         }
@@ -205,7 +227,8 @@ pub(super) async fn check(
         Asker::Unknown => policy.identify(NOBODY, None),
     };
     let at = request.at.unwrap_or(now);
-    let question = Question { key, qtype };
+    let first_asked = first_asked(control, &key, qtype, at);
+    let question = Question { key, qtype, first_asked };
     let mut decision = policy.decide(&question, &client, at);
     let mut path = Vec::new();
     let mut resolution = None;
@@ -260,10 +283,36 @@ pub(super) async fn check(
         rule: rule(policy, &decision),
         path,
         resolution,
+        domain: match question.first_asked {
+            FirstAsked::Unknown => None,
+            FirstAsked::Never { .. } | FirstAsked::On { .. } => question.key.registrable().map(dotted),
+        },
+        first_asked: match question.first_asked {
+            FirstAsked::On { day, .. } => Some(day.date()),
+            FirstAsked::Unknown | FirstAsked::Never { .. } => None,
+        },
+        reported: categories.ids(decision.reported).into_iter().map(str::to_owned).collect(),
         would_block: decision.would_block.as_ref().map(|reason| reason.word().to_owned()),
         explanation: policy.explain(&decision, &question, &client),
         advice: policy.advice(&decision, &question, &client),
     })
+}
+
+/// Since when the school asks for a name, as the server would find it; unknown where the table can't be read.
+fn first_asked(control: &Control, key: &Key, qtype: RecordType, at: Timestamp) -> FirstAsked {
+    let query = || Name::from_ascii(format!("{key}.")).map(|name| Query::query(name, qtype));
+    let is_own = || {
+        control.resolver.as_ref().zip(query().ok()).is_some_and(|(resolver, query)| resolver.is_own(&query))
+    };
+    let Some(domain) = key.registrable() else { return FirstAsked::Unknown };
+    match control.seen() {
+        Ok(_) if is_own() => FirstAsked::Unknown,
+        Ok(seen) => seen.look(domain, at),
+        Err(error) => {
+            warn!(%error, "It can't be told since when the school asks for this name");
+            FirstAsked::Unknown
+        }
+    }
 }
 
 /// Every list that has the name or a parent of it, the longest match first.

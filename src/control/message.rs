@@ -4,7 +4,7 @@ use std::fmt;
 
 use serde::{Deserialize, Serialize};
 
-use super::{CheckReport, CheckRequest, ListsReport};
+use super::{CheckReport, CheckRequest, ListsReport, SeenReport};
 
 /// What a command asks of whoever owns the data folder.
 #[derive(Debug, Serialize, Deserialize)]
@@ -40,6 +40,11 @@ pub enum Request {
         /// Who does it.
         by: String,
     },
+    /// The names that came up lately.
+    Seen {
+        /// In how many days, today among them: 1 to 400.
+        days: u16,
+    },
 }
 
 /// What a command gets.
@@ -61,6 +66,8 @@ pub enum Answer {
     Validated(ValidationReport),
     /// To questions about lists.
     Lists(ListsReport),
+    /// To the question for new names.
+    Seen(SeenReport),
 }
 
 /// What an import changed, or would change.

@@ -6,6 +6,7 @@
 mod check;
 mod library;
 mod message;
+mod novelty;
 pub mod socket;
 
 use std::{
@@ -22,6 +23,7 @@ use tracing::{error, info, warn};
 pub use check::{Asker, CheckReport, CheckRequest, Hop, ListedOn};
 pub use library::{LibraryError, ListReport, ListsReport};
 pub use message::{Answer, ImportReport, Request, ValidationReport};
+pub use novelty::{SeenName, SeenReport};
 
 use self::library::{Again, Library};
 use crate::{
@@ -33,8 +35,12 @@ use crate::{
     name::Key,
     policy::{Knowledge, Policy, PolicyErrors, PolicyFile, Severity},
     resolver::Resolver,
+    seen::{Seen, SeenError},
     store::{self, AuditRecord, Store, StoreError},
 };
+
+/// The folder of the table of names, in the data folder.
+pub const SEEN: &str = "seen";
 
 /// Finds the link-layer address of a client, where the box's neighbour table has it.
 type Neighbours = Box<dyn Fn(IpAddr) -> Option<Mac> + Send + Sync>;
@@ -48,6 +54,7 @@ pub struct Control {
     policy: Arc<ArcSwap<Policy>>,
     resolver: Option<Arc<Resolver>>,
     neighbours: Option<Neighbours>,
+    seen: Option<Arc<Seen>>,
     library: Arc<Library>,
     state: Mutex<State>,
     /// Held by whoever compiles lists, so that two never do at once.
@@ -113,6 +120,7 @@ impl Control {
             policy: Arc::new(ArcSwap::from_pointee(policy)),
             resolver: None,
             neighbours: None,
+            seen: None,
             library,
             state: Mutex::new(State { store, file, revision, subscribed }),
             compiling: tokio::sync::Mutex::new(()),
@@ -125,6 +133,13 @@ impl Control {
     #[must_use]
     pub fn with_resolver(mut self, resolver: Arc<Resolver>) -> Self {
         self.resolver = Some(resolver);
+        self
+    }
+
+    /// Hands in the table of names that a server keeps; without it, the file is read where it is needed.
+    #[must_use]
+    pub fn with_seen(mut self, seen: Arc<Seen>) -> Self {
+        self.seen = Some(seen);
         self
     }
 
@@ -162,6 +177,7 @@ impl Control {
             Request::PolicyValidate { name, text } => Answer::Validated(self.validate(name, &text)),
             Request::ListsStatus => Answer::Lists(self.lists()),
             Request::ListsUpdate { ids, by } => Answer::Lists(self.update_lists(&ids, &by).await?),
+            Request::Seen { days } => Answer::Seen(novelty::report(self, days)?),
         })
     }
 
@@ -405,6 +421,14 @@ impl Control {
         (state.file.clone(), state.revision)
     }
 
+    /// The table of names: the server's, or what the folder has.
+    fn seen(&self) -> Result<Arc<Seen>, ControlError> {
+        match &self.seen {
+            Some(seen) => Ok(Arc::clone(seen)),
+            None => Ok(Arc::new(Seen::read(&self.folder.join(SEEN))?)),
+        }
+    }
+
     /// The link-layer address of a client, where the neighbour table knows it.
     pub(crate) fn neighbour(&self, address: IpAddr) -> Option<Mac> {
         self.neighbours.as_ref().and_then(|find| find(address))
@@ -519,6 +543,9 @@ pub enum ControlError {
     /// The settings can't be read or kept.
     #[error(transparent)]
     Store(#[from] StoreError),
+    /// The table of names can't be read.
+    #[error(transparent)]
+    Seen(#[from] SeenError),
     /// The settings could not be read at start, so nothing can be published.
     #[error("the database of settings can't be read, so nothing can be changed; the server's log says why")]
     NoStore,
@@ -539,7 +566,7 @@ impl ControlError {
         match self {
             Self::Input(_) | Self::Policy { .. } => true,
             Self::Library(error) => error.is_bad_input(),
-            Self::Store(_) | Self::NoStore => false,
+            Self::Store(_) | Self::Seen(_) | Self::NoStore => false,
             Self::Server { bad_input, .. } => *bad_input,
         }
     }

@@ -16,7 +16,7 @@ use super::{
     tables::{EngineKind, Tables},
 };
 use crate::{
-    category::{Audience, Categories, Category},
+    category::{Audience, Categories, Category, NEWLY_SEEN, UNCATEGORISED},
     clients::{ClientIndex, Device, ProfileId},
 };
 
@@ -81,6 +81,8 @@ impl Policy {
         let members = |words: &[String]| Members::read(words, device_place).0;
         Self {
             security: categories.security(),
+            uncategorised: categories.find(UNCATEGORISED).into_iter().collect(),
+            newly_seen: categories.find(NEWLY_SEEN).into_iter().collect(),
             clients: clients(file, fallback),
             suspended: file.devices.iter().map(|device| device.suspended).collect(),
             groups: file.groups.iter().map(|group| members(&group.devices)).collect(),

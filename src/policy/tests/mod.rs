@@ -1,6 +1,7 @@
 //! The order of decision, step against step; what must hold of every policy; and what people read.
 
 mod files;
+mod novelty;
 mod order;
 mod properties;
 mod review;
@@ -130,7 +131,7 @@ fn school_with(text: &str) -> Policy {
 }
 
 fn ask(name: &str) -> Question {
-    Question { key: Key::parse(name).unwrap(), qtype: RecordType::A }
+    Question { key: Key::parse(name).unwrap(), qtype: RecordType::A, first_asked: FirstAsked::Unknown }
 }
 
 fn time(text: &str) -> Timestamp {
