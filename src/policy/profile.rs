@@ -11,7 +11,7 @@ use super::{
     tables::Tables,
 };
 use crate::{
-    category::{Audience, Categories, Category, CategorySet, UNCATEGORISED},
+    category::{Audience, Categories, Category, CategorySet, NEWLY_SEEN, UNCATEGORISED},
     clients::{Client, Mac},
 };
 
@@ -124,7 +124,7 @@ impl ProfileFile {
     /// The state of a category: as written, else as shipped; of `uncategorised`, see [`unlisted`](Self::unlisted).
     ///
     /// The shipped state is that of the shipped profile with this identifier, if it is for the same audience, else the
-    /// strictest of all shipped profiles for this audience. A category of the school's own is blocked.
+    /// strictest of all shipped profiles for this audience; `newly-seen` is then allowed. A category of the school's own is blocked.
     #[must_use]
     pub fn cell(&self, category: &Category, tables: &Tables) -> Cell {
         if category.id == UNCATEGORISED {
@@ -146,6 +146,11 @@ impl ProfileFile {
         let same = tables.profiles.iter().filter(|profile| profile.audience == self.audience);
         if same.clone().any(|profile| profile.id == self.id) {
             return shipped(&self.id);
+        }
+        // The strictest one approves every name, so new names are none of its worries; a school that wants to hold them
+        // back elsewhere says so.
+        if category.id == NEWLY_SEEN {
+            return Cell::Allow;
         }
         same.map(|profile| shipped(&profile.id)).max_by_key(rank).unwrap_or(Cell::Block)
     }

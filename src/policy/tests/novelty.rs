@@ -116,7 +116,7 @@ fn both_categories_can_be_open_at_times_for_some_or_reported() {
         assert!(!open(MORNING) && open(LUNCH), "{category}");
 
         let policy = with_cells(&format!("{category} = {{ allow-for = \"office\" }}"), "");
-        let office = policy.client("10.20.9.14");
+        let office = policy.client("10.20.2.14");
         let question = Question { first_asked: never(), ..ask("unheard.example") };
         let pupil = Client { profile: policy.find_profile("ks2").unwrap(), ..policy.client(KS2) };
         let in_office = Client { profile: pupil.profile, ..office };
