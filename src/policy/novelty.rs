@@ -67,7 +67,7 @@ impl Policy {
 
 impl Asker<'_> {
     /// How new a name is. What anybody vouched for or warned of is known: names on a list, whichever it is, essential
-    /// and approved names, and those that the product itself has a use for.
+    /// and approved names, those that the product itself has a use for, and popular ones.
     pub(crate) fn novelty(&self, question: &Question, facts: &Found<'_>, matches: &Matches) -> Novelty {
         if question.first_asked == FirstAsked::Unknown || matches.known || matches.approved {
             return Novelty::Known;
@@ -78,7 +78,17 @@ impl Asker<'_> {
                 What::Essential(_) | What::Bundle(_) | What::Engine { .. } | What::Canary { .. }
             )
         });
-        if vouched { Novelty::Known } else { self.policy.novelty(question, Day::of(self.now)) }
+        if vouched {
+            return Novelty::Known;
+        }
+        match self.policy.novelty(question, Day::of(self.now)) {
+            Novelty::Known => Novelty::Known,
+            // Asked last: hardly a question comes this far.
+            _ if question.key.registrable().is_some_and(|name| self.policy.tables.is_popular(name)) => {
+                Novelty::Known
+            }
+            new => new,
+        }
     }
 
     /// The categories of an allowed name that the profile wants to hear of.

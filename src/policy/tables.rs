@@ -3,7 +3,11 @@
 //! All of it is data under `lists/`, part of the program, and parsed by a test of this module; so a service more is a
 //! line in a table.
 
-use std::{collections::BTreeSet, net::IpAddr, sync::LazyLock};
+use std::{
+    collections::{BTreeSet, HashSet},
+    net::IpAddr,
+    sync::{Arc, LazyLock},
+};
 
 use hickory_proto::rr::Name;
 use serde::Deserialize;
@@ -13,7 +17,7 @@ use super::{
     file::{Access, LogLevel, Mode, YouTube},
     names::{Essential, NamePattern},
 };
-use crate::category::Audience;
+use crate::{category::Audience, name::Key};
 
 /// A profile that the product ships.
 #[derive(Debug, Clone, Deserialize)]
@@ -102,6 +106,8 @@ pub struct Tables {
     pub essential: Vec<(Essential, NamePattern)>,
     /// The bundles of approved sites, by their identifiers.
     pub bundles: Vec<(String, Vec<NamePattern>)>,
+    /// The registrable domains that so many people use that they are new to no school.
+    popular: Arc<HashSet<Box<[u8]>>>,
 }
 
 /// What is wrong with a table.
@@ -213,6 +219,18 @@ impl Tables {
             tables.bundles.push((id.to_owned(), names(table, text)?));
         }
         Ok(tables)
+    }
+
+    /// Adds names that are never newly seen, since many people use them; what belongs to the same registrable domain is
+    /// not either.
+    pub fn add_popular<'a>(&mut self, names: impl IntoIterator<Item = &'a Key>) {
+        let domains = names.into_iter().filter_map(|key| key.registrable()).map(Box::from);
+        Arc::make_mut(&mut self.popular).extend(domains);
+    }
+
+    /// Whether a registrable domain is a popular one.
+    pub(crate) fn is_popular(&self, domain: &[u8]) -> bool {
+        self.popular.contains(domain)
     }
 
     /// Adds the profiles of a text in the form of `lists/profiles.toml`.
@@ -335,7 +353,7 @@ mod tests {
         // A school cannot be asked to hold an engine in a mode whose name is itself rewritten.
         for engine in &tables.engines {
             for (target, _) in [&engine.strict, &engine.moderate] {
-                let key = crate::name::Key::from_name(target);
+                let key = Key::from_name(target);
                 assert!(
                     tables.engines.iter().flat_map(|e| &e.hosts).all(|host| host.key != key),
                     "{target} is rewritten"

@@ -40,7 +40,7 @@ const SEED: u64 = 0x5345_454e;
 const CHUNK: usize = 64 * 1024;
 
 /// What stands at the start of the file.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub struct Header {
     /// When the box began to remember; 1970-01-01 while its clock was not set.
     pub began: Day,

@@ -218,7 +218,7 @@ impl Keeper {
             Err(error) if error.kind() == io::ErrorKind::NotFound => return self.create(today),
             Err(error) => return Err(error),
         };
-        let header = found.header.unwrap_or(Header { began: Day::default(), written: Day::default() });
+        let header = found.header.unwrap_or_default();
         self.began.store(header.began.number(), Relaxed);
         self.written = header.written.min(latest);
         let opened = OpenOptions::new().read(true).write(true).open(&self.path)?;

@@ -24,7 +24,7 @@ use std::{
     net::IpAddr,
     path::{Path, PathBuf},
     sync::{
-        Arc, Mutex, PoisonError,
+        Arc,
         atomic::{AtomicU16, Ordering},
         mpsc::{self, SyncSender, TrySendError},
     },
@@ -72,7 +72,14 @@ pub struct Seen {
     began: Arc<AtomicU16>,
     path: PathBuf,
     /// None when the table is only read.
-    keeper: Option<(SyncSender<Message>, Mutex<Option<JoinHandle<()>>>)>,
+    keeper: Option<Thread>,
+}
+
+/// The thread that keeps a table, and the queue to it.
+struct Thread {
+    queue: SyncSender<Message>,
+    /// None when it could not be started.
+    handle: Option<JoinHandle<()>>,
 }
 
 /// A domain and the day on which the school first asked for it.
@@ -108,14 +115,14 @@ impl Seen {
         let path = folder.join(FILE);
         let table = Arc::new(Table::new());
         let began = Arc::new(AtomicU16::new(0));
-        let (send, receive) = mpsc::sync_channel(QUEUE);
+        let (queue, receive) = mpsc::sync_channel(QUEUE);
         let keeper = Keeper::open(&path, Arc::clone(&table), Arc::clone(&began), clock, limits);
-        let thread = std::thread::Builder::new()
+        let handle = std::thread::Builder::new()
             .name(String::from("seen"))
             .spawn(move || keeper.run(&receive))
             .inspect_err(|error| error!(%error, "New names can't be remembered"))
             .ok();
-        Self { table, began, path, keeper: Some((send, Mutex::new(thread))) }
+        Self { table, began, path, keeper: Some(Thread { queue, handle }) }
     }
 
     /// Reads the table in a folder to answer from, and changes nothing there: for commands beside which no server runs.
@@ -172,22 +179,22 @@ impl Seen {
     /// Notes that a client asked for a registrable domain that exists, and that the table did not have. Never waits.
     pub fn note(&self, name: &[u8], client: IpAddr, now: Timestamp) {
         let day = Day::of(now);
-        if let Some((send, _)) = &self.keeper
+        if let Some(Thread { queue, .. }) = &self.keeper
             && day >= FIRST_DAY
         {
             // A full queue is a flood; whatever is real is asked for again.
-            let _ = send.try_send(Message::Note { name: name.into(), client, day });
+            let _ = queue.try_send(Message::Note { name: name.into(), client, day });
         }
     }
 
     /// Waits until what was noted so far is on the disk, but not for long: for reports and for the end.
     pub fn flush(&self) {
-        let Some((send, _)) = &self.keeper else { return };
+        let Some(Thread { queue, .. }) = &self.keeper else { return };
         let (done, finished) = mpsc::sync_channel(1);
         let mut message = Message::Flush(done);
         let deadline = Instant::now() + PATIENCE;
         // The queue is full only for as long as the disk takes for a write.
-        while let Err(TrySendError::Full(again)) = send.try_send(message) {
+        while let Err(TrySendError::Full(again)) = queue.try_send(message) {
             if Instant::now() >= deadline {
                 return;
             }
@@ -243,11 +250,11 @@ impl Seen {
 
 impl Drop for Seen {
     fn drop(&mut self) {
-        let Some((send, thread)) = self.keeper.take() else { return };
+        let Some(Thread { queue, handle }) = self.keeper.take() else { return };
         // Without a sender left the thread writes what it has, and ends.
-        drop(send);
-        if let Some(thread) = thread.into_inner().unwrap_or_else(PoisonError::into_inner) {
-            let _ = thread.join();
+        drop(queue);
+        if let Some(handle) = handle {
+            let _ = handle.join();
         }
     }
 }

@@ -109,6 +109,18 @@ fn what_anybody_vouched_for_or_warned_of_is_not_new() {
 }
 
 #[test]
+fn popular_names_are_new_to_no_school() {
+    let mut tables = tables();
+    tables.add_popular(&[Key::parse("docs.famous.co.uk").unwrap(), Key::parse("co.uk").unwrap()]);
+    let text = SCHOOL.replacen("games = { a", "newly-seen = \"block\"\ngames = { a", 1);
+    let policy =
+        Policy::build_with(&PolicyFile::parse(&text).unwrap(), &knowledge(Vec::new()), &tables).unwrap();
+    let new = |name: &str| newly_seen(&decide(&policy, name, never(), MORNING));
+    assert!(!new("www.famous.co.uk") && !new("docs.famous.co.uk"));
+    assert!(new("infamous.co.uk"));
+}
+
+#[test]
 fn both_categories_can_be_open_at_times_for_some_or_reported() {
     for category in ["newly-seen", "uncategorised"] {
         let policy = with_cells(&format!("{category} = {{ allow-during = \"lunch\" }}"), "");
