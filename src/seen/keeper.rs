@@ -283,16 +283,14 @@ impl Keeper {
     fn forget(&mut self, today: Day) {
         let before = self.table.len();
         let oldest = today.minus(FORGET_AFTER);
-        let mut dates = self.table.dates();
-        let old = dates.iter().filter(|dates| dates.last < oldest).count();
+        let old = self.table.dates().iter().filter(|dates| dates.last < oldest).count();
         // When most of it seems to be old, the clock is wrong more likely than the school is.
-        let is_full = before >= self.limits.most;
-        if is_full || (old > 0 && old * 2 <= before) {
+        if old > 0 && old * 2 <= before {
             self.owner.retain(|dates| dates.last >= oldest);
         }
         if self.table.len() >= self.limits.most {
-            // Full of what is in use: those asked for longest ago go, of these those that came last, as floods do.
-            dates.retain(|dates| dates.last >= oldest);
+            // Full all the same: those asked for longest ago go, of these those that came last, as floods do.
+            let mut dates = self.table.dates();
             let rank = |dates: &Dates| (dates.last, Reverse(dates.first));
             let drop = (dates.len() / 8).max(1).min(dates.len() - 1);
             dates.select_nth_unstable_by_key(drop, rank);

@@ -226,6 +226,8 @@ impl Seen {
             _ => {}
         }
         found.sort_unstable_by(|a, b| b.day.cmp(&a.day).then_with(|| a.name.cmp(&b.name)));
+        // A write that failed halfway and was done again leaves a record twice.
+        found.dedup();
         Ok(found)
     }
 
