@@ -5,9 +5,9 @@
 //! Typing errors and the made-up names of malware so never fill the table, and a made-up name does not grow old in it
 //! before someone registers it.
 //!
-//! On the answering path, [`Seen::first_asked`] is a look into a table in memory ([`table`]): no lock, no allocation,
+//! On the answering path, [`Seen::first_asked`] is a look into a table in memory (`table`): no lock, no allocation,
 //! no disk. [`Seen::note`] puts what is new into a short queue for a thread of its own, which alone changes the table
-//! and appends to the file ([`file`]), at most once a second; a power cut loses that second. When the queue is full the
+//! and appends to the file ([`mod@file`]), at most once a second; a power cut loses that second. When the queue is full the
 //! domain is not noted, and the next question for it tries again.
 //!
 //! Bounds: [`MOST`] domains, [`MOST_PER_HOUR`] new ones for each client and hour. A domain that nobody asks for in
