@@ -17,6 +17,9 @@ fn with_cells(cells: &str, top: &str) -> Policy {
     let text = SCHOOL.replace("games = { allow-during = \"lunch\" }", &format!("games = \"block\"\n{cells}"));
     let text = text.replace("uncategorised = \"allow\"\n", "");
     assert_ne!(text, SCHOOL);
+    let own_days = "newly_seen = { days = 7, learning_days = 14 }\n";
+    assert!(text.contains(own_days));
+    let text = if top.contains("[newly_seen]") { text.replace(own_days, "") } else { text };
     school_with(&format!("{text}\n{top}"))
 }
 
