@@ -2,10 +2,12 @@
 #![expect(clippy::print_stdout, reason = "a bench reports")]
 
 use std::{
+    collections::BTreeMap,
     future::Future,
     hint::black_box,
+    net::IpAddr,
     pin::Pin,
-    sync::{Arc, OnceLock},
+    sync::{Arc, Mutex, OnceLock},
 };
 
 use divan::{AllocProfiler, Bencher};
@@ -23,6 +25,8 @@ use hickory_proto::{
 };
 use schoolgate::{
     clock::Clock,
+    delegation::{Delegation, Delegations},
+    name::Key,
     resolver::{
         Ask, Resolver, Routes, Security,
         backend::{Backend, Failure, Found},
@@ -100,7 +104,23 @@ fn shape(asked: &Name) -> Found {
             security = Security::Indeterminate;
         }
     }
-    Found { message, security, ede: vec![] }
+    Found { message, security, ede: vec![], delegations: delegations(asked) }
+}
+
+/// The delegation of the zone that a name is in; its answers share it, as the recursor's do.
+fn delegations(asked: &Name) -> Delegations {
+    static ZONES: Mutex<BTreeMap<Key, Delegations>> = Mutex::new(BTreeMap::new());
+    let zone = Key::from_name(&asked.base_name());
+    let servers = (1..=4).map(|i| Key::parse(&format!("ns{i}.dns-host.example.net")).expect("a name"));
+    let addresses = (1..=4_u8).flat_map(|i| {
+        [IpAddr::from([192, 0, 2, i]), IpAddr::from([0x2001, 0xdb8, 0, 0, 0, 0, 0, u16::from(i)])]
+    });
+    let mut zones = ZONES.lock().expect("no bench panics");
+    // As many as the recursor remembers.
+    if zones.len() >= 3_072 {
+        zones.clear();
+    }
+    zones.entry(zone.clone()).or_insert_with(|| Delegation::new(&zone, servers, addresses).into()).clone()
 }
 
 fn resolver(runtime: &Runtime) -> Resolver {

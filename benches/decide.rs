@@ -1,6 +1,6 @@
 //! How long a decision takes: `cargo bench --bench decide`.
 
-use std::{hint::black_box, sync::Arc};
+use std::{hint::black_box, net::IpAddr, sync::Arc};
 
 use divan::Bencher;
 use hickory_proto::rr::{Name, RData, Record, RecordType, rdata::A};
@@ -8,12 +8,13 @@ use jiff::Timestamp;
 use schoolgate::{
     category::Categories,
     clients::Client,
+    delegation::{Delegation, Delegations},
     lists::{
         DomainIndex, ListMeta,
         format::{MatchMode, Rule, Subject},
     },
     name::Key,
-    policy::{FirstAsked, Knowledge, Policy, PolicyFile, Question, Verdict},
+    policy::{Answer, Cell, FirstAsked, Knowledge, Policy, PolicyFile, Question, Verdict},
 };
 
 fn main() {
@@ -22,6 +23,11 @@ fn main() {
 
 /// The shipped policy with a schedule, rules, and lists of 100,000 names.
 fn policy() -> Policy {
+    policy_with(&[])
+}
+
+/// The same, with some services switched by themselves.
+fn policy_with(services: &[(&str, Cell)]) -> Policy {
     let mut file = PolicyFile::shipped();
     let text = r#"
         version = 1
@@ -39,9 +45,9 @@ fn policy() -> Policy {
         match profile.id.as_str() {
             "ks2" => {
                 profile.subnets = vec!["10.20.2.0/24".into()];
-                profile
-                    .categories
-                    .insert("games".into(), schoolgate::policy::Cell::AllowDuring("lunch".into()));
+                profile.categories.insert("games".into(), Cell::AllowDuring("lunch".into()));
+                profile.services =
+                    services.iter().map(|(id, cell)| ((*id).to_owned(), cell.clone())).collect();
             }
             "staff" => profile.subnets = vec!["10.20.9.0/24".into()],
             _ => {}
@@ -66,7 +72,10 @@ fn policy() -> Policy {
     ];
     let knowledge = Knowledge {
         categories: Arc::new(Categories::shipped()),
-        indexes: vec![Arc::new(DomainIndex::from_rules(lists))],
+        indexes: vec![
+            Arc::new(schoolgate::lists::shipped::starter(&Categories::shipped())),
+            Arc::new(DomainIndex::from_rules(lists)),
+        ],
     };
     Policy::build(&file, &knowledge).expect("the shipped policy is valid")
 }
@@ -80,7 +89,19 @@ struct Case {
 
 impl Case {
     fn new(name: &str) -> Self {
-        let policy = policy();
+        Self::of(policy(), name)
+    }
+
+    /// With services that are switched, as a school has them.
+    fn switched(name: &str) -> Self {
+        let open = |id| (id, Cell::Allow);
+        let closed = |id| (id, Cell::Block);
+        let services =
+            [open("whatsapp"), open("tiktok"), closed("roblox"), closed("chatgpt"), closed("youtube")];
+        Self::of(policy_with(&services), name)
+    }
+
+    fn of(policy: Policy, name: &str) -> Self {
         let client = policy.identify("10.20.2.5".parse().expect("an address"), None);
         let question = Question {
             key: Key::parse(name).expect("a name"),
@@ -126,12 +147,42 @@ fn blocked_outside_its_schedule(bencher: Bencher<'_, '_>) {
 }
 
 #[divan::bench]
+fn allowed_unknown_beside_switched_services(bencher: Bencher<'_, '_>) {
+    Case::switched("www.unheard.example.org").decide(bencher);
+}
+
+#[divan::bench]
+fn allowed_by_a_service(bencher: Bencher<'_, '_>) {
+    Case::switched("www.tiktok.com").decide(bencher);
+}
+
+#[divan::bench]
+fn blocked_by_a_service(bencher: Bencher<'_, '_>) {
+    Case::switched("www.roblox.com").decide(bencher);
+}
+
+#[divan::bench]
 fn rewritten_by_safesearch(bencher: Bencher<'_, '_>) {
     Case::new("www.google.co.uk").decide(bencher);
 }
 
 #[divan::bench]
 fn review_of_one_address(bencher: Bencher<'_, '_>) {
+    review(bencher, &Delegations::NONE);
+}
+
+/// As most zones have it: four servers, each with an address of both kinds.
+#[divan::bench]
+fn review_of_one_address_and_four_name_servers(bencher: Bencher<'_, '_>) {
+    let servers = (1..=4).map(|i| Key::parse(&format!("ns{i}.dns-host.example.net")).expect("a name"));
+    let addresses = (1..=4_u8).flat_map(|i| {
+        [IpAddr::from([192, 0, 2, i]), IpAddr::from([0x2001, 0xdb8, 0, 0, 0, 0, 0, u16::from(i)])]
+    });
+    let zone = Key::parse("unheard.example.org").expect("a name");
+    review(bencher, &Delegation::new(&zone, servers, addresses).into());
+}
+
+fn review(bencher: Bencher<'_, '_>, delegations: &Delegations) {
     let case = Case::new("www.unheard.example.org");
     let decision = case.policy.decide(&case.question, &case.client, case.now);
     assert_eq!(decision.verdict, Verdict::Allow);
@@ -142,8 +193,7 @@ fn review_of_one_address(bencher: Bencher<'_, '_>) {
             &case.question,
             &case.client,
             &decision,
-            black_box(&answers),
-            false,
+            black_box(&Answer { records: &answers, delegations, own_zone: false }),
             case.now,
         ))
     });

@@ -20,9 +20,10 @@ use tracing::{error, info, warn};
 use crate::{
     clock::Clock,
     config::Config,
-    control::{self, Control, ControlError},
+    control::{self, Control, ControlError, OwnLookup},
     disk,
-    dns::{self, Handler, ServeError, Server},
+    dns::{self, Handler, NoticeReply, ServeError, Server},
+    feeds::{self, Feeds, http::SystemLookup},
     resolver::{self, Resolver, ResolverError},
     seen::Seen,
     store::StoreError,
@@ -65,11 +66,16 @@ impl Appliance {
         let clock = Clock::system();
         let resolver = resolver(&config, &clock, Handle::current())?;
         let bound = Server::bind(&config.dns)?;
-        let control = Control::open(&config.data, clock.clone())?.with_resolver(Arc::clone(&resolver));
+        let control = control(&config, &clock, &resolver)?;
         let seen = Arc::new(Seen::open(&config.data.join(control::SEEN), clock.clone()));
         let control = control.with_seen(Arc::clone(&seen));
-        let handler =
-            Handler::new(&config.dns, control.policy(), resolver, clock).with_seen(Arc::clone(&seen));
+        let listener = control.listener();
+        let handler = Handler::new(&config.dns, control.policy(), resolver, clock)
+            .with_seen(Arc::clone(&seen))
+            .with_notices(move |packet, from| {
+                let noticed = listener.take(packet, from)?;
+                Some(NoticeReply { bytes: noticed.reply, known: noticed.known })
+            });
         let handler = Arc::new(handler);
         let asking = Arc::clone(&handler);
         let control = Arc::new(control.with_neighbours(move |address| asking.neighbours().mac(address)));
@@ -94,11 +100,16 @@ impl Appliance {
         let behind = Arc::clone(&control);
         let stopped = stop.clone();
         let runtime = Handle::current();
+        let automatic = config.lists.automatic;
+        // Reading the policy and the books of the lists is no work for an answering thread.
         tasks.spawn_blocking(move || {
             runtime.block_on(async {
                 tokio::select! {
-                    () = stopped.cancelled() => {}
+                    () = stopped.cancelled() => return,
                     () = behind.catch_up() => {}
+                }
+                if automatic {
+                    behind.keep_lists_fresh(stopped).await;
                 }
             });
         });
@@ -160,7 +171,14 @@ impl Appliance {
 pub fn control_without_serving(config: &Config) -> Result<Control, StartError> {
     let clock = Clock::system();
     let resolver = resolver(config, &clock, Handle::current())?;
-    Ok(Control::open(&config.data, clock)?.with_resolver(resolver))
+    control(config, &clock, &resolver)
+}
+
+fn control(config: &Config, clock: &Clock, resolver: &Arc<Resolver>) -> Result<Control, StartError> {
+    let lookup = Arc::new(OwnLookup(Arc::clone(resolver)));
+    let feeds = Feeds::new(&config.lists, lookup, clock.clone())?;
+    let control = Control::open(&config.data, clock.clone(), feeds, config.lists.keep)?;
+    Ok(control.with_resolver(Arc::clone(resolver)))
 }
 
 /// Whether the settings would start; touches neither sockets nor the data folder.
@@ -171,6 +189,7 @@ pub fn control_without_serving(config: &Config) -> Result<Control, StartError> {
 pub fn check(config: &Config) -> Result<(), StartError> {
     config.dns.check()?;
     resolver::build(&config.resolver)?;
+    Feeds::new(&config.lists, Arc::new(SystemLookup), Clock::system())?;
     Ok(())
 }
 
@@ -198,6 +217,9 @@ pub enum StartError {
     /// The `[resolver]` table is wrong, or a file that it names.
     #[error("{}", with_cause(.0))]
     Resolver(#[from] ResolverError),
+    /// The `[lists]` table is wrong, or a file that it names.
+    #[error(transparent)]
+    Lists(#[from] feeds::ConfigError),
     /// An address can't be served.
     #[error(transparent)]
     Serve(#[from] ServeError),
@@ -225,6 +247,7 @@ impl StartError {
             Self::Dns(_) => true,
             Self::Resolver(error) => !matches!(error, ResolverError::Read { .. }),
             Self::Control(error) => error.is_bad_input(),
+            Self::Lists(error) => error.is_bad_input(),
             Self::Serve(_) | Self::Socket(_) | Self::Addresses { .. } => false,
         }
     }

@@ -19,6 +19,16 @@ pub const LOCKED: &[(&str, &[Audience])] = &[
     ("ai-companion", &[Audience::Pupil]),
 ];
 
+/// Whether the lists of a category must never be shown or lie anywhere in clear: the categories that are locked for
+/// everyone, whose lists are given out under agreement.
+#[must_use]
+pub fn is_sealed(id: &str) -> bool {
+    SEALED.contains(&id)
+}
+
+/// The categories of which [`is_sealed`] is true.
+pub const SEALED: &[&str] = &["illegal-child-abuse", "illegal-terrorism", "illegal-piracy"];
+
 /// The categories about the safety of machines: blocked even where a profile only watches.
 pub const SECURITY: &[&str] = &["malware", "phishing", "cryptomining"];
 
@@ -264,6 +274,12 @@ impl Categories {
             .collect()
     }
 
+    /// The categories whose lists must never be shown: see [`is_sealed`].
+    #[must_use]
+    pub fn sealed(&self) -> CategorySet {
+        SEALED.iter().filter_map(|id| self.find(id)).collect()
+    }
+
     /// The categories about the safety of machines.
     #[must_use]
     pub fn security(&self) -> CategorySet {
@@ -306,6 +322,11 @@ mod tests {
             fixed.sort_by_key(|a| *a as u8);
             assert_eq!(written, fixed, "{id}");
         }
+        let all = [Audience::Pupil, Audience::Staff, Audience::Guest];
+        for (id, audiences) in LOCKED {
+            assert_eq!(is_sealed(id), all.iter().all(|one| audiences.contains(one)), "{id}");
+        }
+        assert_eq!(categories.sealed().iter().count(), SEALED.len());
         for (_, category) in categories.iter() {
             let locked = LOCKED.iter().any(|(id, _)| *id == category.id);
             assert_eq!(locked, !category.locked_for.is_empty(), "{}", category.id);

@@ -11,7 +11,7 @@ use std::{
 
 use serde::Deserialize;
 
-use crate::{dns, resolver, spelling::nearest};
+use crate::{dns, feeds, resolver, spelling::nearest};
 
 /// What the variables of the environment that override keys start with.
 pub const ENV_PREFIX: &str = "SCHOOLGATE_";
@@ -30,6 +30,8 @@ pub struct Config {
     pub dns: dns::Config,
     /// How names are resolved.
     pub resolver: resolver::Config,
+    /// How lists come to the box.
+    pub lists: feeds::Config,
     /// Where the web pages are.
     pub admin: Admin,
     /// The query log.
@@ -60,6 +62,7 @@ impl Default for Config {
             data: PathBuf::from("./schoolgate-data"),
             dns: dns::Config::default(),
             resolver: resolver::Config::default(),
+            lists: feeds::Config::default(),
             admin: Admin::default(),
             log: Log::default(),
         }

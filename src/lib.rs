@@ -2,22 +2,25 @@
 //!
 //! The program is one path, from a packet to an answer. [`dns`] receives the packet; [`clients`] finds who asks;
 //! [`policy`] decides, by what [`lists`] know of the name; [`resolver`] finds the answer in a local zone, in its cache
-//! or on the internet; [`policy`] reviews that answer; [`dns`] sends it. `dns::Handler` is the one place where the path
+//! or on the internet; [`policy`] reviews that answer, and the [`delegation`] that it came from; [`dns`] sends it. `dns::Handler` is the one place where the path
 //! can be read.
 //!
 //! Beside the path, [`feeds`] brings lists to the box, [`control`] has every action of an administrator, [`store`] keeps what the school decided,
 //! [`seen`] since when the school asks for which names, and [`appliance`] builds the whole from its [`config`], starts it and stops it. [`cli`] is the command line.
 //!
-//! [`name`], [`category`], [`clock`], [`disk`] and [`ede`] are the words that all of them use. A module imports only from those
+//! [`vault`] keeps what must never stand in clear. [`name`], [`category`], [`clock`], [`disk`] and [`ede`] are the
+//! words that all of them use. A module imports only from those
 //! below it; `ARCHITECTURE.md` has the floors.
 
 pub mod appliance;
+pub mod background;
 pub mod category;
 pub mod cli;
 pub mod clients;
 pub mod clock;
 pub mod config;
 pub mod control;
+pub mod delegation;
 pub mod disk;
 pub mod dns;
 pub mod ede;
@@ -29,3 +32,4 @@ pub mod resolver;
 pub mod seen;
 mod spelling;
 pub mod store;
+pub mod vault;

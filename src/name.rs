@@ -82,6 +82,17 @@ impl Key {
         Ok(key)
     }
 
+    /// The key whose bytes these are.
+    pub(crate) fn from_bytes(bytes: &[u8]) -> Self {
+        let mut key = Self { bytes: SmallVec::from_slice(bytes), ends: SmallVec::new() };
+        if !bytes.is_empty() {
+            let dots = bytes.iter().zip(0..=u8::MAX).filter(|(byte, _)| **byte == b'.').map(|(_, at)| at);
+            key.ends.extend(dots);
+            key.ends.push(u8::try_from(bytes.len()).unwrap_or(u8::MAX));
+        }
+        key
+    }
+
     /// The key of the root: no labels.
     #[must_use]
     pub fn root() -> Self {
@@ -166,6 +177,29 @@ impl Key {
         (suffix + 1 < self.depth()).then(|| self.prefix(suffix + 2))
     }
 
+    /// Whether the name itself is in the ICANN section of the public suffix list (`com`, `gov.uk`, never `github.io`).
+    #[must_use]
+    pub fn is_icann_suffix(&self) -> bool {
+        self.suffix_section() == Some(psl::Type::Icann)
+    }
+
+    /// The section of the public suffix list that has the name itself.
+    pub(crate) fn suffix_section(&self) -> Option<psl::Type> {
+        // The deepest rule of either section has five labels; a wildcard stands for one of them.
+        if self.depth() == 0 || self.depth() > 5 {
+            return None;
+        }
+        // Lists of millions of names are asked this of each, so nothing is allocated.
+        let mut text: SmallVec<[u8; 64]> = SmallVec::new();
+        for label in self.bytes.rsplit(|&b| b == b'.') {
+            if !text.is_empty() {
+                text.push(b'.');
+            }
+            text.extend_from_slice(label);
+        }
+        psl::suffix(&text).filter(|suffix| suffix.as_bytes().len() == text.len())?.typ()
+    }
+
     /// Whether the name itself is a public suffix under which others register names (`com`, `gov.uk`, `github.io`).
     #[must_use]
     pub fn is_public_suffix(&self) -> bool {
@@ -241,6 +275,29 @@ mod tests {
         assert_eq!(key.prefixes().collect::<Vec<_>>(), [&b"com"[..], b"com.example", b"com.example.www"]);
         assert_eq!(key.prefix(2), b"com.example");
         assert_eq!(key.dotted(2), "example.com");
+    }
+
+    #[test]
+    fn a_key_is_made_of_its_bytes_again() {
+        for text in ["www.example.com", "com", "a.b.c.d.e.f.g.h.i.j.k"] {
+            let key = Key::parse(text).unwrap();
+            assert_eq!(Key::from_bytes(key.as_bytes()), key);
+        }
+        assert_eq!(Key::from_bytes(b""), Key::root());
+    }
+
+    #[test]
+    fn an_icann_suffix_is_nobodys_own() {
+        for (text, is_one) in [
+            ("com", true),
+            ("gov.uk", true),
+            ("github.io", false),
+            ("bbc.co.uk", false),
+            ("duckdns.org", false),
+        ] {
+            assert_eq!(Key::parse(text).unwrap().is_icann_suffix(), is_one, "{text}");
+        }
+        assert!(!Key::root().is_icann_suffix());
     }
 
     #[test]

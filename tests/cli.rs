@@ -253,6 +253,89 @@ fn check_says_what_happens_and_why() {
 }
 
 #[test]
+fn a_service_is_switched_whatever_its_category_does() {
+    let folder = tempfile::tempdir().unwrap();
+    let data = folder.path();
+    let running = Running::on_free_ports(data, "");
+    let with = |services: &str| {
+        policy("").replacen(
+            "games = \"allow\"",
+            &format!("games = \"allow\"\nsocial = \"block\"\n[profile.services]\n{services}"),
+            1,
+        )
+    };
+    let output = import(data, &with("roblox = \"block\"\nwhatsapp = \"allow\""));
+    assert!(output.status.success(), "{}", err(&output));
+    let why = ede(&running.ask("www.roblox.com.", RecordType::A));
+    assert_eq!(why[0].0, 17);
+    assert!(why[0].1.contains("www.roblox.com belongs to Roblox, which Pupils may not use"), "{why:?}");
+    let check = |name: &str| {
+        let report = command_on(data, &["check", name, "--client", "127.0.0.1", "--json", "--no-resolve"]);
+        serde_json::from_slice::<serde_json::Value>(&report.stdout).unwrap()
+    };
+    let report = check("www.roblox.com");
+    assert_eq!(
+        (report["reason"].as_str(), report["category"].as_str()),
+        (Some("block-service"), Some("games"))
+    );
+    assert_eq!(report["service"], "roblox (Roblox)");
+    assert_eq!(check("poki.com")["verdict"], "allow", "the category is open");
+    let report = check("web.whatsapp.com");
+    assert_eq!(
+        (report["verdict"].as_str(), report["reason"].as_str()),
+        (Some("allow"), Some("allow-service"))
+    );
+    assert_eq!(check("discord.com")["reason"], "category", "the category is closed");
+    // An unknown one changes nothing, and the likely one is named.
+    let refused = import(data, &with("whatsap = \"block\""));
+    assert_eq!(refused.status.code(), Some(2), "{}", err(&refused));
+    assert!(err(&refused).contains("did you mean \"whatsapp\"?"), "{}", err(&refused));
+    assert_eq!(check("www.roblox.com")["reason"], "block-service");
+}
+
+#[test]
+fn a_name_of_the_curated_core_says_why_it_is_there() {
+    let folder = tempfile::tempdir().unwrap();
+    let text = out(&command_on(
+        folder.path(),
+        &["check", "www.character.ai", "--client", "127.0.0.1", "--no-resolve"],
+    ));
+    for said in [
+        "curated-ai-companion",
+        "reviewed 20",
+        "by Schoolgate maintainers, review by 20",
+        "source: ",
+        "always blocked",
+    ] {
+        assert!(text.contains(said), "{said}: {text}");
+    }
+}
+
+#[test]
+fn lists_that_people_write_are_looked_through() {
+    let folder = tempfile::tempdir().unwrap();
+    let data = folder.path();
+    let lint = |args: &[&str]| command_on(data, &[&["lists", "lint"], args].concat());
+    let shipped = lint(&[]);
+    assert!(shipped.status.success(), "{}", out(&shipped));
+    assert!(out(&shipped).contains(" 0 errors"), "{}", out(&shipped));
+    let late = lint(&["--at", "2099-01-01"]);
+    assert!(late.status.success(), "an overdue review is no error");
+    assert!(out(&late).contains("warning: character.ai was to be looked at again by 20"), "{}", out(&late));
+    let file = data.join("hate.txt");
+    fs::write(&file, "Right.example.org\nchildline.org.uk\n").unwrap();
+    let wrong = lint(&[file.to_str().unwrap(), "--json"]);
+    assert_eq!(wrong.status.code(), Some(1), "{}", err(&wrong));
+    let report: serde_json::Value = serde_json::from_slice(&wrong.stdout).unwrap();
+    assert_eq!(report["names"], 2, "{report}");
+    assert_eq!(report["findings"][0]["instead"], "write right.example.org", "{report}");
+    assert_eq!(report["findings"][1]["line"], 2, "{report}");
+    assert!(report["findings"][1]["what"].as_str().unwrap().contains("a help site"), "{report}");
+    assert_eq!(lint(&["nowhere.toml"]).status.code(), Some(3));
+    assert_eq!(lint(&["--at", "soon"]).status.code(), Some(2));
+}
+
+#[test]
 fn a_list_of_the_school_is_compiled_in_force_and_explained_by_its_line() {
     let folder = tempfile::tempdir().unwrap();
     let data = folder.path();
@@ -345,6 +428,18 @@ fn lists_are_compiled_and_inspected_from_the_command_line() {
     assert!(inspected.status.success(), "{}", err(&inspected));
     let report: serde_json::Value = serde_json::from_slice(&inspected.stdout).unwrap();
     assert_eq!(report["format"], "hosts", "{report}");
+    assert_eq!(report["held"][0]["kind"], "public-suffix", "{report}");
+    fs::write(&list, "facebook.com\n").unwrap();
+    let inspect = |category| {
+        let path = list.to_str().unwrap();
+        command_on(data, &["lists", "inspect", path, "--json", "--category", category])
+    };
+    for (category, held) in [("social", 0), ("adult", 1), ("own-banned", 0)] {
+        let inspected = inspect(category);
+        let report: serde_json::Value = serde_json::from_slice(&inspected.stdout).unwrap();
+        assert_eq!(report["held"].as_array().map(Vec::len), Some(held), "{category}: {report}");
+    }
+    assert!(err(&inspect("no-such")).contains("no-such"));
     let gone = command_on(data, &["lists", "inspect", "/nowhere.txt"]);
     assert_eq!(gone.status.code(), Some(3), "{}", err(&gone));
     assert!(err(&gone).contains("/nowhere.txt"), "{}", err(&gone));

@@ -10,6 +10,7 @@ use std::{
 /// Each module of the library with its floor.
 const FLOORS: &[(&str, u8)] = &[
     ("name", 0),
+    ("background", 0),
     ("category", 0),
     ("clock", 0),
     ("disk", 0),
@@ -17,6 +18,8 @@ const FLOORS: &[(&str, u8)] = &[
     ("spelling", 0),
     ("lists", 1),
     ("clients", 1),
+    ("delegation", 1),
+    ("vault", 1),
     ("policy", 2),
     ("feeds", 3),
     ("resolver", 3),

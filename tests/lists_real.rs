@@ -17,9 +17,13 @@ use schoolgate::{
         format::{MatchMode, NotAList, SkipReason, Subject, detect},
         inspect::{FindingKind, inspect},
         source::{Note, Source},
+        survey::{Reading, References},
     },
     name::Key,
 };
+
+#[path = "lists_real/guard.rs"]
+mod guard;
 
 /// The folder of real lists; says once why the tests do not run.
 fn data() -> Option<PathBuf> {
@@ -46,6 +50,10 @@ struct List {
     skipped: BTreeMap<SkipReason, usize>,
     notes: Vec<Note>,
     format: Option<Format>,
+}
+
+fn reading(source: &Source) -> Reading<'_> {
+    Reading { source, format: None, mode: MatchMode::Subdomains }
 }
 
 fn read(path: &Path) -> List {
@@ -182,9 +190,14 @@ fn a_report_counts_what_reading_counts() {
     for Golden { stem, formats, minimal } in GOLDEN {
         let (ending, _, all) = formats[1];
         let source = Source::at(data.join(format!("{stem}.{ending}.zst")));
-        let report = inspect(&source, None, MatchMode::Subdomains, &[], &[]).unwrap();
-        let suffixes: u64 =
-            report.findings.iter().filter(|f| f.kind == FindingKind::PublicSuffix).map(|f| f.count).sum();
+        let report = inspect(&reading(&source), &References::none()).unwrap();
+        let suffixes: u64 = report
+            .survey
+            .findings
+            .iter()
+            .filter(|f| f.kind == FindingKind::PublicSuffix)
+            .map(|f| f.count)
+            .sum();
         assert_eq!(report.unique + suffixes, all as u64, "{stem}");
         assert_eq!(report.unique - report.covered + suffixes, *minimal as u64, "{stem}");
     }
@@ -268,8 +281,9 @@ fn what_blocks_too_much_is_found() {
     let keys = |names: &[&str]| names.iter().map(|name| Key::parse(name).unwrap()).collect::<Vec<_>>();
     let found = |file: &str, kind, names: &[&str]| {
         let source = Source::at(data.join(file));
-        let report = inspect(&source, None, MatchMode::Subdomains, &keys(names), &keys(names)).unwrap();
-        report.findings.iter().find(|findings| findings.kind == kind).map_or(0, |findings| findings.count)
+        let references = References::none().essential(keys(names)).popular(keys(names));
+        let report = inspect(&reading(&source), &references).unwrap();
+        report.survey.found(kind).map_or(0, |findings| findings.count)
     };
     for (file, names) in [
         ("drugs/blp-drugs.hosts.zst", &["talktofrank.com"][..]),

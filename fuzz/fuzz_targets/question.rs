@@ -23,9 +23,11 @@ use schoolgate::{
     category::CategorySet,
     clients::{Client, Mac, ProfileId},
     clock::Clock,
+    delegation::Delegations,
     dns::{Asked, Config, Decide, Handler, Resolve, Transport},
     ede::EdeCode,
-    policy::{BlockResponse, Decision, Question, Reason, Review, Target, Verdict},
+    name::Key,
+    policy::{Answer, BlockResponse, Decision, Question, Reason, Review, Target, Verdict},
     resolver::{AnswerSource, Ask, Resolved, Security},
 };
 
@@ -61,8 +63,7 @@ impl Decide for Byte {
         _: &Question,
         _: &Client,
         decision: &Decision,
-        _: &[Record],
-        _: bool,
+        _: &Answer<'_>,
         _: Timestamp,
     ) -> Review {
         let block = (self.0 & 8 != 0).then(|| decision.clone());
@@ -79,6 +80,14 @@ impl Decide for Byte {
 
     fn structured_error(&self, decision: &Decision, question: &Question, client: &Client) -> String {
         self.explain(decision, question, client)
+    }
+
+    fn shown(&self, key: &Key) -> String {
+        key.to_string()
+    }
+
+    fn masked_reason(&self, reason: &Reason) -> String {
+        format!("{reason:?}")
     }
 
     fn block_ttl(&self) -> u32 {
@@ -111,6 +120,7 @@ impl Resolve for Address {
             source: AnswerSource::Cache,
             own_zone: false,
             ede: Vec::new(),
+            delegations: Delegations::NONE,
         }
     }
 }

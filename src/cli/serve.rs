@@ -26,11 +26,12 @@ pub(super) fn run(context: &Context) -> Result<bool, Failure> {
         .map_err(|e| Failure::could_not(format!("can't start: {e}")))?;
     runtime.block_on(async {
         let appliance = Appliance::start(config).await?;
-        print(&appliance.greeting())?;
         let could_not = |e: io::Error| Failure::could_not(format!("can't wait for signals: {e}"));
         let mut terminate = signal(SignalKind::terminate()).map_err(could_not)?;
         let mut interrupt = signal(SignalKind::interrupt()).map_err(could_not)?;
         let mut hangup = signal(SignalKind::hangup()).map_err(could_not)?;
+        // Only now: whoever read it may send a signal at once.
+        print(&appliance.greeting())?;
         loop {
             tokio::select! {
                 _ = terminate.recv() => break,

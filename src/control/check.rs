@@ -13,9 +13,11 @@ use tracing::warn;
 use super::{Control, ControlError};
 use crate::{
     clients::Client,
+    delegation::Delegation,
     name::{Key, dotted},
-    policy::{Action, Decision, FirstAsked, Policy, Question, Reason, RuleRef, Verdict},
+    policy::{Action, Answer, Decision, FirstAsked, Policy, Question, Reason, RuleRef, Server, Verdict},
     resolver::{Ask, Resolved, Resolver, Security},
+    vault::Digest,
 };
 
 /// An address that no school has (RFC 5737), for a client that is not known.
@@ -50,8 +52,11 @@ pub enum Asker {
 /// What happens to a question, and why.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct CheckReport {
-    /// The name, in A-label form.
+    /// The name, in A-label form; a digest of the listed name, where that must not be shown.
     pub name: String,
+    /// Whether the name is on a list that must not be shown, and the digest stands for it.
+    #[serde(default)]
+    pub sealed: bool,
     /// The type.
     pub r#type: String,
     /// The client's address, where one was given.
@@ -76,13 +81,17 @@ pub struct CheckReport {
     pub categories: Vec<String>,
     /// Each list that has the name or a parent.
     pub lists: Vec<ListedOn>,
+    /// The service whose switch decided: its identifier and its title.
+    #[serde(default)]
+    pub service: Option<String>,
     /// The school's rule that decided.
     pub rule: Option<String>,
-    /// The aliases and addresses that the name led to, in order; empty when it was not resolved.
+    /// The aliases and addresses that the name led to, in order, then the name servers of the zones that the answer came
+    /// from; empty when it was not resolved.
     pub path: Vec<Hop>,
     /// How resolving ended, when it was tried: the rcode and whether it is proven.
     pub resolution: Option<String>,
-    /// The domain that someone registered, for which the next two hold; none for local names.
+    /// The domain that someone registered, which the next is about, or its digest; none for local names.
     pub domain: Option<String>,
     /// The day on which this school first asked for anything of that domain; none for never.
     pub first_asked: Option<Date>,
@@ -105,19 +114,24 @@ pub struct ListedOn {
     pub title: String,
     /// Its category.
     pub category: String,
-    /// Which version of it.
+    /// A checksum of its rules.
     pub version: String,
-    /// The name as listed: the one asked or a parent.
+    /// The number of its version; none for the starter lists.
+    pub number: Option<u32>,
+    /// The name as listed: the one asked or a parent; a digest, where it must not be shown.
     pub entry: String,
     /// Whether it opens rather than blocks.
     pub allow: bool,
+    /// Whether it speaks of the zones that have such a name server, not of the name.
+    #[serde(default)]
+    pub of_servers: bool,
     /// The line in the list, from 1, where its text is at hand.
     pub line: Option<u64>,
     /// That line.
     pub text: Option<String>,
 }
 
-/// A step from the name asked to an address.
+/// A step from the name asked to an address, or (`NS`) a zone on the way with its name servers.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Hop {
     /// `CNAME`, `DNAME`, `HTTPS`, `A` …
@@ -145,7 +159,8 @@ impl fmt::Display for CheckReport {
             (None, false) => String::new(),
         };
         writeln!(f, "  profile     {} “{}”{client}", self.profile, self.profile_title)?;
-        writeln!(f, "  asked       {} {} at {}", self.name, self.r#type, self.at)?;
+        let whose = if self.sealed { "the name that you asked about, " } else { "" };
+        writeln!(f, "  asked       {whose}{} {} at {}", self.name, self.r#type, self.at)?;
         match &self.response {
             Some(response) => writeln!(f, "  verdict     {} ({response})", self.verdict)?,
             None => writeln!(f, "  verdict     {}", self.verdict)?,
@@ -160,16 +175,23 @@ impl fmt::Display for CheckReport {
         for list in &self.lists {
             let way = if list.allow { "allowed by" } else { "listed by" };
             write!(f, "  {way:<10}  {} ({})", list.list, list.title)?;
+            if let Some(number) = list.number {
+                write!(f, ", version {number}")?;
+            }
             match (&list.line, &list.text) {
                 (Some(line), Some(text)) => writeln!(f, ", line {line}: {}", text.trim())?,
                 _ => writeln!(f, ", as {}", list.entry)?,
             }
         }
+        if let Some(service) = &self.service {
+            writeln!(f, "  service     {service}")?;
+        }
         if let Some(rule) = &self.rule {
             writeln!(f, "  rule        {rule}")?;
         }
         for hop in &self.path {
-            writeln!(f, "  leads to    {} {}", hop.r#type, hop.to)?;
+            let way = if hop.r#type == "NS" { "served by" } else { "leads to" };
+            writeln!(f, "  {way:<10}  {} {}", hop.r#type, hop.to)?;
         }
         if let Some(resolution) = &self.resolution {
             writeln!(f, "  resolved    {resolution}")?;
@@ -251,23 +273,39 @@ pub(super) async fn check(
         }
         let resolved = resolver.resolve(&Query::query(name, qtype), Ask::default()).await;
         path.extend(resolved.answers.iter().filter_map(hop));
-        resolution = Some(ending(&resolved));
-        let review = policy.review(&question, &client, &decision, &resolved.answers, resolved.own_zone, at);
+        path.extend(resolved.delegations.iter().map(served_by));
+        for hop in &mut path {
+            hop.to = policy.masked(&hop.to).into_owned();
+        }
+        resolution = Some(policy.masked(&ending(&resolved)).into_owned());
+        let answer = Answer {
+            records: &resolved.answers,
+            delegations: &resolved.delegations,
+            own_zone: resolved.own_zone,
+        };
+        let review = policy.review(&question, &client, &decision, &answer, at);
         if let Some(block) = review.block {
             decision = block;
         } else if decision.would_block.is_none() {
             decision.would_block = review.would_block.map(Box::new);
         }
+        // Where a name that must not be shown leads is nobody's business either.
+        if policy.is_sealed(&decision) {
+            let last = path.iter().position(|hop| hop.to.contains(Digest::PREFIX));
+            path.truncate(last.map_or(0, |place| place + 1));
+        }
     }
     let (profile, profile_title) = policy.profile(client.profile);
     let categories = policy.categories();
+    let domain = domain(policy, &question);
     let (verdict, response) = match &decision.verdict {
         Verdict::Allow => ("allow", None),
         Verdict::Block(response) => ("block", Some(response.word().to_owned())),
         Verdict::Rewrite(target) => ("rewrite", Some(target.name.to_string())),
     };
     Ok(CheckReport {
-        name: question.key.to_string(),
+        name: policy.shown(&question.key),
+        sealed: policy.sealed_name(&question.key).is_some(),
         r#type: qtype.to_string(),
         client: matches!(request.who, Asker::Address(_)).then_some(client.address),
         profile: profile.to_owned(),
@@ -279,23 +317,40 @@ pub(super) async fn check(
         reason: decision.reason.word().to_owned(),
         category: policy.deciding_category(&decision).map(|id| categories.get(id).id.clone()),
         categories: categories.ids(decision.categories).into_iter().map(str::to_owned).collect(),
-        lists: listed_on(control, policy, subject(&decision.reason).unwrap_or(&question.key)),
+        lists: match subject(&decision.reason, &question.key) {
+            Some((key, of_servers)) => listed_on(control, policy, key, of_servers),
+            None => Vec::new(),
+        },
+        service: service(policy, &decision.reason),
         rule: rule(policy, &decision),
         path,
         resolution,
-        domain: match question.first_asked {
-            FirstAsked::Unknown => None,
-            FirstAsked::Never { .. } | FirstAsked::On { .. } => question.key.registrable().map(dotted),
-        },
         first_asked: match question.first_asked {
-            FirstAsked::On { day, .. } => Some(day.date()),
-            FirstAsked::Unknown | FirstAsked::Never { .. } => None,
+            FirstAsked::On { day, .. } if domain.is_some() => Some(day.date()),
+            _ => None,
         },
+        domain,
         reported: categories.ids(decision.reported).into_iter().map(str::to_owned).collect(),
         would_block: decision.would_block.as_ref().map(|reason| reason.word().to_owned()),
         explanation: policy.explain(&decision, &question, &client),
         advice: policy.advice(&decision, &question, &client),
     })
+}
+
+/// The domain that someone registered, of a name whose age is known: as it may be shown.
+///
+/// None also where only a name below the domain must not be shown: its digest beside the domain's age would say of the
+/// one what is true of the other.
+fn domain(policy: &Policy, question: &Question) -> Option<String> {
+    if question.first_asked == FirstAsked::Unknown {
+        return None;
+    }
+    let domain = dotted(question.key.registrable()?);
+    let digest = Key::parse(&domain).ok().and_then(|key| policy.sealed_name(&key));
+    match digest {
+        Some(digest) => Some(digest.to_string()),
+        None => policy.sealed_name(&question.key).is_none().then_some(domain),
+    }
 }
 
 /// Since when the school asks for a name, as the server would find it; unknown where the table can't be read.
@@ -315,26 +370,34 @@ fn first_asked(control: &Control, key: &Key, qtype: RecordType, at: Timestamp) -
     }
 }
 
-/// Every list that has the name or a parent of it, the longest match first.
-fn listed_on(control: &Control, policy: &Policy, key: &Key) -> Vec<ListedOn> {
+/// Every list that has the name or a parent of it, as a name or as a name server, the longest match first.
+pub(super) fn listed_on(control: &Control, policy: &Policy, key: &Key, of_servers: bool) -> Vec<ListedOn> {
     let mut found = Vec::new();
+    let numbers = control.version_numbers();
     for index in policy.indexes() {
         for hit in index.lookup(key).iter().rev() {
             let depth = usize::from(hit.depth);
             for entry in index.sets().get(hit.set as usize).into_iter().flatten() {
-                if entry.exact && depth != key.depth() {
+                if entry.of_servers != of_servers || entry.exact && depth != key.depth() {
                     continue;
                 }
                 let Some(list) = index.lists().get(usize::from(entry.list)) else { continue };
                 let name = key.dotted(depth);
-                let place = Key::parse(&name).ok().and_then(|name| control.line_of(&list.id, &name, *entry));
+                let entry_key = Key::parse(&name).ok();
+                // Of a name that must not be shown, no list shows the line.
+                let digest = entry_key.as_ref().and_then(|key| policy.sealed_name(key));
+                let place = entry_key
+                    .filter(|_| digest.is_none())
+                    .and_then(|name| control.line_of(&list.id, &name, *entry));
                 found.push(ListedOn {
                     list: list.id.clone(),
                     title: list.title.clone(),
                     category: list.category.clone(),
                     version: list.version.clone(),
-                    entry: name,
+                    number: numbers.iter().find(|(id, _)| *id == list.id).map(|(_, number)| *number),
+                    entry: digest.map_or(name, |digest| digest.to_string()),
                     allow: entry.allow,
+                    of_servers,
                     line: place.as_ref().map(|(line, _)| *line),
                     text: place.map(|(_, text)| text),
                 });
@@ -344,12 +407,27 @@ fn listed_on(control: &Control, policy: &Policy, key: &Key) -> Vec<ListedOn> {
     found
 }
 
-/// The name that the reason is about, where it is not the one asked.
-fn subject(reason: &Reason) -> Option<&Key> {
+/// The name that the reason is about, and whether it is a name server's; none for the address of one, which has no line
+/// of its own to show: the explanation names its list.
+fn subject<'a>(reason: &'a Reason, asked: &'a Key) -> Option<(&'a Key, bool)> {
     match reason {
-        Reason::Alias { target, .. } => Some(target),
-        _ => None,
+        Reason::Alias { target, .. } => Some((target, false)),
+        Reason::NameServer(by) => match &by.server {
+            Server::Name(server) => Some((server, true)),
+            Server::Address(_) => None,
+        },
+        _ => Some((asked, false)),
     }
+}
+
+/// The service whose switch decided: `tiktok (TikTok)`.
+fn service(policy: &Policy, reason: &Reason) -> Option<String> {
+    let service = match reason {
+        Reason::BlockService(service) | Reason::AllowService(service) => policy.service(*service)?,
+        Reason::Alias { because, .. } => return service(policy, because),
+        _ => return None,
+    };
+    Some(format!("{} ({})", service.id, service.title))
 }
 
 fn rule(policy: &Policy, decision: &Decision) -> Option<String> {
@@ -367,7 +445,7 @@ fn rule(policy: &Policy, decision: &Decision) -> Option<String> {
     };
     let reason = if rule.reason.is_empty() { String::new() } else { format!(": {}", rule.reason) };
     let until = rule.until.as_ref().map(|until| format!(" until {until}")).unwrap_or_default();
-    Some(format!("{action} {}{until}{reason}", rule.name))
+    Some(policy.masked(&format!("{action} {}{until}{reason}", rule.name)).into_owned())
 }
 
 fn hop(record: &Record) -> Option<Hop> {
@@ -379,6 +457,12 @@ fn hop(record: &Record) -> Option<Hop> {
         _ => return None,
     };
     Some(Hop { r#type: record.record_type().to_string(), to })
+}
+
+/// The servers of a zone that the answer came from.
+fn served_by(delegation: &Delegation) -> Hop {
+    let servers: Vec<String> = delegation.servers().map(|server| server.to_string()).collect();
+    Hop { r#type: String::from("NS"), to: format!("{}: {}", delegation.zone(), servers.join(", ")) }
 }
 
 fn ending(resolved: &Resolved) -> String {

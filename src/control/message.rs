@@ -1,10 +1,13 @@
 //! What commands ask of whoever owns the data folder, and what they get.
 
-use std::fmt;
+use std::{fmt, path::PathBuf};
 
 use serde::{Deserialize, Serialize};
 
-use super::{CheckReport, CheckRequest, ListsReport, SeenReport};
+use super::{
+    CheckReport, CheckRequest, DiffReport, ListsReport, SeenReport, SuppliersReport, UpdateReport, WhyReport,
+};
+use crate::policy::ListFile;
 
 /// What a command asks of whoever owns the data folder.
 #[derive(Debug, Serialize, Deserialize)]
@@ -33,12 +36,75 @@ pub enum Request {
     },
     /// The lists in force.
     ListsStatus,
-    /// Read lists again.
+    /// Who supplies the categories that are locked for everyone.
+    ListsSuppliers,
+    /// Get lists from where they come from.
     ListsUpdate {
         /// Which; all, if none is named.
         ids: Vec<String>,
+        /// Only say what would change.
+        dry_run: bool,
         /// Who does it.
         by: String,
+    },
+    /// Take in a text that somebody brought.
+    ListsUpload {
+        /// Which list.
+        id: String,
+        /// Where its text lies.
+        file: PathBuf,
+        /// Whatever looks wrong about it.
+        accept: bool,
+        /// Who does it.
+        by: String,
+    },
+    /// Subscribe to lists.
+    ListsAdd {
+        /// The lists.
+        lists: Vec<ListFile>,
+        /// Only say what would change.
+        dry_run: bool,
+        /// Who does it.
+        by: String,
+    },
+    /// Take a list out.
+    ListsRemove {
+        /// Which list.
+        id: String,
+        /// Who does it.
+        by: String,
+    },
+    /// What changed between two versions of a list.
+    ListsDiff {
+        /// Which list.
+        id: String,
+        /// The older version; the one in force, or the one before it when nothing is held, if none is named.
+        from: Option<u32>,
+        /// The newer version; the held one, or the one in force, if none is named.
+        to: Option<u32>,
+        /// How many names to show of each kind.
+        most: usize,
+    },
+    /// Put the held version of a list in force.
+    ListsAccept {
+        /// Which list.
+        id: String,
+        /// Who does it.
+        by: String,
+    },
+    /// Put an older version of a list in force.
+    ListsRollback {
+        /// Which list.
+        id: String,
+        /// Which version; the good one before, if none is named.
+        to: Option<u32>,
+        /// Who does it.
+        by: String,
+    },
+    /// Which lists say what of a name.
+    ListsWhy {
+        /// The name.
+        name: String,
     },
     /// The names that came up lately.
     Seen {
@@ -64,8 +130,16 @@ pub enum Answer {
     Imported(ImportReport),
     /// To a validation.
     Validated(ValidationReport),
-    /// To questions about lists.
+    /// To questions about lists, and to what changes which version is in force.
     Lists(ListsReport),
+    /// To an update.
+    Updated(UpdateReport),
+    /// To a question about two versions.
+    Diff(DiffReport),
+    /// To a question about a name.
+    Why(WhyReport),
+    /// To the question who supplies what.
+    Suppliers(SuppliersReport),
     /// To the question for new names.
     Seen(SeenReport),
 }

@@ -4,39 +4,51 @@
 //! in. Answering only ever reads the policy that was swapped in last.
 
 mod check;
-mod library;
+mod lists;
+mod lookup;
 mod message;
 mod novelty;
 pub mod socket;
+mod suppliers;
 
 use std::{
+    collections::BTreeMap,
     fmt,
     net::IpAddr,
     path::{Path, PathBuf},
-    sync::{Arc, Mutex, MutexGuard, PoisonError},
+    sync::{Arc, Mutex, MutexGuard, PoisonError, atomic::AtomicBool},
 };
 
 use arc_swap::ArcSwap;
 use jiff::Timestamp;
 use tracing::{error, info, warn};
+use xxhash_rust::xxh3::xxh3_64;
 
 pub use check::{Asker, CheckReport, CheckRequest, Hop, ListedOn};
-pub use library::{LibraryError, ListReport, ListsReport};
+pub use lists::{
+    ChangedName, DiffReport, HeldReport, LibraryError, ListReport, ListsReport, Outcome, SubscriptionReport,
+    UpdateReport, Updated, VersionReport, WhyReport,
+};
+pub use lookup::OwnLookup;
 pub use message::{Answer, ImportReport, Request, ValidationReport};
 pub use novelty::{SeenName, SeenReport};
+pub use suppliers::{SupplierReport, SuppliersReport};
 
-use self::library::{Again, Library};
+use self::lists::{Compiled, Indexes, Library, News};
 use crate::{
-    category::Categories,
+    background::BrokeOff,
+    category::{self, Categories},
     clients::Mac,
     clock::Clock,
     disk,
+    feeds::{Feeds, zone::Listener},
     lists::{DomainIndex, Entry, shipped},
     name::Key,
-    policy::{Knowledge, Policy, PolicyErrors, PolicyFile, Severity},
+    policy::{Knowledge, ListSource, Policy, PolicyErrors, PolicyFile, Problem, Severity},
     resolver::Resolver,
     seen::{Seen, SeenError},
     store::{self, AuditRecord, Store, StoreError},
+    vault::{Mask, Vault},
 };
 
 /// The folder of the table of names, in the data folder.
@@ -56,18 +68,29 @@ pub struct Control {
     neighbours: Option<Neighbours>,
     seen: Option<Arc<Seen>>,
     library: Arc<Library>,
+    feeds: Arc<Feeds>,
+    mask: Mask,
     state: Mutex<State>,
-    /// Held by whoever compiles lists, so that two never do at once.
-    compiling: tokio::sync::Mutex<()>,
+    /// Held by whoever changes what is in force, so that two never do at once.
+    changing: tokio::sync::Mutex<()>,
+    /// Held by whoever fetches a list, by the list's identifier.
+    fetching: Mutex<BTreeMap<String, Arc<tokio::sync::Mutex<()>>>>,
+    /// Ends what is being fetched.
+    cancel: Arc<AtomicBool>,
+    /// What may make a list due before its time.
+    news: Arc<News>,
+    listener: Arc<Listener>,
+    /// A number that differs from box to box, so that a thousand don't fetch in the same second.
+    box_id: u64,
 }
 
 /// A policy with its lists, ready to be put in force.
 struct Prepared {
     file: PolicyFile,
     policy: Policy,
-    subscribed: Option<Arc<DomainIndex>>,
+    indexes: Indexes,
     /// The index on disk that is to take the old one's place; none when the lists stay as they are.
-    compiled: Option<library::Compiled>,
+    compiled: Option<Compiled>,
 }
 
 impl fmt::Debug for Control {
@@ -76,24 +99,35 @@ impl fmt::Debug for Control {
     }
 }
 
+/// A change of the policy, for messages and the audit.
+#[derive(Clone, Copy)]
+struct Change<'a> {
+    /// What messages call the new policy.
+    name: &'a str,
+    by: &'a str,
+    /// The word for the audit.
+    action: &'a str,
+    dry_run: bool,
+}
+
 struct State {
     /// None when the database can't be read; the reason was logged.
     store: Option<Store>,
     file: PolicyFile,
     revision: i64,
-    subscribed: Option<Arc<DomainIndex>>,
+    indexes: Indexes,
 }
 
 impl Control {
     /// Opens the data folder and puts the last published policy and the last good index in force.
     ///
     /// Never fails for damage: a damaged database, policy or index is logged and what came before it is taken, down
-    /// to the shipped policy and the starter lists.
+    /// to the shipped policy and the starter lists. `keep` is how many good versions of each list stay.
     ///
     /// # Errors
     ///
     /// When the data folder can't be made or written.
-    pub fn open(folder: &Path, clock: Clock) -> Result<Self, ControlError> {
+    pub fn open(folder: &Path, clock: Clock, feeds: Feeds, keep: usize) -> Result<Self, ControlError> {
         let categories = Arc::new(Categories::shipped());
         let starter = Arc::new(shipped::starter(&categories));
         let store = match Store::open(folder) {
@@ -110,23 +144,43 @@ impl Control {
                 None
             }
         };
-        let library = Arc::new(Library::new(folder));
+        let vault = Vault::open(folder)
+            .inspect_err(|error| error!(%error, "Locked lists can't be kept or opened"))
+            .ok();
+        let mask = vault.as_ref().map_or_else(Mask::without_key, |vault| vault.mask().clone());
+        let library = Arc::new(Library::new(folder, keep, vault));
+        let news = Arc::<News>::default();
+        let box_id = mask.name(b"box");
         let subscribed = library.open().map(Arc::new);
-        let knowledge = knowledge(&categories, &starter, subscribed.as_ref());
-        let (file, policy, revision) = last_policy(folder, store.as_ref(), &knowledge);
-        Ok(Self {
+        let (indexes, (file, policy, revision)) = last_policy(folder, store.as_ref(), |file| {
+            let sealed = library.open_sealed(&file.lists).map(Arc::new);
+            let indexes = Indexes { subscribed: subscribed.clone(), sealed };
+            let policy = Policy::build(file, &knowledge(&categories, &starter, &indexes))?;
+            Ok((indexes, policy.with_mask(mask.clone())))
+        });
+        let lists = file.lists.clone();
+        let control = Self {
             folder: folder.to_owned(),
+            listener: Arc::new(news.listener(clock.clone())),
             clock,
             policy: Arc::new(ArcSwap::from_pointee(policy)),
             resolver: None,
             neighbours: None,
             seen: None,
             library,
-            state: Mutex::new(State { store, file, revision, subscribed }),
-            compiling: tokio::sync::Mutex::new(()),
+            mask,
+            state: Mutex::new(State { store, file, revision, indexes }),
+            feeds: Arc::new(feeds),
+            changing: tokio::sync::Mutex::new(()),
+            fetching: Mutex::default(),
+            cancel: Arc::default(),
+            news,
+            box_id: xxh3_64(box_id.to_string().as_bytes()),
             categories,
             starter,
-        })
+        };
+        control.listen_to(&lists);
+        Ok(control)
     }
 
     /// Lets checks resolve names.
@@ -176,7 +230,21 @@ impl Control {
             }
             Request::PolicyValidate { name, text } => Answer::Validated(self.validate(name, &text)),
             Request::ListsStatus => Answer::Lists(self.lists()),
-            Request::ListsUpdate { ids, by } => Answer::Lists(self.update_lists(&ids, &by).await?),
+            Request::ListsSuppliers => Answer::Suppliers(self.lists().suppliers),
+            Request::ListsUpdate { ids, dry_run, by } => {
+                Answer::Updated(self.update_lists(&ids, &by, dry_run).await?)
+            }
+            Request::ListsUpload { id, file, accept, by } => {
+                Answer::Updated(self.upload(&id, &file, accept, &by).await?)
+            }
+            Request::ListsAdd { lists, dry_run, by } => {
+                Answer::Imported(self.add_lists(lists, &by, dry_run).await?)
+            }
+            Request::ListsRemove { id, by } => Answer::Imported(self.remove_list(&id, &by).await?),
+            Request::ListsDiff { id, from, to, most } => Answer::Diff(self.diff(&id, from, to, most).await?),
+            Request::ListsAccept { id, by } => Answer::Lists(self.accept_list(&id, &by).await?),
+            Request::ListsRollback { id, to, by } => Answer::Lists(self.roll_back(&id, to, &by).await?),
+            Request::ListsWhy { name } => Answer::Why(self.why(&name)?),
             Request::Seen { days } => Answer::Seen(novelty::report(self, days)?),
         })
     }
@@ -208,6 +276,28 @@ impl Control {
     ) -> Result<ImportReport, ControlError> {
         let wrong = |errors: PolicyErrors| ControlError::Policy { name: name.to_owned(), errors };
         let file = PolicyFile::parse(text).map_err(wrong)?;
+        let change = Change { name, by, action: "policy.import", dry_run };
+        self.change(change, |_| Ok(file)).await
+    }
+
+    /// Publishes what `new` makes of the policy in force, and puts it in force.
+    ///
+    /// # Errors
+    ///
+    /// Names every problem with its place, or what could not be written; then nothing has changed.
+    async fn change(
+        &self,
+        change: Change<'_>,
+        new: impl FnOnce(PolicyFile) -> Result<PolicyFile, ControlError>,
+    ) -> Result<ImportReport, ControlError> {
+        let Change { name, by, action, dry_run } = change;
+        // Held from the comparison on, so that what is reported as changed is what was in force just before.
+        let _changing = self.changing.lock().await;
+        let (current, revision, in_force) = {
+            let state = self.state();
+            (state.file.clone(), state.revision, state.indexes.clone())
+        };
+        let file = new(current.clone())?;
         let now = self.clock.now();
         let (errors, warnings): (Vec<_>, Vec<_>) =
             file.validate(&self.categories, now).into_iter().partition(|p| p.severity == Severity::Error);
@@ -215,12 +305,6 @@ impl Control {
             return Err(self.refused(name, by, PolicyErrors(errors)));
         }
         let mut warnings: Vec<String> = warnings.iter().map(ToString::to_string).collect();
-        // Held from the comparison on, so that what is reported as changed is what was in force just before.
-        let _compiling = self.compiling.lock().await;
-        let (current, revision, in_force) = {
-            let state = self.state();
-            (state.file.clone(), state.revision, state.subscribed.clone())
-        };
         let mut changes: Vec<String> =
             current.changes_to(&file, &self.categories).into_iter().map(|change| change.what).collect();
         if current == file {
@@ -229,14 +313,14 @@ impl Control {
             changes.push(String::from("the order or the wording"));
         }
         let prepared = if dry_run || current.lists == file.lists {
-            let policy = self.build(&file, in_force.as_ref(), name)?;
-            Prepared { file, policy, subscribed: in_force, compiled: None }
+            let policy = self.build(&file, &in_force, name)?;
+            Prepared { file, policy, indexes: in_force, compiled: None }
         } else {
-            // What did not change is taken as it was read last, so that a lost original of one list does not keep
-            // another from coming in.
-            let new = file.lists.iter().filter(|list| !current.lists.contains(list));
-            let again = Again::These(new.map(|list| list.id.clone()).collect());
-            self.prepare(file, again, name).await?
+            // What did not change stays as it is, so that a lost original of one list does not keep another from
+            // coming in.
+            let new = file.lists.iter().filter(|list| !current.lists.contains(list)).cloned().collect();
+            warnings.extend(self.bring_new(new).await?);
+            self.prepare(file, name).await?
         };
         let known = self.policy.load().conflicts();
         let (locked, more): (Vec<_>, Vec<_>) = prepared
@@ -248,12 +332,15 @@ impl Control {
             return Err(self.refused(name, by, PolicyErrors(locked)));
         }
         warnings.extend(more.iter().map(ToString::to_string));
+        // The lists that come with this policy may be the ones that must not be shown.
+        for line in changes.iter_mut().chain(&mut warnings) {
+            *line = prepared.policy.masked(line).into_owned();
+        }
         if dry_run || changes.is_empty() {
             return Ok(ImportReport { dry_run, revision, changes, warnings });
         }
         let detail = format!("{name}: {}", changes.join("; "));
-        let record =
-            AuditRecord { at: now, by: by.to_owned(), action: String::from("policy.import"), detail };
+        let record = AuditRecord { at: now, by: by.to_owned(), action: action.to_owned(), detail };
         let revision = {
             let mut state = self.state();
             let store = state.store.as_mut().ok_or(ControlError::NoStore)?;
@@ -262,47 +349,33 @@ impl Control {
             revision
         };
         info!(revision, by, "A new policy is in force");
+        self.news.again.notify_one();
         Ok(ImportReport { dry_run, revision, changes, warnings })
     }
 
-    /// Compiles the lists of a policy and builds it; nothing is in force yet.
-    async fn prepare(&self, file: PolicyFile, again: Again, name: &str) -> Result<Prepared, ControlError> {
-        let lists = file.lists.clone();
-        let library = Arc::clone(&self.library);
-        let (index, compiled) =
-            tokio::task::spawn_blocking(move || library.compile(&lists, &again)).await.map_err(|e| {
-                ControlError::Server { message: format!("compiling broke off: {e}"), bad_input: false }
-            })??;
-        let subscribed = index.map(Arc::new);
-        let policy = self.build(&file, subscribed.as_ref(), name)?;
-        Ok(Prepared { file, policy, subscribed, compiled: Some(compiled) })
-    }
-
-    fn build(
-        &self,
-        file: &PolicyFile,
-        subscribed: Option<&Arc<DomainIndex>>,
-        name: &str,
-    ) -> Result<Policy, ControlError> {
-        let knowledge = knowledge(&self.categories, &self.starter, subscribed);
+    fn build(&self, file: &PolicyFile, indexes: &Indexes, name: &str) -> Result<Policy, ControlError> {
+        let knowledge = knowledge(&self.categories, &self.starter, indexes);
         Policy::build(file, &knowledge)
+            .map(|policy| policy.with_mask(self.mask.clone()))
             .map_err(|errors| ControlError::Policy { name: name.to_owned(), errors })
     }
 
     /// Puts in force what was prepared.
     fn enact(&self, state: &mut State, prepared: Prepared, revision: i64) {
-        let Prepared { file, policy, subscribed, compiled } = prepared;
+        let Prepared { file, policy, indexes, compiled } = prepared;
         if let Some(compiled) = compiled {
-            compiled.activate(&self.library);
+            compiled.activate(&self.library, state.indexes.shows(&file.lists));
         }
+        self.listen_to(&file.lists);
         state.file = file;
         state.revision = revision;
-        state.subscribed = subscribed;
+        state.indexes = indexes;
         self.policy.store(Arc::new(policy));
     }
 
     /// Writes down that a policy was refused, with what was wrong.
     fn refused(&self, name: &str, by: &str, errors: PolicyErrors) -> ControlError {
+        let errors = errors.masked(&self.policy.load());
         self.record(self.clock.now(), by, "policy.refused", &format!("{name}: {errors}"));
         ControlError::Policy { name: name.to_owned(), errors }
     }
@@ -314,8 +387,8 @@ impl Control {
             Ok(file) => {
                 let mut problems = file.validate(&self.categories, self.clock.now());
                 if problems.iter().all(|problem| problem.severity != Severity::Error) {
-                    let subscribed = self.state().subscribed.clone();
-                    match self.build(&file, subscribed.as_ref(), &name) {
+                    let indexes = self.state().indexes.clone();
+                    match self.build(&file, &indexes, &name) {
                         Ok(policy) => problems.extend(policy.conflicts()),
                         Err(ControlError::Policy { errors, .. }) => problems.extend(errors.0),
                         Err(_) => {}
@@ -327,92 +400,47 @@ impl Control {
         };
         let (errors, warnings): (Vec<_>, Vec<_>) =
             problems.into_iter().partition(|p| p.severity == Severity::Error);
-        ValidationReport {
-            name,
-            problems: errors.iter().map(ToString::to_string).collect(),
-            warnings: warnings.iter().map(ToString::to_string).collect(),
-        }
+        let policy = self.policy.load();
+        let masked = |problems: &[Problem]| -> Vec<String> {
+            problems.iter().map(|problem| policy.masked(&problem.to_string()).into_owned()).collect()
+        };
+        ValidationReport { name, problems: masked(&errors), warnings: masked(&warnings) }
     }
 
-    /// The lists in force.
-    #[must_use]
-    pub fn lists(&self) -> ListsReport {
-        let state = self.state();
-        library::report(&state.file.lists, &self.starter, state.subscribed.as_deref())
-    }
-
-    /// Reads lists again and puts them in force; all of them, if none is named.
+    /// Reads the policy again and the lists that are files, as after a change from outside.
+    ///
+    /// A list that can't be read is told in the log, and its last good version stays in force.
     ///
     /// # Errors
     ///
-    /// Names the list that can't be read; then the lists stay as they were.
-    pub async fn update_lists(&self, ids: &[String], by: &str) -> Result<ListsReport, ControlError> {
-        let _compiling = self.compiling.lock().await;
-        let (file, revision) = self.in_force();
-        if let Some(unknown) = ids.iter().find(|id| !file.lists.iter().any(|list| list.id == **id)) {
-            let known: Vec<&str> = file.lists.iter().map(|list| list.id.as_str()).collect();
-            let known = if known.is_empty() { String::from("none yet") } else { known.join(", ") };
-            return Err(ControlError::Input(format!("there is no list {unknown:?}; there are: {known}")));
-        }
-        let again = if ids.is_empty() { Again::All } else { Again::These(ids.to_vec()) };
-        self.put_lists(file, revision, again, by).await?;
-        Ok(self.lists())
-    }
-
-    /// Reads the policy and the lists again, as after a change from outside.
-    ///
-    /// # Errors
-    ///
-    /// When they can't be read; then nothing has changed.
+    /// When the policy can't be read; then nothing has changed.
     pub async fn refresh(&self) -> Result<(), ControlError> {
-        let _compiling = self.compiling.lock().await;
+        self.reload_policy().await?;
+        let lists = self.in_force().0.lists;
+        let files = lists.into_iter().filter(|list| matches!(list.source(), Some(ListSource::File(_))));
+        let ids: Vec<String> = files.map(|list| list.id).collect();
+        if !ids.is_empty() {
+            self.update_lists(&ids, "the server", false).await?;
+        }
+        Ok(())
+    }
+
+    async fn reload_policy(&self) -> Result<(), ControlError> {
+        let _changing = self.changing.lock().await;
         let latest = match &self.state().store {
             Some(store) => store.latest()?,
             None => None,
         };
-        let (file, revision) = match latest {
-            Some(latest) => {
-                let file = PolicyFile::parse(&latest.text).map_err(|errors| ControlError::Policy {
-                    name: format!("revision {}", latest.number),
-                    errors,
-                })?;
-                (file, latest.number)
-            }
-            None => self.in_force(),
-        };
-        self.put_lists(file, revision, Again::All, "the server").await
-    }
-
-    /// Compiles lists when the index does not match the policy: after a restart in the middle, or a lost index.
-    pub async fn catch_up(&self) {
-        let _compiling = self.compiling.lock().await;
-        let (file, revision) = self.in_force();
-        let stale = self.library.is_stale(&file.lists, self.state().subscribed.as_deref());
-        if stale && let Err(error) = self.put_lists(file, revision, Again::IfThere, "the server").await {
-            error!(%error, "Lists could not be compiled; those of before stay in force");
-        }
-    }
-
-    /// Whether the policy has lists of which none is in force: the index was lost.
-    #[must_use]
-    pub fn lacks_its_lists(&self) -> bool {
-        let state = self.state();
-        state.subscribed.is_none() && self.library.is_stale(&state.file.lists, None)
-    }
-
-    /// Compiles the lists of a policy and puts both in force; the caller holds `compiling`.
-    async fn put_lists(
-        &self,
-        file: PolicyFile,
-        revision: i64,
-        again: Again,
-        by: &str,
-    ) -> Result<(), ControlError> {
-        let prepared = self.prepare(file, again, "the policy in force").await?;
-        self.enact(&mut self.state(), prepared, revision);
-        let report = self.lists();
-        self.record(self.clock.now(), by, "lists.update", &report.summary());
-        info!(by, lists = report.lists.len(), "New lists are in force");
+        let Some(latest) = latest else { return Ok(()) };
+        let name = format!("revision {}", latest.number);
+        let file = PolicyFile::parse(&latest.text)
+            .map_err(|errors| ControlError::Policy { name: name.clone(), errors })?;
+        let known = self.in_force().0.lists;
+        let new = file.lists.iter().filter(|list| !known.contains(list)).cloned().collect();
+        self.bring_new(new).await?;
+        let prepared = self.prepare(file, &name).await?;
+        self.enact(&mut self.state(), prepared, latest.number);
+        self.news.again.notify_one();
         Ok(())
     }
 
@@ -436,23 +464,28 @@ impl Control {
 
     /// Where a list has a name: the line, from 1, and its text.
     pub(crate) fn line_of(&self, list: &str, name: &Key, entry: Entry) -> Option<(u64, String)> {
-        if list.starts_with(shipped::PREFIX) {
+        if shipped::is_shipped(list) {
             return shipped::line_of(list, name);
         }
-        let list = self.state().file.lists.iter().find(|known| known.id == list)?.clone();
-        self.library.line_of(&list, name, entry)
+        let list = self.one(list).ok()?;
+        // Its lines are for nobody to see.
+        if category::is_sealed(&list.category) {
+            return None;
+        }
+        let version = self.library.version_in_force(&list.id)?;
+        self.library.line_of(&list, &version, name, entry)
     }
 
     /// How many names the starter lists and the subscribed lists have.
     #[must_use]
     pub fn names(&self) -> (u64, u64) {
-        let subscribed = self.state().subscribed.as_ref().map_or(0, |index| index.len());
-        (self.starter.len(), subscribed)
+        let own = self.state().indexes.iter().map(|index| index.len()).sum();
+        (self.starter.len(), own)
     }
 
     fn record(&self, at: Timestamp, by: &str, action: &str, detail: &str) {
-        let record =
-            AuditRecord { at, by: by.to_owned(), action: action.to_owned(), detail: detail.to_owned() };
+        let detail = self.policy.load().masked(detail).into_owned();
+        let record = AuditRecord { at, by: by.to_owned(), action: action.to_owned(), detail };
         if let Some(store) = &self.state().store
             && let Err(error) = store.audit(&record)
         {
@@ -472,12 +505,8 @@ impl Control {
     }
 }
 
-fn knowledge(
-    categories: &Arc<Categories>,
-    starter: &Arc<DomainIndex>,
-    subscribed: Option<&Arc<DomainIndex>>,
-) -> Knowledge {
-    let indexes = std::iter::once(starter).chain(subscribed).map(Arc::clone).collect();
+fn knowledge(categories: &Arc<Categories>, starter: &Arc<DomainIndex>, own: &Indexes) -> Knowledge {
+    let indexes = std::iter::once(starter).chain(own.iter()).map(Arc::clone).collect();
     Knowledge { categories: Arc::clone(categories), indexes }
 }
 
@@ -490,7 +519,13 @@ fn probe(folder: &Path) -> Result<(), ControlError> {
 }
 
 /// The last published policy that still works, down to the shipped one.
-fn last_policy(folder: &Path, store: Option<&Store>, knowledge: &Knowledge) -> (PolicyFile, Policy, i64) {
+///
+/// `build` makes a policy of a file and of the lists that it names.
+fn last_policy(
+    folder: &Path,
+    store: Option<&Store>,
+    build: impl Fn(&PolicyFile) -> Result<(Indexes, Policy), PolicyErrors>,
+) -> (Indexes, (PolicyFile, Policy, i64)) {
     let latest = store.and_then(|store| {
         store
             .latest()
@@ -510,17 +545,16 @@ fn last_policy(folder: &Path, store: Option<&Store>, knowledge: &Knowledge) -> (
         std::iter::once_with(copy).flatten(),
     );
     for (text, revision) in candidates {
-        let built = PolicyFile::parse(&text)
-            .and_then(|file| Policy::build(&file, knowledge).map(|policy| (file, policy)));
+        let built = PolicyFile::parse(&text).and_then(|file| build(&file).map(|built| (file, built)));
         match built {
-            Ok((file, policy)) => return (file, policy, revision),
+            Ok((file, (indexes, policy))) => return (indexes, (file, policy, revision)),
             Err(error) => error!(%error, revision, "The published policy does not work any more"),
         }
     }
     let file = PolicyFile::shipped();
     // A test builds the shipped policy, so this cannot fail at run time.
-    let policy = Policy::build(&file, knowledge).expect("the shipped policy is valid");
-    (file, policy, 0)
+    let (indexes, policy) = build(&file).expect("the shipped policy is valid");
+    (indexes, (file, policy, 0))
 }
 
 /// Why an action was not done.
@@ -540,6 +574,17 @@ pub enum ControlError {
     /// A list can't be read or compiled.
     #[error(transparent)]
     Library(#[from] LibraryError),
+    /// The lists of a policy can't be had.
+    #[error("{message}")]
+    Lists {
+        /// Which, and why.
+        message: String,
+        /// Whether a list is wrong, rather than the way to it.
+        bad_input: bool,
+    },
+    /// Something broke off in the middle.
+    #[error(transparent)]
+    BrokeOff(#[from] BrokeOff),
     /// The settings can't be read or kept.
     #[error(transparent)]
     Store(#[from] StoreError),
@@ -566,8 +611,8 @@ impl ControlError {
         match self {
             Self::Input(_) | Self::Policy { .. } => true,
             Self::Library(error) => error.is_bad_input(),
-            Self::Store(_) | Self::Seen(_) | Self::NoStore => false,
-            Self::Server { bad_input, .. } => *bad_input,
+            Self::Store(_) | Self::Seen(_) | Self::NoStore | Self::BrokeOff(_) => false,
+            Self::Server { bad_input, .. } | Self::Lists { bad_input, .. } => *bad_input,
         }
     }
 }

@@ -38,7 +38,7 @@ pub struct SeenReport {
 /// A name that came up lately.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct SeenName {
-    /// The registrable domain.
+    /// The registrable domain; a digest, where it must not be shown.
     pub name: String,
     /// When it was first asked for.
     pub first_asked: Date,
@@ -91,7 +91,9 @@ pub(super) fn report(control: &Control, days: u16) -> Result<SeenReport, Control
         .into_iter()
         .map(|FirstSeen { name, day }| {
             let name = dotted(&name);
-            let listed = Key::parse(&name).map(|key| policy.categories_of(&key)).unwrap_or_default();
+            let key = Key::parse(&name);
+            let listed = key.as_ref().map(|key| policy.categories_of(key)).unwrap_or_default();
+            let name = key.map_or(name, |key| policy.shown(&key));
             let categories = categories.ids(listed).into_iter().map(str::to_owned).collect();
             SeenName { name, first_asked: day.date(), categories }
         })

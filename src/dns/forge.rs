@@ -211,6 +211,7 @@ mod tests {
             source: AnswerSource::Cache,
             own_zone: false,
             ede: Vec::new(),
+            delegations: crate::delegation::Delegations::NONE,
         }
     }
 

@@ -24,6 +24,7 @@ use super::{
     limit::RateLimit,
     message::{self, Question, Received},
     neighbours::Neighbours,
+    notice::{NoticeReply, Notices},
     rules,
     seams::{Decide, Resolve},
 };
@@ -33,7 +34,7 @@ use crate::{
     ede::{Ede, EdeCode},
     name::Key,
     policy::{self, BlockResponse, Decision, FirstAsked, Policy, Reason, Target, Verdict},
-    resolver::{AnswerSource, Ask, Resolver, Security},
+    resolver::{AnswerSource, Ask, Resolved, Resolver, Security},
     seen::Seen,
 };
 
@@ -105,6 +106,7 @@ pub struct Handler<P = Policy, R = Resolver> {
     probes: Arc<Semaphore>,
     clock: Clock,
     neighbours: Neighbours,
+    notices: Notices,
     rate: RateLimit,
     allow: Vec<IpNet>,
     trusted_forwarders: Vec<IpAddr>,
@@ -135,6 +137,7 @@ impl<P: Decide, R: Resolve> Handler<P, R> {
             probes: Arc::new(Semaphore::new(PROBES)),
             clock,
             neighbours: Neighbours::default(),
+            notices: Notices::default(),
             rate: RateLimit::new(config.rate_limit, config.rate_burst),
             allow: config.allow.clone(),
             trusted_forwarders: config.trusted_forwarders.clone(),
@@ -150,6 +153,18 @@ impl<P: Decide, R: Resolve> Handler<P, R> {
     #[must_use]
     pub fn with_seen(mut self, seen: Arc<Seen>) -> Self {
         self.seen = Some(seen);
+        self
+    }
+
+    /// Hands notices of new zone versions to `take`, with the sender's address; without it, nobody's are taken.
+    ///
+    /// It is given the bytes of the whole message, whoever sent it, and must not wait.
+    #[must_use]
+    pub fn with_notices(
+        mut self,
+        take: impl Fn(&[u8], IpAddr) -> Option<NoticeReply> + Send + Sync + 'static,
+    ) -> Self {
+        self.notices = Notices::by(take);
         self
     }
 
@@ -181,6 +196,11 @@ impl<P: Decide, R: Resolve> Handler<P, R> {
     /// Answers a question. The order of the steps is the design; each says why it stands where it stands.
     pub(super) async fn answer(&self, packet: &[u8], asked: Asked) -> Answered {
         let started = Instant::now();
+
+        // A notice is no question: no policy is about it, and a zone's primary is seldom in a network that may ask.
+        if let Some(notice) = self.notices.take(packet, asked.from.ip()) {
+            return self.notice(notice, asked, started);
+        }
 
         // Reading comes first: about bytes that are no question there is nothing to decide. Only our own networks are
         // told what is wrong with theirs.
@@ -289,8 +309,7 @@ impl<P: Decide, R: Resolve> Handler<P, R> {
                 subject.about,
                 subject.client,
                 &done.decision,
-                &seen,
-                resolved.own_zone,
+                &policy::Answer { records: &seen, ..seen_of(&resolved) },
                 subject.now,
             );
             if let Some(block) = review.block {
@@ -341,7 +360,7 @@ impl<P: Decide, R: Resolve> Handler<P, R> {
             && !resolved.own_zone
             && done.decision.reason != Reason::Essential
         {
-            self.note(subject.about, subject.client.address, subject.now);
+            self.note(subject);
         }
         done.source = resolved.source;
         done.security = Some(resolved.security);
@@ -352,8 +371,7 @@ impl<P: Decide, R: Resolve> Handler<P, R> {
             subject.about,
             subject.client,
             &done.decision,
-            &resolved.answers,
-            resolved.own_zone,
+            &seen_of(&resolved),
             subject.now,
         );
         if let Some(block) = review.block {
@@ -385,12 +403,14 @@ impl<P: Decide, R: Resolve> Handler<P, R> {
         if is_recent && self.resolver.is_own(&question.query) { FirstAsked::Unknown } else { first }
     }
 
-    /// Remembers a name that exists, if it was never asked for before.
-    fn note(&self, about: &policy::Question, client: IpAddr, now: Timestamp) {
-        if matches!(about.first_asked, FirstAsked::Never { .. })
-            && let Some((seen, name)) = self.seen.as_ref().zip(about.key.registrable())
+    /// Remembers a name that exists, if it was never asked for before and may be written down.
+    fn note(&self, subject: &Subject<'_, P>) {
+        let key = &subject.about.key;
+        if matches!(subject.about.first_asked, FirstAsked::Never { .. })
+            && let Some((seen, name)) = self.seen.as_ref().zip(key.registrable())
+            && subject.policy.shown(key) == key.to_string()
         {
-            seen.note(name, client, now);
+            seen.note(name, subject.client.address, subject.now);
         }
     }
 
@@ -419,6 +439,13 @@ impl<P: Decide, R: Resolve> Handler<P, R> {
                 seen.note(&key, client, clock.now());
             }
         });
+    }
+
+    /// The answer to a notice: strangers get none, and a flood gets silence.
+    fn notice(&self, notice: NoticeReply, asked: Asked, now: Instant) -> Answered {
+        let sender = asked.from.ip();
+        let answered = (notice.known || self.allows(sender)) && self.rate.admits(sender, now);
+        Answered { reply: answered.then_some(notice.bytes), outcome: None }
     }
 
     /// The refusal of a question that is not let in.
@@ -501,16 +528,18 @@ impl<P: Decide, R: Resolve> Handler<P, R> {
     /// Records what became of a question. Called after the reply is sent, so that it never slows one.
     pub fn record(&self, outcome: &Outcome) {
         self.probe(outcome);
+        if !tracing::enabled!(tracing::Level::DEBUG) {
+            return;
+        }
+        let policy = self.policy.load();
         tracing::debug!(
             address = %outcome.address,
-            profile = outcome.client.as_ref().map(|client| {
-                self.policy.load().profile_id(client.profile).to_owned()
-            }),
-            name = %outcome.question.key,
+            profile = outcome.client.as_ref().map(|client| policy.profile_id(client.profile)),
+            name = policy.shown(&outcome.question.key),
             qtype = %outcome.question.qtype,
             transport = ?outcome.transport,
             rcode = %outcome.rcode,
-            reason = ?outcome.decision.as_ref().map(|decision| &decision.reason),
+            reason = outcome.decision.as_ref().map(|decision| policy.masked_reason(&decision.reason)),
             reported = ?outcome.decision.as_ref().map(|decision| decision.reported),
             source = ?outcome.source,
             security = ?outcome.security,
@@ -540,6 +569,15 @@ impl<P: Decide> Subject<'_, P> {
             self.policy.explain(decision, self.about, self.client)
         };
         Some(Ede::new(code, text))
+    }
+}
+
+/// What the review sees of an answer.
+fn seen_of(resolved: &Resolved) -> policy::Answer<'_> {
+    policy::Answer {
+        records: &resolved.answers,
+        delegations: &resolved.delegations,
+        own_zone: resolved.own_zone,
     }
 }
 

@@ -11,6 +11,7 @@ mod handler;
 mod limit;
 mod message;
 mod neighbours;
+mod notice;
 mod rules;
 mod seams;
 mod server;
@@ -21,6 +22,7 @@ mod work;
 pub use config::{Config, ConfigError};
 pub use handler::{Answered, Asked, Handler, Outcome, Transport};
 pub use neighbours::Neighbours;
+pub use notice::NoticeReply;
 pub use seams::{Decide, Resolve};
 pub use server::{Bound, ServeError, Server};
 

@@ -2,13 +2,14 @@
 
 use std::{future::Future, net::IpAddr};
 
-use hickory_proto::{op::Query, rr::Record};
+use hickory_proto::op::Query;
 use jiff::Timestamp;
 
 use crate::{
     clients::{Client, Mac, ProfileId},
     ede::EdeCode,
-    policy::{Decision, Policy, Question, Review},
+    name::Key,
+    policy::{Answer, Decision, Policy, Question, Reason, Review},
     resolver::{Ask, Resolved, Resolver},
 };
 
@@ -24,8 +25,7 @@ pub trait Decide: Send + Sync + 'static {
         question: &Question,
         client: &Client,
         decision: &Decision,
-        answers: &[Record],
-        local: bool,
+        answer: &Answer<'_>,
         now: Timestamp,
     ) -> Review;
     /// See [`Policy::ede`].
@@ -38,6 +38,10 @@ pub trait Decide: Send + Sync + 'static {
     fn block_ttl(&self) -> u32;
     /// See [`Policy::profile`]: the identifier alone.
     fn profile_id(&self, id: ProfileId) -> &str;
+    /// See [`Policy::shown`].
+    fn shown(&self, key: &Key) -> String;
+    /// See [`Policy::masked_reason`].
+    fn masked_reason(&self, reason: &Reason) -> String;
 }
 
 impl Decide for Policy {
@@ -54,11 +58,10 @@ impl Decide for Policy {
         question: &Question,
         client: &Client,
         decision: &Decision,
-        answers: &[Record],
-        local: bool,
+        answer: &Answer<'_>,
         now: Timestamp,
     ) -> Review {
-        self.review(question, client, decision, answers, local, now)
+        self.review(question, client, decision, answer, now)
     }
 
     fn ede(&self, decision: &Decision) -> Option<EdeCode> {
@@ -79,6 +82,14 @@ impl Decide for Policy {
 
     fn profile_id(&self, id: ProfileId) -> &str {
         self.profile(id).0
+    }
+
+    fn shown(&self, key: &Key) -> String {
+        self.shown(key)
+    }
+
+    fn masked_reason(&self, reason: &Reason) -> String {
+        self.masked_reason(reason)
     }
 }
 

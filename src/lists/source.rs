@@ -5,6 +5,7 @@
 //! Text is streamed; what a hostile file can expand to is bounded by [`Limits`].
 
 mod expand;
+mod keep;
 mod tree;
 
 use std::{
@@ -17,6 +18,7 @@ use std::{
 
 use serde::Serialize;
 
+pub use self::keep::{KeepError, Kept};
 use self::tree::Tree;
 use super::format::{
     self, Format, HEAD, MatchMode, NotAList, Rule, Skip, detect,

@@ -8,7 +8,7 @@ use jiff::tz::TimeZone;
 use super::{
     Knowledge, MAX_PROFILES, Policy,
     file::{Action, PolicyFile},
-    lookup::View,
+    lookup::{self, View},
     names::{Essential, NamePattern, NameTable, ProfileSet, What},
     problem::{PolicyErrors, Problem, Problems, Severity},
     profile::{Lesson, Members, Profile},
@@ -18,6 +18,7 @@ use super::{
 use crate::{
     category::{Audience, Categories, Category, NEWLY_SEEN, UNCATEGORISED},
     clients::{ClientIndex, Device, ProfileId},
+    vault::Mask,
 };
 
 impl Policy {
@@ -70,7 +71,7 @@ impl Policy {
         let profiles: Vec<Profile> = file
             .profiles
             .iter()
-            .map(|profile| Profile::new(profile, &categories, tables, schedule_place, group_place))
+            .map(|profile| Profile::new(profile, file, &categories, tables, schedule_place, group_place))
             .collect();
         let fallback = file
             .fallback_profile
@@ -83,6 +84,9 @@ impl Policy {
             security: categories.security(),
             uncategorised: categories.find(UNCATEGORISED).into_iter().collect(),
             newly_seen: categories.find(NEWLY_SEEN).into_iter().collect(),
+            server_lists: lookup::server_lists(&views),
+            sealed: categories.sealed(),
+            mask: Mask::without_key(),
             clients: clients(file, fallback),
             suspended: file.devices.iter().map(|device| device.suspended).collect(),
             groups: file.groups.iter().map(|group| members(&group.devices)).collect(),
@@ -95,7 +99,7 @@ impl Policy {
                 })
                 .collect(),
             schedules: file.schedules.iter().map(Schedule::new).collect(),
-            names: names(file, tables, &zone),
+            names: names(file, tables, &profiles, &zone),
             calendar: Calendar {
                 terms: file.terms.iter().filter_map(|range| schedule::days(range).ok()).collect(),
                 holidays: file.holidays.iter().filter_map(|range| schedule::days(range).ok()).collect(),
@@ -168,7 +172,7 @@ fn views(
             approves
                 .push(subscribed && file.lists.iter().any(|l| l.id == list.id && l.action == Action::Allow));
         }
-        views.push(View::new(Arc::clone(index), of_lists.into(), &approves));
+        views.push(View::new(Arc::clone(index), of_lists.into(), &approves, categories.sealed()));
     }
     views
 }
@@ -213,7 +217,7 @@ pub(crate) fn subnet(text: &str) -> Option<IpNet> {
     text.parse::<IpNet>().map(|net| net.trunc()).or_else(|_| text.parse::<IpAddr>().map(IpNet::from)).ok()
 }
 
-fn names(file: &PolicyFile, tables: &Tables, zone: &TimeZone) -> NameTable {
+fn names(file: &PolicyFile, tables: &Tables, profiles: &[Profile], zone: &TimeZone) -> NameTable {
     let mut names = NameTable::default();
     for (place, rule) in (0..=u32::MAX).zip(&file.rules) {
         let Ok(pattern) = NamePattern::parse(&rule.name) else { continue };
@@ -244,17 +248,28 @@ fn names(file: &PolicyFile, tables: &Tables, zone: &TimeZone) -> NameTable {
     for (set, pattern) in &tables.essential {
         names.add(pattern, What::Essential(*set));
     }
+    for server in &tables.shared_servers {
+        names.add(server, What::SharedServer);
+    }
     for canary in &tables.canaries {
         names.add(&canary.name, What::Canary { answer: canary.answer, always: canary.always });
     }
-    for (place, (_, patterns)) in (0..=u8::MAX).zip(&tables.bundles) {
-        for pattern in patterns {
-            names.add(pattern, What::Bundle(place));
+    for (place, bundle) in (0..=u8::MAX).zip(file.all_bundles(tables)) {
+        for pattern in bundle.patterns() {
+            names.add(&pattern, What::Bundle(place));
         }
     }
     for (place, lesson) in (0..=u16::MAX).zip(&file.lessons) {
-        for pattern in lesson.only.iter().filter_map(|name| NamePattern::parse(name).ok()) {
+        for pattern in lesson.only.iter().flat_map(|name| file.lesson_names(name, tables)) {
             names.add(&pattern, What::Lesson(place));
+        }
+    }
+    // Services that no profile switches are left to their categories, and cost nothing here.
+    for (place, service) in (0..=u16::MAX).zip(&tables.services) {
+        if profiles.iter().any(|profile| profile.switched(place).is_some()) {
+            for pattern in service.names.iter().filter_map(|name| NamePattern::parse(name).ok()) {
+                names.add(&pattern, What::Service(place));
+            }
         }
     }
     for (place, engine) in (0..=u16::MAX).zip(&tables.engines) {

@@ -3,8 +3,9 @@
 use jiff::Timestamp;
 
 use super::{
-    BlockResponse, Decision, LessonRef, Listed, Policy, Question, Reason, RuleRef, Target, Verdict,
-    file::{Mode, YouTube},
+    BlockResponse, Decision, LessonRef, Listed, Policy, Question, Reason, RuleRef, ServiceRef, Target,
+    Verdict,
+    file::{Access, Mode, YouTube},
     lookup::Matches,
     names::{Found, What},
     novelty::Novelty,
@@ -17,6 +18,16 @@ use crate::{category::CategorySet, clients::Client, name::Key};
 enum Outcome {
     Allow(Reason),
     Block(Reason),
+}
+
+/// What services and categories say of a name.
+pub(crate) enum Listing {
+    /// A service or a category blocks it.
+    Blocks(Reason),
+    /// A service that is open has it.
+    Opens(ServiceRef),
+    /// Neither.
+    Nothing,
 }
 
 /// A client at a time, in its profile.
@@ -57,6 +68,11 @@ impl Policy {
                 }
             },
         };
+        // What a service's switch opened is known, and its category is heard of where the switch says so.
+        let opened = match reason {
+            Reason::AllowService(service) => Some(service),
+            _ => None,
+        };
         // 11. SafeSearch and YouTube, whatever allowed the name.
         let (verdict, reason) = match asker.restriction(&facts) {
             None => (Verdict::Allow, reason),
@@ -75,7 +91,8 @@ impl Policy {
         let reported = if matches!(verdict, Verdict::Block(_)) || facts.essential().is_some() {
             CategorySet::EMPTY
         } else {
-            asker.reported(&matches, approved, novelty)
+            let reported = asker.reported(&matches, approved || opened.is_some(), novelty);
+            reported.union(asker.reported_service(opened))
         };
         Decision { verdict, reason, categories, would_block, reported }
     }
@@ -129,9 +146,11 @@ impl Asker<'_> {
         if self.profile.mode == Mode::AllowOnly && !approved {
             return Outcome::Block(Reason::AllowOnly);
         }
-        // 8. Categories.
-        if let Some(reason) = self.category_against(key, matches) {
-            return Outcome::Block(reason);
+        // 8. Services that are switched by themselves, then categories.
+        match self.listed(key, facts, matches) {
+            Listing::Blocks(reason) => return Outcome::Block(reason),
+            Listing::Opens(service) => return Outcome::Allow(Reason::AllowService(service)),
+            Listing::Nothing => {}
         }
         // 9. On no list. What was approved is known, in a profile of any mode.
         let unknown = matches.open.is_empty() && !self.blocked_now(self.policy.uncategorised).is_empty();
@@ -177,16 +196,38 @@ impl Asker<'_> {
         if locked.is_empty() { None } else { Some(self.policy.listed(key, locked)) }
     }
 
-    /// Why a category of a name blocks it now.
-    pub(crate) fn category_against(&self, key: &Key, matches: &Matches) -> Option<Reason> {
-        if matches.open.is_empty() {
-            return None;
+    /// What services and categories say of a name now: step 8.
+    pub(crate) fn listed(&self, key: &Key, facts: &Found<'_>, matches: &Matches) -> Listing {
+        let blocked =
+            if matches.open.is_empty() { CategorySet::EMPTY } else { self.blocked_now(matches.open) };
+        let because = |listed| Listing::Blocks(self.category_reason(listed));
+        let Some(switch) = self.switch(facts) else {
+            return if blocked.is_empty() {
+                Listing::Nothing
+            } else {
+                because(self.policy.listed(key, blocked))
+            };
+        };
+        // No switch opens what harms machines.
+        let harmful = blocked.intersection(self.policy.security);
+        if !harmful.is_empty() {
+            return because(self.policy.listed(key, harmful));
         }
-        let blocked = self.blocked_now(matches.open);
-        if blocked.is_empty() {
-            return None;
+        if switch.access == Access::Block {
+            return Listing::Blocks(Reason::BlockService(switch.service));
         }
-        Some(self.category_reason(self.policy.listed(key, blocked)))
+        // A longer name that a list has in another category is that category's: games on a social network's pages.
+        let mut others = blocked;
+        if let Some(own) = switch.category {
+            others.remove(own);
+        }
+        if !others.is_empty() {
+            let listed = self.policy.listed(key, others);
+            if usize::from(listed.depth) > switch.depth {
+                return because(listed);
+            }
+        }
+        Listing::Opens(switch.service)
     }
 
     pub(crate) fn category_reason(&self, listed: Listed) -> Reason {
@@ -202,25 +243,28 @@ impl Asker<'_> {
         let mut blocked = categories.intersection(self.profile.block);
         for (set, schedule) in &self.profile.during {
             let concerned = categories.intersection(*set);
-            if !concerned.is_empty()
-                && !self
-                    .policy
-                    .schedules
-                    .get(*schedule)
-                    .is_some_and(|schedule| schedule.is_active(&self.policy.calendar, self.now))
-            {
+            if !concerned.is_empty() && !self.is_time(*schedule) {
                 blocked = blocked.union(concerned);
             }
         }
         for (set, group) in &self.profile.reserved {
             let concerned = categories.intersection(*set);
-            if !concerned.is_empty()
-                && !self.policy.groups.get(*group).is_some_and(|group| group.contains(self.client))
-            {
+            if !concerned.is_empty() && !self.is_member(*group) {
                 blocked = blocked.union(concerned);
             }
         }
         blocked
+    }
+
+    /// Whether a schedule (its place) holds now.
+    pub(crate) fn is_time(&self, schedule: usize) -> bool {
+        let schedule = self.policy.schedules.get(schedule);
+        schedule.is_some_and(|schedule| schedule.is_active(&self.policy.calendar, self.now))
+    }
+
+    /// Whether the client is in a group (its place).
+    pub(crate) fn is_member(&self, group: usize) -> bool {
+        self.policy.groups.get(group).is_some_and(|group| group.contains(self.client))
     }
 
     /// The first lesson in the client's room that keeps a name away; none where any lesson there has the name.
@@ -249,7 +293,9 @@ impl Asker<'_> {
     fn is_approved(&self, facts: &Found<'_>, matches: &Matches) -> bool {
         matches.approved
             || facts.iter().any(|(_, fact)| match fact.what {
-                What::Bundle(place) => self.profile.bundles & (1 << place.min(63)) != 0,
+                What::Bundle(place) => {
+                    self.profile.bundles.checked_shr(u32::from(place)).is_some_and(|bits| bits & 1 != 0)
+                }
                 _ => false,
             })
     }

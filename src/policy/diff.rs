@@ -5,6 +5,7 @@ use std::collections::BTreeSet;
 use super::{
     file::{Action, Cell, ListFile, Mode, PolicyFile, ProfileFile, RuleFile, YouTube},
     problem::Problems,
+    supplier::SupplierFile,
     tables::Tables,
 };
 use crate::category::Categories;
@@ -48,8 +49,10 @@ impl PolicyFile {
         // A second lesson in a room opens its names to the first.
         let second = !self.lessons.is_empty();
         diff.things("lesson", &self.lessons, &new.lessons, |lesson| &lesson.name, (second, true));
+        diff.things("bundle", &self.bundles, &new.bundles, |bundle| &bundle.id, (false, false));
         diff.rules(&self.rules, &new.rules);
         diff.lists(&self.lists, &new.lists);
+        diff.suppliers(&self.suppliers, &new.suppliers);
         diff.things("category", &self.categories, &new.categories, |category| &category.id, (false, true));
         diff.changes
     }
@@ -167,6 +170,23 @@ impl Diff<'_> {
                 self.changes.push(Change { what, loosens });
             }
         }
+        self.services(&place, old, new);
+    }
+
+    /// Services that are switched by themselves: what is not is as its category, which may be open or closed.
+    fn services(&mut self, place: &str, old: &ProfileFile, new: &ProfileFile) {
+        let ids: BTreeSet<&String> = old.services.keys().chain(new.services.keys()).collect();
+        for id in ids {
+            let (before, after) = (old.services.get(id), new.services.get(id));
+            if before != after {
+                let loosens =
+                    !matches!(before, Some(Cell::Allow | Cell::Report)) && after != Some(&Cell::Block);
+                let say =
+                    |cell: Option<&Cell>| cell.map_or_else(|| String::from("as its category"), say_cell);
+                let what = format!("{place}: service {id}: {}, was {}", say(after), say(before));
+                self.push(loosens, what);
+            }
+        }
     }
 
     fn rules(&mut self, old: &[RuleFile], new: &[RuleFile]) {
@@ -175,6 +195,30 @@ impl Diff<'_> {
         }
         for rule in old.iter().filter(|rule| !new.contains(rule)) {
             self.push(rule.action == Action::Block, format!("{}: removed", say_rule(rule)));
+        }
+    }
+
+    /// Statements, which open nothing and block nothing.
+    fn suppliers(&mut self, old: &[SupplierFile], new: &[SupplierFile]) {
+        let find = |of: &'_ [SupplierFile], category: &str| -> Option<SupplierFile> {
+            of.iter().find(|supplier| supplier.category == category).cloned()
+        };
+        for supplier in new {
+            let place = format!("supplier of {}", supplier.category);
+            match find(old, &supplier.category) {
+                None => self.push(false, format!("{place}: {}", say_supplier(supplier))),
+                Some(before) if before == *supplier => {}
+                Some(before) if say_supplier(&before) == say_supplier(supplier) => {
+                    self.push(false, format!("{place}: note changed"));
+                }
+                Some(before) => {
+                    let (after, before) = (say_supplier(supplier), say_supplier(&before));
+                    self.push(false, format!("{place}: {after}, was {before}"));
+                }
+            }
+        }
+        for supplier in old.iter().filter(|supplier| find(new, &supplier.category).is_none()) {
+            self.push(false, format!("supplier of {}: not stated any more", supplier.category));
         }
     }
 
@@ -192,6 +236,21 @@ impl Diff<'_> {
             self.push(!opens(list), format!("list {:?} ({}): removed", list.id, list.category));
         }
     }
+}
+
+/// What a statement says, apart from its category.
+fn say_supplier(supplier: &SupplierFile) -> String {
+    let mut text = String::from(supplier.by.word());
+    if !supplier.who.is_empty() {
+        text.push_str(&format!(", {}", supplier.who));
+    }
+    if let Some(day) = supplier.verified {
+        text.push_str(&format!(", verified {day}"));
+    }
+    if !supplier.verified_by.is_empty() {
+        text.push_str(&format!(" by {}", supplier.verified_by));
+    }
+    text
 }
 
 fn strictness_of_mode(mode: Mode) -> u8 {

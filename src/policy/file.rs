@@ -12,10 +12,14 @@ use toml::value::Datetime;
 use super::{
     BlockResponse,
     problem::{PolicyErrors, Problem, Severity},
+    supplier::SupplierFile,
 };
 use crate::{
     category::{Audience, Risk},
-    lists::{Format, format::MatchMode},
+    lists::{
+        Format,
+        format::{MatchMode, Rule},
+    },
     spelling::nearest,
 };
 
@@ -70,12 +74,18 @@ pub struct PolicyFile {
     /// Lessons in which a room may reach only a few names.
     #[serde(default, rename = "lesson", skip_serializing_if = "Vec::is_empty")]
     pub lessons: Vec<LessonFile>,
+    /// The school's own bundles of approved sites, beside the shipped ones.
+    #[serde(default, rename = "bundle", skip_serializing_if = "Vec::is_empty")]
+    pub bundles: Vec<BundleFile>,
     /// The school's own rules.
     #[serde(default, rename = "rule", skip_serializing_if = "Vec::is_empty")]
     pub rules: Vec<RuleFile>,
     /// The lists that the school subscribed to.
     #[serde(default, rename = "list", skip_serializing_if = "Vec::is_empty")]
     pub lists: Vec<ListFile>,
+    /// Who supplies the categories that are locked for everyone.
+    #[serde(default, rename = "supplier", skip_serializing_if = "Vec::is_empty")]
+    pub suppliers: Vec<SupplierFile>,
     /// The school's own categories.
     #[serde(default, rename = "category", skip_serializing_if = "Vec::is_empty")]
     pub categories: Vec<OwnCategory>,
@@ -142,9 +152,12 @@ pub struct ProfileFile {
     /// The states of categories; what is not named has its shipped default.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     pub categories: BTreeMap<String, Cell>,
+    /// The states of single services; what is not named is as its category.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub services: BTreeMap<String, Cell>,
 }
 
-/// The state of one category in one profile.
+/// The state of one category, or of one service, in one profile.
 #[derive(Debug, Clone, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum Cell {
@@ -158,7 +171,7 @@ pub enum Cell {
     AllowFor(String),
     /// Unacceptable.
     Block,
-    /// Unacceptable, and nothing opens it.
+    /// Unacceptable, and nothing opens it; for categories only.
     Locked,
 }
 
@@ -289,11 +302,24 @@ pub struct LessonFile {
     pub name: String,
     /// The room: addresses, subnets, MAC addresses, or names of devices.
     pub room: Vec<String>,
-    /// The names, as in a rule.
+    /// The names, as in a rule; `bundle:ID` stands for all names of a bundle.
     pub only: Vec<String>,
     /// When it ends; it holds until it is taken out, if left out.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub until: Option<Datetime>,
+}
+
+/// A bundle of the school's own: a site with everything that its pages load.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct BundleFile {
+    /// The identifier that profiles and lessons use.
+    pub id: String,
+    /// What people read; the identifier, if left out.
+    #[serde(default, skip_serializing_if = "String::is_empty")]
+    pub title: String,
+    /// The names, as in a rule.
+    pub names: Vec<String>,
 }
 
 /// What a rule or a list does.
@@ -393,6 +419,17 @@ pub enum AppliesTo {
     Names,
     /// The name servers of the zone that has the name, and their addresses; where the box recurses itself.
     NameServers,
+}
+
+impl AppliesTo {
+    /// What an entry of such a list says.
+    #[must_use]
+    pub fn read(self, rule: Rule) -> Rule {
+        match self {
+            Self::Names => rule,
+            Self::NameServers => rule.of_name_servers(),
+        }
+    }
 }
 
 /// Where a list comes from.

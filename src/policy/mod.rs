@@ -5,6 +5,7 @@
 //! [`Policy::review`] at the answer after. Both follow the order that is promised to users (docs/policy.md).
 
 mod build;
+mod bundles;
 mod decide;
 mod diff;
 mod explain;
@@ -17,7 +18,11 @@ mod profile;
 mod rebinding;
 mod review;
 mod schedule;
+mod sealed;
+mod servers;
+mod services;
 mod shipped;
+mod supplier;
 mod tables;
 #[cfg(test)]
 mod tests;
@@ -27,21 +32,22 @@ mod words;
 
 use std::{net::IpAddr, sync::Arc};
 
-use hickory_proto::rr::RecordType;
+use hickory_proto::rr::{Record, RecordType};
 use serde::{Deserialize, Serialize};
 
 pub use self::{
     diff::Change,
     file::{
-        Access, Action, AppliesTo, Cell, DateRange, DeviceFile, GroupFile, LessonFile, ListFile, ListSource,
-        LogLevel, Mode, NewlySeen, OwnCategory, PolicyFile, ProfileFile, RuleFile, ScheduleFile, VERSION,
-        WindowFile, YouTube,
+        Access, Action, AppliesTo, BundleFile, Cell, DateRange, DeviceFile, GroupFile, LessonFile, ListFile,
+        ListSource, LogLevel, Mode, NewlySeen, OwnCategory, PolicyFile, ProfileFile, RuleFile, ScheduleFile,
+        VERSION, WindowFile, YouTube,
     },
     names::{Essential, NamePattern},
     novelty::FirstAsked,
     problem::{PolicyErrors, Problem, Severity},
     rebinding::is_private,
-    tables::{Canary, Engine, EngineKind, ShippedProfile, TableError, Tables},
+    supplier::{Supplied, SupplierFile, Supply, VERIFY_DAYS},
+    tables::{Bundle, Canary, Engine, EngineKind, ShippedProfile, TableError, Tables},
 };
 use self::{
     lookup::View,
@@ -53,8 +59,10 @@ use crate::{
     category::{Categories, Category, CategoryId, CategorySet},
     clients::{Client, ClientIndex, Mac, ProfileId},
     clock::Day,
-    lists::{DomainIndex, ListMeta},
+    delegation::Delegations,
+    lists::{DomainIndex, ListMeta, services::Service},
     name::Key,
+    vault::Mask,
 };
 
 /// How many profiles a policy can have.
@@ -74,7 +82,12 @@ pub struct Policy {
     uncategorised: CategorySet,
     /// The category of names that are new to the school, alone in its set.
     newly_seen: CategorySet,
+    /// The categories whose names must not be shown.
+    sealed: CategorySet,
+    mask: Mask,
     views: Vec<View>,
+    /// The number of what the lists say of name servers; 0 when they say nothing.
+    server_lists: u64,
     profiles: Vec<Profile>,
     fallback: usize,
     clients: ClientIndex,
@@ -191,6 +204,10 @@ pub enum Reason {
     AllowOnly,
     /// The profile allows only what was approved or is known, and this was approved.
     Approved,
+    /// A service has the name, and the profile closes that service by itself.
+    BlockService(ServiceRef),
+    /// A service has the name, and the profile opens that service by itself.
+    AllowService(ServiceRef),
     /// A blocked category has the name.
     Category(Listed),
     /// A category that is allowed only at certain times has the name, and this is not one of them.
@@ -227,10 +244,34 @@ pub enum Reason {
         /// Who lists it.
         listed: Listed,
     },
+    /// A name server of the zone, or of an alias target's zone, is listed.
+    NameServer(Box<ServedBy>),
     /// A public name with a private address.
     Rebinding(IpAddr),
     /// Nothing spoke against it.
     Default,
+}
+
+/// Which name server spoke against a zone.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct ServedBy {
+    /// The zone: the name asked, an alias target, or a parent of one of them.
+    pub zone: Key,
+    /// The server that is listed.
+    pub server: Server,
+    /// Who lists it.
+    pub listed: Listed,
+    /// Whether by a locked category.
+    pub locked: bool,
+}
+
+/// A name server, by what a list knows of it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Server {
+    /// Its name.
+    Name(Key),
+    /// Its address.
+    Address(IpAddr),
 }
 
 /// Which listed name decided.
@@ -253,6 +294,20 @@ pub struct RuleRef(pub u32);
 /// A lesson, by its place in the policy.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct LessonRef(pub u16);
+
+/// A service, by its place in [`Tables::services`].
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct ServiceRef(pub u16);
+/// An answer as the review sees it.
+#[derive(Debug, Clone, Copy)]
+pub struct Answer<'a> {
+    /// The records of its answer section.
+    pub records: &'a [Record],
+    /// The delegations that it came from.
+    pub delegations: &'a Delegations,
+    /// It comes from a zone of the school's own.
+    pub own_zone: bool,
+}
 
 /// What the review of an answer found.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
@@ -342,6 +397,12 @@ impl Policy {
     #[must_use]
     pub fn lesson(&self, lesson: LessonRef) -> Option<&LessonFile> {
         self.file.lessons.get(usize::from(lesson.0))
+    }
+
+    /// The service of a reason.
+    #[must_use]
+    pub fn service(&self, service: ServiceRef) -> Option<&Service> {
+        self.tables.services.get(usize::from(service.0))
     }
 
     /// The list of a reason.

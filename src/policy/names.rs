@@ -1,5 +1,5 @@
 //! The names that the product and the school named themselves, in one table: rules, essential names, canaries, site
-//! bundles, lesson lists and SafeSearch hosts.
+//! bundles, lesson lists, services that are switched by themselves and SafeSearch hosts.
 //!
 //! One look for each parent of a name finds everything that is said about it. The lists' index is another matter: it
 //! is large and compiled elsewhere.
@@ -93,10 +93,14 @@ pub(crate) enum What {
         answer: BlockResponse,
         always: bool,
     },
-    /// The place of the bundle among the shipped ones.
+    /// The place of the bundle: the shipped ones first, then the school's own.
     Bundle(u8),
     /// The place of the lesson in the file.
     Lesson(u16),
+    /// The place of the service in the table.
+    Service(u16),
+    /// A name server of so many unrelated zones that it says nothing of any of them.
+    SharedServer,
     /// The place of the engine in the table; `site` facts count only where the engine is blocked whole.
     Engine {
         engine: u16,
@@ -172,6 +176,11 @@ impl<'a> Found<'a> {
             What::Essential(set) => Some(set),
             _ => None,
         })
+    }
+
+    /// Whether the name is that of a server which many unrelated zones share.
+    pub(crate) fn is_shared_server(&self) -> bool {
+        self.iter().any(|(_, fact)| fact.what == What::SharedServer)
     }
 
     /// Whether the name is one of the school's own.

@@ -1,7 +1,7 @@
 //! Names that are new to the school: when they count as newly seen.
 
 use super::{
-    Policy, Question,
+    Policy, Question, ServiceRef,
     decide::Asker,
     lookup::Matches,
     names::{Found, What},
@@ -87,8 +87,17 @@ impl Asker<'_> {
             _ if question.key.registrable().is_some_and(|name| self.policy.tables.is_popular(name)) => {
                 Novelty::Known
             }
+            // Some list has the name above, alone, and it must not be shown; so no sentence may tell its age.
+            _ if self.policy.sealed_name(&question.key).is_some() => Novelty::Known,
             new => new,
         }
+    }
+
+    /// The category of a service that is open, where its switch says that the profile wants to hear of it.
+    pub(crate) fn reported_service(&self, opened: Option<ServiceRef>) -> CategorySet {
+        let switched = opened.filter(|s| self.profile.switched(s.0).is_some_and(|switched| switched.report));
+        let category = switched.and_then(|s| self.policy.categories.find(&self.policy.service(s)?.category));
+        category.into_iter().collect()
     }
 
     /// The categories of an allowed name that the profile wants to hear of.

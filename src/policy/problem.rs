@@ -2,6 +2,7 @@
 
 use std::fmt;
 
+use super::Policy;
 use crate::spelling::nearest;
 
 /// How bad a problem is.
@@ -42,6 +43,21 @@ impl fmt::Display for Problem {
 /// Everything that keeps a policy from being used, never empty.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub struct PolicyErrors(pub Vec<Problem>);
+
+impl PolicyErrors {
+    /// The same problems, without names that must not be shown.
+    #[must_use]
+    pub fn masked(self, policy: &Policy) -> Self {
+        let mask = |text: String| policy.masked(&text).into_owned();
+        let mut problems = self.0;
+        for problem in &mut problems {
+            problem.place = mask(std::mem::take(&mut problem.place));
+            problem.what = mask(std::mem::take(&mut problem.what));
+            problem.instead = problem.instead.take().map(mask);
+        }
+        Self(problems)
+    }
+}
 
 impl fmt::Display for PolicyErrors {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {

@@ -7,7 +7,9 @@ use jiff::Timestamp;
 
 use super::{
     BlockResponse,
-    file::{Access, Cell, Mode, ProfileFile, YouTube},
+    bundles::MAX_BUNDLES,
+    file::{Access, Cell, Mode, PolicyFile, ProfileFile, YouTube},
+    services::{self, Switched},
     tables::Tables,
 };
 use crate::{
@@ -37,14 +39,17 @@ pub(crate) struct Profile {
     pub(crate) during: Vec<(CategorySet, usize)>,
     /// What is blocked for clients outside a group (its place).
     pub(crate) reserved: Vec<(CategorySet, usize)>,
-    /// A bit for each shipped bundle that is approved.
-    pub(crate) bundles: u64,
+    /// The services that are switched by themselves, by their places.
+    pub(crate) services: Vec<(u16, Switched)>,
+    /// A bit for each bundle that is approved.
+    pub(crate) bundles: u128,
 }
 
 impl Profile {
     /// Makes the profile. `schedule` and `group` find places by identifier; what they don't find is blocked.
     pub(crate) fn new(
         file: &ProfileFile,
+        whole: &PolicyFile,
         categories: &Categories,
         tables: &Tables,
         schedule: impl Fn(&str) -> Option<usize>,
@@ -64,6 +69,7 @@ impl Profile {
             block: CategorySet::EMPTY,
             during: Vec::new(),
             reserved: Vec::new(),
+            services: services::switched(file, tables, &schedule, &group),
             bundles: 0,
         };
         for (id, category) in categories.iter() {
@@ -84,15 +90,22 @@ impl Profile {
         }
         profile.block = profile.block.union(profile.locked);
         for bundle in &file.bundles {
-            if let Some(place) = tables.bundle(bundle).filter(|place| *place < 64) {
+            let place = whole.all_bundles(tables).position(|known| known.id() == bundle);
+            if let Some(place) = place.filter(|place| *place < MAX_BUNDLES) {
                 profile.bundles |= 1 << place;
             }
         }
         profile
     }
 
+    /// How a service is switched, if it is, by its place.
+    pub(crate) fn switched(&self, service: u16) -> Option<&Switched> {
+        let at = self.services.binary_search_by_key(&service, |(place, _)| *place).ok()?;
+        self.services.get(at).map(|(_, switched)| switched)
+    }
+
     /// How strict it is, to be compared with others.
-    pub(crate) fn strictness(&self) -> (bool, bool, bool, usize, usize) {
+    pub(crate) fn strictness(&self) -> (bool, bool, bool, usize, usize, isize) {
         let limited = self.during.iter().chain(&self.reserved).map(|(set, _)| set.iter().count()).sum();
         (
             self.mode != Mode::Watch,
@@ -100,6 +113,7 @@ impl Profile {
             self.blocks_unlisted,
             self.block.iter().count(),
             limited,
+            self.services.iter().map(|(_, switched)| switched.strictness()).sum(),
         )
     }
 }

@@ -1,4 +1,5 @@
-//! What an answer may not bring in: names that are aliases of blocked ones, listed addresses, private addresses.
+//! What an answer may not bring in: names that are aliases of blocked ones, listed addresses, zones of listed name
+//! servers, private addresses.
 
 use std::net::IpAddr;
 
@@ -9,55 +10,62 @@ use hickory_proto::rr::{
 use jiff::Timestamp;
 
 use super::{
-    Decision, Policy, Question, Reason, Review, RuleRef, Verdict, decide::Asker, file::Mode,
+    Answer, Decision, Policy, Question, Reason, Review, RuleRef, Verdict,
+    decide::{Asker, Listing},
+    file::Mode,
+    lookup::Of,
     rebinding::is_private,
 };
 use crate::{category::CategorySet, clients::Client, name::Key};
 
 /// Something in an answer that speaks against it.
-struct Finding {
-    reason: Reason,
+pub(super) struct Finding {
+    pub(super) reason: Reason,
     /// The categories that were found on the way, for the log.
-    categories: CategorySet,
+    pub(super) categories: CategorySet,
     /// It holds even in a profile that only watches.
-    always: bool,
+    pub(super) always: bool,
 }
 
 impl Policy {
     /// Looks at the answer to a question that was allowed: first at every alias target, then at listed addresses, then at
-    /// private ones. HTTPS and SVCB records count as aliases (their target) and as addresses (their hints).
+    /// the name servers of the zones that it came from, then at private addresses. HTTPS and SVCB records count as aliases
+    /// (their target) and as addresses (their hints).
     ///
-    /// `local` says that the answer came from a zone of the school's own, where private addresses are right; they are
-    /// right as well for the school's own names and for essential names, which some systems' checks need.
+    /// In an answer from a zone of the school's own, private addresses are right; they are right as well for the school's
+    /// own names and for essential names, which some systems' checks need.
     #[must_use]
     pub fn review(
         &self,
         question: &Question,
         client: &Client,
         decision: &Decision,
-        answers: &[Record],
-        local: bool,
+        answer: &Answer<'_>,
         now: Timestamp,
     ) -> Review {
+        let answers = answer.records;
         let asker = self.asker(client, now);
         let mut review = Review::default();
         if matches!(decision.verdict, Verdict::Block(_)) {
             return review;
         }
-        // What someone decided for the name itself outweighs what lists say of where it lives.
-        let chosen =
-            matches!(decision.reason, Reason::AllowRule(_) | Reason::Exception(_) | Reason::Essential)
-                || matches!(decision.verdict, Verdict::Rewrite(_));
-        let private_is_right =
-            local || decision.reason == Reason::Essential || self.names.find(&question.key).is_own();
+        let chosen = Chosen::of(decision);
+        let private_is_right = answer.own_zone
+            || decision.reason == Reason::Essential
+            || self.names.find(&question.key).is_own();
 
         let aliases = answers.iter().filter_map(target).filter_map(|key| asker.alias(key, chosen));
         let addresses = answers.iter().flat_map(addresses);
         let listed = addresses.clone().filter_map(|address| asker.address(address, chosen));
+        let path = || std::iter::once(question.key.clone()).chain(answers.iter().filter_map(target));
+        let served = answer
+            .delegations
+            .iter()
+            .filter_map(|delegation| asker.name_servers(delegation, answer.delegations, path, chosen));
         let private = addresses.filter(|address| !private_is_right && is_private(*address)).map(|address| {
             Finding { reason: Reason::Rebinding(address), categories: CategorySet::EMPTY, always: false }
         });
-        for finding in aliases.chain(listed).chain(private) {
+        for finding in aliases.chain(listed).chain(served).chain(private) {
             if asker.profile.mode == Mode::Watch && !finding.always {
                 review.would_block.get_or_insert(finding.reason);
                 continue;
@@ -77,26 +85,55 @@ impl Policy {
     }
 }
 
+/// Whether someone decided for the name itself, which outweighs what lists say of where it lives.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Chosen {
+    /// Nobody: every category counts.
+    No,
+    /// Its service is open: only what harms machines counts.
+    Service,
+    /// The name is: no category counts but a locked one.
+    Name,
+}
+
+impl Chosen {
+    fn of(decision: &Decision) -> Self {
+        match (&decision.verdict, &decision.reason) {
+            (Verdict::Rewrite(_), _)
+            | (_, Reason::AllowRule(_) | Reason::Exception(_) | Reason::Essential) => Self::Name,
+            (_, Reason::AllowService(_)) => Self::Service,
+            _ => Self::No,
+        }
+    }
+}
+
 impl Asker<'_> {
     /// What speaks against an alias target: steps 3, 5 and 8 of the order, and 6 before 8.
-    fn alias(&self, target: Key, chosen: bool) -> Option<Finding> {
+    fn alias(&self, target: Key, chosen: Chosen) -> Option<Finding> {
         let matches = self.policy.look_up(&target);
         let facts = self.policy.names.find(&target);
+        let security = self.blocked_now(matches.open).intersection(self.policy.security);
         let because = if let Some(listed) = self.locked(&target, &matches) {
             Reason::Locked(listed)
         } else {
             match facts.rule(self.place, self.now) {
                 Some((rule, false, _)) => Reason::BlockRule(RuleRef(rule)),
                 Some((_, true, _)) => return None,
-                None if chosen || facts.essential().is_some() => return None,
-                None => self.category_against(&target, &matches)?,
+                None if chosen == Chosen::Name || facts.essential().is_some() => return None,
+                None if chosen == Chosen::Service && security.is_empty() => return None,
+                None if chosen == Chosen::Service => {
+                    self.category_reason(self.policy.listed(&target, security))
+                }
+                None => match self.listed(&target, &facts, &matches) {
+                    Listing::Blocks(reason) => reason,
+                    Listing::Opens(_) | Listing::Nothing => return None,
+                },
             }
         };
         let categories = matches.open.union(matches.raw.intersection(self.profile.locked));
-        let security = self.blocked_now(matches.open).intersection(self.policy.security);
         let (because, always) = match because {
             Reason::Locked(_) => (because, true),
-            _ if self.profile.mode == Mode::Watch && !security.is_empty() && !chosen => {
+            _ if self.profile.mode == Mode::Watch && !security.is_empty() && chosen != Chosen::Name => {
                 (self.category_reason(self.policy.listed(&target, security)), true)
             }
             _ => (because, false),
@@ -105,28 +142,34 @@ impl Asker<'_> {
     }
 
     /// What speaks against an address.
-    fn address(&self, address: IpAddr, chosen: bool) -> Option<Finding> {
+    fn address(&self, address: IpAddr, chosen: Chosen) -> Option<Finding> {
         let address = address.to_canonical();
-        let matches = self.policy.look_up_address(address);
+        let matches = self.policy.look_up_address(Of::Names, address);
         if matches.raw.is_empty() {
             return None;
         }
         let locked = matches.raw.intersection(self.profile.locked);
         if !locked.is_empty() {
-            let listed = self.policy.listed_address(address, locked);
+            let listed = self.policy.listed_address(Of::Names, address, locked);
             return Some(Finding {
                 reason: Reason::LockedAddress { address, listed },
                 categories: matches.open.union(locked),
                 always: true,
             });
         }
-        let blocked = self.blocked_now(matches.open);
-        if chosen || blocked.is_empty() {
+        let mut blocked = self.blocked_now(matches.open);
+        let security = blocked.intersection(self.policy.security);
+        match chosen {
+            Chosen::No => {}
+            Chosen::Service => blocked = security,
+            Chosen::Name => return None,
+        }
+        if blocked.is_empty() {
             return None;
         }
-        let security = blocked.intersection(self.policy.security);
         let watching = self.profile.mode == Mode::Watch && !security.is_empty();
-        let listed = self.policy.listed_address(address, if watching { security } else { blocked });
+        let listed =
+            self.policy.listed_address(Of::Names, address, if watching { security } else { blocked });
         Some(Finding {
             reason: Reason::Address { address, listed },
             categories: matches.open,

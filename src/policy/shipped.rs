@@ -52,14 +52,17 @@ impl PolicyFile {
                     canaries: true,
                     bundles: profile.bundles.clone(),
                     categories: [].into(),
+                    services: [].into(),
                 })
                 .collect(),
             groups: Vec::new(),
             devices: Vec::new(),
             schedules: Vec::new(),
             lessons: Vec::new(),
+            bundles: Vec::new(),
             rules: Vec::new(),
             lists: Vec::new(),
+            suppliers: Vec::new(),
             categories: Vec::new(),
         };
         file.fill(&Categories::shipped());

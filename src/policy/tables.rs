@@ -1,4 +1,4 @@
-//! What the product ships beside the lists: profiles, essential names, site bundles, canaries, SafeSearch.
+//! What the product ships beside the lists: profiles, essential names, site bundles, services, canaries, SafeSearch.
 //!
 //! All of it is data under `lists/`, part of the program, and parsed by a test of this module; so a service more is a
 //! line in a table.
@@ -10,6 +10,7 @@ use std::{
 };
 
 use hickory_proto::rr::Name;
+use rust_embed::Embed;
 use serde::Deserialize;
 
 use super::{
@@ -17,7 +18,15 @@ use super::{
     file::{Access, LogLevel, Mode, YouTube},
     names::{Essential, NamePattern},
 };
-use crate::{category::Audience, name::Key};
+use crate::{
+    category::Audience,
+    lists::{
+        curated::lint::Protected,
+        popular::Popular,
+        services::{self, Service},
+    },
+    name::Key,
+};
 
 /// A profile that the product ships.
 #[derive(Debug, Clone, Deserialize)]
@@ -104,11 +113,30 @@ pub struct Tables {
     pub canaries: Vec<Canary>,
     /// The essential names.
     pub essential: Vec<(Essential, NamePattern)>,
-    /// The bundles of approved sites, by their identifiers.
-    pub bundles: Vec<(String, Vec<NamePattern>)>,
-    /// The registrable domains that so many people use that they are new to no school.
+    /// Name servers that many unrelated zones share, which no list can hold against a zone.
+    pub shared_servers: Vec<NamePattern>,
+    /// The bundles of approved sites.
+    pub bundles: Vec<Bundle>,
+    /// The services that can be switched by themselves.
+    pub services: Vec<Service>,
+    /// The registrable domains that so many people use that they are new to no school, those of services among them.
     popular: Arc<HashSet<Box<[u8]>>>,
 }
+
+/// Approved sites with everything that their pages load, as far as that is known.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Bundle {
+    /// The identifier that profiles and lessons use.
+    pub id: String,
+    /// What people read.
+    pub title: String,
+    /// The names.
+    pub names: Vec<NamePattern>,
+}
+
+#[derive(Embed)]
+#[folder = "lists/bundles/"]
+struct BundleFiles;
 
 /// What is wrong with a table.
 #[derive(Debug, thiserror::Error)]
@@ -204,20 +232,22 @@ impl Tables {
         ] {
             tables.essential.extend(names(table, text)?.into_iter().map(|name| (set, name)));
         }
-        for (id, table, text) in [
-            (
-                "ks1-approved",
-                "lists/bundles/ks1-approved.txt",
-                include_str!("../../lists/bundles/ks1-approved.txt"),
-            ),
-            (
-                "childrens-search",
-                "lists/bundles/childrens-search.txt",
-                include_str!("../../lists/bundles/childrens-search.txt"),
-            ),
-        ] {
-            tables.bundles.push((id.to_owned(), names(table, text)?));
+        tables.shared_servers =
+            names("lists/shared-name-servers.txt", include_str!("../../lists/shared-name-servers.txt"))?;
+        let mut files: Vec<_> = BundleFiles::iter().collect();
+        files.sort();
+        for file in files {
+            if let (Some(id), Some(data)) = (file.strip_suffix(".txt"), BundleFiles::get(&file)) {
+                tables.add_bundle(id, &String::from_utf8_lossy(&data.data))?;
+            }
         }
+        tables.services = services::shipped().to_vec();
+        tables.add_popular(Popular::shipped().names());
+        // Whoever writes a service into the table has an opinion on it, whether or not a profile switches it.
+        let of_services = tables.services.iter().flat_map(|service| &service.names);
+        let of_services: Vec<Key> =
+            of_services.filter_map(|name| Some(NamePattern::parse(name).ok()?.key)).collect();
+        tables.add_popular(&of_services);
         Ok(tables)
     }
 
@@ -312,10 +342,45 @@ impl Tables {
         Ok(())
     }
 
-    /// The place of a bundle.
+    /// Adds a bundle in the form of the files in `lists/bundles/`: `# Bundle: its title`, then names.
+    ///
+    /// # Errors
+    ///
+    /// When it has no title or a name is none.
+    pub fn add_bundle(&mut self, id: &str, text: &str) -> Result<(), TableError> {
+        let table = "lists/bundles";
+        let wrong = |what: &str| TableError { table, what: format!("{id}: {what}") };
+        let title = text.lines().next().and_then(|line| line.strip_prefix("# Bundle: "));
+        let title =
+            title.ok_or_else(|| wrong("the first line is not `# Bundle: its title`"))?.trim().to_owned();
+        let names = names(table, text).map_err(|e| wrong(&e.what))?;
+        self.bundles.push(Bundle { id: id.to_owned(), title, names });
+        Ok(())
+    }
+
+    /// The essential names, as what no list of ours may block.
     #[must_use]
-    pub fn bundle(&self, id: &str) -> Option<usize> {
-        self.bundles.iter().position(|(known, _)| known == id)
+    pub fn protected(&self) -> Vec<Protected> {
+        self.essential
+            .iter()
+            .map(|(set, name)| Protected {
+                key: name.key.clone(),
+                exact: name.exact,
+                help: *set == Essential::Help,
+            })
+            .collect()
+    }
+
+    /// A bundle.
+    #[must_use]
+    pub fn bundle(&self, id: &str) -> Option<&Bundle> {
+        self.bundles.iter().find(|known| known.id == id)
+    }
+
+    /// A service.
+    #[must_use]
+    pub fn service(&self, id: &str) -> Option<&Service> {
+        self.services.iter().find(|known| known.id == id)
     }
 }
 
@@ -335,44 +400,4 @@ fn names(table: &'static str, text: &str) -> Result<Vec<NamePattern>, TableError
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn the_shipped_tables_are_valid() {
-        let tables = Tables::parse_shipped().unwrap();
-        for id in ["ks1", "ks2", "secondary", "staff", "staff-byod", "pupil-byod", "guest"] {
-            let profile = tables.profiles.iter().find(|p| p.id == id).unwrap_or_else(|| panic!("{id}"));
-            for bundle in &profile.bundles {
-                assert!(tables.bundle(bundle).is_some(), "{id}: {bundle}");
-            }
-        }
-        assert!(tables.canaries.iter().any(|c| c.always), "resolver.arpa is there");
-        assert!(tables.engines.iter().any(|e| e.kind == EngineKind::YouTube));
-        assert!(tables.essential.iter().any(|(set, _)| *set == Essential::Help));
-        // A school cannot be asked to hold an engine in a mode whose name is itself rewritten.
-        for engine in &tables.engines {
-            for (target, _) in [&engine.strict, &engine.moderate] {
-                let key = Key::from_name(target);
-                assert!(
-                    tables.engines.iter().flat_map(|e| &e.hosts).all(|host| host.key != key),
-                    "{target} is rewritten"
-                );
-            }
-        }
-    }
-
-    #[test]
-    fn names_may_have_comments_and_an_equals_sign() {
-        let found = names("t", "# all\n\nexample.org  # one\n=www.example.org\n").unwrap();
-        assert_eq!(found.len(), 2);
-        assert!(found[1].exact);
-        assert!(names("t", "good.example\nbad name\n").unwrap_err().to_string().contains("line 2"));
-    }
-
-    #[test]
-    fn a_service_without_a_target_is_refused() {
-        let text = "[[engine]]\nid = 'x'\ntitle = 'X'\nkind = 'search'\nhosts = ['www.x.example']\n";
-        assert!(Tables::default().add_engines(text).unwrap_err().to_string().contains("no target"));
-    }
-}
+mod tests;

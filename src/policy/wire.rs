@@ -31,8 +31,8 @@ impl Policy {
     /// The extended error that explains a decision on the wire; none for a plain allow.
     ///
     /// 15 Blocked: the school's own decision (rules, lessons, suspended devices, approved names only) and canaries. 16
-    /// Censored: locked. 17 Filtered: everything that categories and the review of answers block. 4 Forged Answer:
-    /// rewrites.
+    /// Censored: locked. 17 Filtered: everything that services, categories and the review of answers block. 4 Forged
+    /// Answer: rewrites.
     #[must_use]
     pub fn ede(&self, decision: &Decision) -> Option<EdeCode> {
         match &decision.verdict {
@@ -71,6 +71,7 @@ impl Policy {
 fn code(reason: &Reason) -> EdeCode {
     match reason {
         Reason::Locked(_) | Reason::LockedAddress { .. } => EdeCode::Censored,
+        Reason::NameServer(by) if by.locked => EdeCode::Censored,
         Reason::Alias { because, .. } => code(because),
         Reason::Suspended
         | Reason::Lesson(_)
@@ -81,12 +82,15 @@ fn code(reason: &Reason) -> EdeCode {
         | Reason::AllowOnly => EdeCode::Blocked,
         Reason::Essential
         | Reason::Approved
+        | Reason::BlockService(_)
+        | Reason::AllowService(_)
         | Reason::Category(_)
         | Reason::Schedule(_)
         | Reason::Uncategorised
         | Reason::NewlySeen { .. }
         | Reason::SafeSearch(_)
         | Reason::Address { .. }
+        | Reason::NameServer(_)
         | Reason::Rebinding(_)
         | Reason::Default => EdeCode::Filtered,
     }
@@ -100,6 +104,7 @@ pub(crate) fn list_behind(reason: &Reason) -> Option<&Listed> {
         | Reason::Schedule(listed)
         | Reason::Address { listed, .. }
         | Reason::LockedAddress { listed, .. } => Some(listed),
+        Reason::NameServer(by) => Some(&by.listed),
         Reason::Alias { because, .. } => list_behind(because),
         _ => None,
     }

@@ -31,6 +31,8 @@ impl Reason {
             Self::Essential => "essential",
             Self::AllowOnly => "allow-only",
             Self::Approved => "approved",
+            Self::BlockService(_) => "block-service",
+            Self::AllowService(_) => "allow-service",
             Self::Category(_) => "category",
             Self::Schedule(_) => "schedule",
             Self::Uncategorised => "uncategorised",
@@ -39,6 +41,8 @@ impl Reason {
             Self::Alias { .. } => "alias",
             Self::Address { .. } => "address",
             Self::LockedAddress { .. } => "locked-address",
+            Self::NameServer(by) if by.locked => "locked-name-server",
+            Self::NameServer(_) => "name-server",
             Self::Rebinding(_) => "rebinding",
             Self::Default => "default",
         }

@@ -8,7 +8,7 @@ use hickory_proto::{
 };
 
 use super::{Ask, Security};
-use crate::ede::Ede;
+use crate::{delegation::Delegations, ede::Ede};
 
 /// Finds the answer to one question by asking others.
 ///
@@ -31,6 +31,8 @@ pub struct Found {
     pub security: Security,
     /// What is to be said about it, for example why it is bogus.
     pub ede: Vec<Ede>,
+    /// The delegations that it came from, where the backend asked the authoritative servers itself.
+    pub delegations: Delegations,
 }
 
 /// No usable answer.

@@ -47,6 +47,7 @@ pub use self::{
 };
 use crate::{
     clock::Clock,
+    delegation::Delegations,
     ede::{Ede, EdeCode},
     name::Key,
 };
@@ -103,6 +104,9 @@ pub struct Resolved {
     pub own_zone: bool,
     /// What went wrong, if anything did.
     pub ede: Vec<Ede>,
+    /// The delegations that it came from: that of the name asked, then those of its aliases' targets. There are none where
+    /// others were asked to resolve it, and for what is local.
+    pub delegations: Delegations,
 }
 
 /// A client gets the stale answer when the servers have taken this long (RFC 8767, section 5).
@@ -347,6 +351,7 @@ impl Resolver {
                 source: AnswerSource::Local,
                 own_zone: true,
                 ede: Vec::new(),
+                delegations: Delegations::NONE,
             };
             return Ready::Answer(Link(resolved, local.continue_at));
         }
@@ -574,6 +579,7 @@ fn join(mut before: Resolved, link: Resolved) -> Resolved {
         source: if rank(before.source) > rank(link.source) { before.source } else { link.source },
         own_zone: before.own_zone && link.own_zone,
         ede: before.ede,
+        delegations: before.delegations.joined(&link.delegations),
     }
 }
 
@@ -609,6 +615,7 @@ fn given(entry: &Entry, query: &Query, ask: Ask, source: AnswerSource, now: u64)
         source,
         own_zone: entry.own_zone,
         ede: entry.ede.to_vec(),
+        delegations: entry.delegations.clone(),
     })
 }
 
@@ -621,6 +628,7 @@ fn servfail(source: AnswerSource, ede: Vec<Ede>) -> Resolved {
         source,
         own_zone: false,
         ede,
+        delegations: Delegations::NONE,
     }
 }
 

@@ -32,6 +32,7 @@ use super::{
 };
 use crate::{
     clock::Clock,
+    delegation::{Delegation, Delegations},
     ede::{Ede, EdeCode},
     name::Key,
 };
@@ -109,7 +110,7 @@ fn soa(ttl: u32) -> Record {
 fn found(answers: Vec<Record>) -> Found {
     let mut message = Message::new(0, MessageType::Response, OpCode::Query);
     message.answers = answers;
-    Found { message, security: Security::Insecure, ede: vec![] }
+    Found { message, security: Security::Insecure, ede: vec![], delegations: Delegations::NONE }
 }
 
 fn nxdomain(ttl: u32) -> Found {
@@ -241,6 +242,59 @@ async fn the_aliases_of_a_failure_are_given_for_review() {
         let failed = resolver.resolve(&query("www.example."), PLAIN).await;
         assert_eq!((failed.rcode, failed.source), (ResponseCode::ServFail, source));
         assert_eq!(failed.answers, [alias("www.example.", "tracker.test.")]);
+    }
+}
+
+/// The zone and the first server of each delegation.
+fn served(resolved: &Resolved) -> Vec<String> {
+    let show = |delegation: &Delegation| {
+        format!(
+            "{} by {}",
+            delegation.zone(),
+            delegation.servers().next().map_or_else(String::new, |s| s.to_string())
+        )
+    };
+    resolved.delegations.iter().map(show).collect()
+}
+
+fn delegated(zone: &str, server: &str) -> Delegations {
+    Delegation::new(&Key::parse(zone).unwrap(), [Key::parse(server).unwrap()], []).into()
+}
+
+#[tokio::test(start_paused = true)]
+async fn delegations_come_with_the_answer_from_the_cache_and_when_it_is_stale() {
+    let main = Fake::new(|before, _, _| match before {
+        0 => {
+            let delegations = delegated("example", "ns.dns.test");
+            (AT_ONCE, Ok(Found { delegations, ..found(vec![a("www.example.", 60, 1)]) }))
+        }
+        _ => (AT_ONCE, Err(failure())),
+    });
+    let resolver = resolver(&main);
+    for (wait, source) in [(0, AnswerSource::Upstream), (1, AnswerSource::Cache), (60, AnswerSource::Stale)] {
+        pass(secs(wait)).await;
+        let resolved = resolver.resolve(&query("www.example."), PLAIN).await;
+        assert_eq!(resolved.source, source);
+        assert_eq!(served(&resolved), ["example by ns.dns.test"], "{source:?}");
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn an_alias_out_of_an_own_zone_brings_the_delegation_of_its_target() {
+    let main = Fake::new(|_, _, _| {
+        let delegations = delegated("evil.test", "ns.dns.test");
+        (AT_ONCE, Ok(Found { delegations, ..found(vec![a("x.evil.test.", 60, 1)]) }))
+    });
+    let own = Fake::new(|_, _, _| (AT_ONCE, Ok(found(vec![alias("w.ad.example.", "x.evil.test.")]))));
+    let routes = Routes {
+        local: Arc::new(|_| None),
+        own: vec![(Key::parse("ad.example").unwrap(), own as Arc<dyn Backend>)],
+        main: main as Arc<dyn Backend>,
+    };
+    let resolver = Resolver::new(routes, CacheConfig::default(), Clock::system(), Handle::current());
+    for _ in 0..2 {
+        let resolved = resolver.resolve(&query("w.ad.example."), PLAIN).await;
+        assert_eq!(served(&resolved), ["evil.test by ns.dns.test"]);
     }
 }
 

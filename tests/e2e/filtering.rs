@@ -220,3 +220,40 @@ fn a_schedule_opens_a_category_at_lunch() {
     assert_eq!(check("2026-07-06T12:30:00Z").status.code(), Some(1), "13:30 in London");
     assert_eq!(check("2026-11-22T12:30:00Z").status.code(), Some(1), "a Sunday");
 }
+
+#[test]
+fn an_alias_and_an_address_of_a_locked_feed_are_blocked_and_not_shown() {
+    let feed = tempfile::tempdir().expect("a folder");
+    let file = feed.path().join("feed.rpz");
+    std::fs::write(
+        &file,
+        "$TTL 300\n@ SOA localhost. root.localhost. 1 300 300 300 300\n@ NS localhost.\n\
+         collect.tracker.example CNAME .\n*.collect.tracker.example CNAME .\n32.80.26.64.80.rpz-ip CNAME .\n",
+    )
+    .expect("a list");
+    let school = School::with(
+        &format!(
+            "{POLICY}\n[[list]]\nid = \"feed\"\ncategory = \"illegal-terrorism\"\nfile = \"{}\"\n",
+            file.display()
+        ),
+        "",
+    );
+    for (name, kind) in [("metrics.firstparty.test", RecordType::A), ("www.payhe.example", RecordType::A)] {
+        // Staff may use what both are about.
+        let answer = school.ask("staff", &format!("{name}."), kind);
+        let why = ede(&answer);
+        assert_eq!(why[0].0, 16, "{name}: {answer:?}");
+        assert!(why[0].1.contains(" locked:"), "{why:?}");
+        let bytes = answer.to_vec().expect("encodes");
+        assert!(!bytes.windows(7).any(|window| window == b"tracker"), "{answer:?}");
+        assert!(!bytes.windows(4).any(|window| window == [80, 64, 26, 80]), "{answer:?}");
+        for json in [&["--json"][..], &[]] {
+            let check = school.command(&[json, &["check", name, "--client", "10.20.9.5"]].concat());
+            let text = out(&check);
+            assert!(text.contains("locked:") && text.contains(name), "{text}");
+            assert!(!text.contains("collect.tracker") && !text.contains("80.64.26.80"), "{text}");
+            // Nor where the alias leads.
+            assert!(!text.contains("80.64.25.81"), "{text}");
+        }
+    }
+}

@@ -13,5 +13,7 @@ mod filtering;
 mod lasting;
 mod novelty;
 mod school;
+mod servers;
 #[path = "../support/mod.rs"]
 mod support;
+mod zones;

@@ -171,6 +171,16 @@ servers = ["10.20.0.10"]
         Self { running, folder, port }
     }
 
+    /// The same school after its box lost power and came back: on another port, with nothing in the cache.
+    pub fn restarted(self) -> Self {
+        let Self { running, folder, .. } = self;
+        running.kill();
+        let settings = std::fs::read_to_string(folder.path().join("schoolgate.toml")).expect("settings");
+        let running = Running::by(in_box(), folder.path(), &settings);
+        let port = running.dns[0].port();
+        Self { running, folder, port }
+    }
+
     /// Asks from a client's namespace over UDP.
     pub fn ask(&self, from: &str, name: &str, kind: RecordType) -> Message {
         self.send(from, question(name, kind))

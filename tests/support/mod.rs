@@ -1,6 +1,8 @@
 //! The real binary, started and asked as a user would.
 #![allow(dead_code, unreachable_pub, reason = "each test target uses its own part of this")]
 
+pub mod list_server;
+
 use std::{
     fs,
     io::{BufRead, BufReader, Read, Write},

@@ -1,6 +1,7 @@
 //! The front end over real sockets, with a policy and a resolver that do as the name asked says.
 
 mod messages;
+mod notices;
 mod property;
 mod transport;
 mod verdicts;
@@ -35,8 +36,10 @@ use crate::{
     category::CategorySet,
     clients::{Client, Mac, ProfileId},
     clock::Clock,
+    delegation::Delegations,
     ede::{Ede, EdeCode},
-    policy::{BlockResponse, Decision, Question, Reason, Review, Target, Verdict},
+    name::Key,
+    policy::{Answer, BlockResponse, Decision, Question, Reason, Review, Target, Verdict},
     resolver::{AnswerSource, Ask, Resolved, Security},
 };
 
@@ -93,11 +96,10 @@ impl Decide for Rules {
         _question: &Question,
         _client: &Client,
         decision: &Decision,
-        answers: &[Record],
-        _local: bool,
+        answer: &Answer<'_>,
         _now: Timestamp,
     ) -> Review {
-        let cloaked = answers.iter().any(
+        let cloaked = answer.records.iter().any(
             |record| matches!(&record.data, RData::CNAME(CNAME(to)) if name("cloaked.test.").zone_of(to)),
         );
         let block = cloaked.then(|| Decision {
@@ -130,6 +132,14 @@ impl Decide for Rules {
 
     fn profile_id(&self, _id: ProfileId) -> &str {
         "test"
+    }
+
+    fn shown(&self, key: &Key) -> String {
+        key.to_string()
+    }
+
+    fn masked_reason(&self, reason: &Reason) -> String {
+        format!("{reason:?}")
     }
 }
 
@@ -203,6 +213,7 @@ pub(super) fn positive(answers: Vec<Record>) -> Resolved {
         source: AnswerSource::Upstream,
         own_zone: false,
         ede: Vec::new(),
+        delegations: Delegations::NONE,
     }
 }
 
@@ -225,6 +236,15 @@ pub(super) struct School {
 
 /// Starts a front end on a port of its own; `change` sets what the test needs.
 pub(super) fn school(rules: Rules, change: impl FnOnce(&mut Config)) -> School {
+    school_with(rules, change, |handler| handler)
+}
+
+/// The same with a handler that `finish` has made ready.
+pub(super) fn school_with(
+    rules: Rules,
+    change: impl FnOnce(&mut Config),
+    finish: impl FnOnce(Handler<Rules, Internet>) -> Handler<Rules, Internet>,
+) -> School {
     let mut config = Config { listen: vec!["127.0.0.1:0".parse().unwrap()], threads: 2, ..Config::default() };
     change(&mut config);
     let bound = Server::bind(&config).unwrap();
@@ -232,7 +252,7 @@ pub(super) fn school(rules: Rules, change: impl FnOnce(&mut Config)) -> School {
     let internet = Arc::new(Internet::default());
     let clock = Clock::held_at("2026-11-22T09:00:00Z".parse().unwrap());
     let policy = Arc::new(ArcSwap::from_pointee(rules));
-    let handler = Arc::new(Handler::new(&config, policy, Arc::clone(&internet), clock));
+    let handler = Arc::new(finish(Handler::new(&config, policy, Arc::clone(&internet), clock)));
     let stop = CancellationToken::new();
     let server = tokio::spawn(bound.serve(Arc::clone(&handler), stop.clone()));
     School { at, internet, handler, server, stop: stop.clone(), _guard: stop.drop_guard() }

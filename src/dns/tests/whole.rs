@@ -7,6 +7,7 @@ use hickory_proto::rr::rdata::{HTTPS, SVCB};
 use super::*;
 use crate::{
     category::Categories,
+    delegation::Delegations,
     policy::{Knowledge, Policy, PolicyFile},
     resolver::{
         Resolver, Routes,
@@ -64,7 +65,12 @@ impl Backend for OneRecord {
                 _ => RData::A(A::new(192, 0, 2, 1)),
             };
             message.add_answer(Record::from_rdata(owner, 60, data));
-            Ok(Found { message, security: Security::Insecure, ede: Vec::new() })
+            Ok(Found {
+                message,
+                security: Security::Insecure,
+                ede: Vec::new(),
+                delegations: Delegations::NONE,
+            })
         })
     }
 }

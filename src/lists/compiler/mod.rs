@@ -326,22 +326,25 @@ const MAX_ADDRESSES: usize = 2_000_000;
 impl Adding<'_> {
     /// Adds a rule. An error is told at the end.
     pub fn rule(&mut self, rule: Rule) {
-        let entry = Entry { list: self.place, exact: false, allow: rule.allow };
+        let of_servers = rule.subject.is_of_name_servers();
+        let entry = Entry { list: self.place, exact: false, allow: rule.allow, of_servers };
         let sum = match rule.subject {
-            Subject::Name { key, .. } if key.depth() == 0 => {
+            Subject::Name { key, .. } | Subject::NameServer { key, .. } if key.depth() == 0 => {
                 return self.skip("the root, which has every name below it");
             }
-            Subject::Name { key, mode } => {
+            Subject::Name { key, mode } | Subject::NameServer { key, mode } => {
                 let entry = Entry { exact: mode == MatchMode::Exact, ..entry };
                 if self.failed.is_none() {
                     self.failed = self.compiler.runs.push(key.as_bytes(), entry.code()).err();
                 }
                 sum_of(key.as_bytes(), entry)
             }
-            Subject::Address(_) if self.compiler.addresses.len() >= MAX_ADDRESSES => {
+            Subject::Address(_) | Subject::NameServerAddress(_)
+                if self.compiler.addresses.len() >= MAX_ADDRESSES =>
+            {
                 return self.skip("more addresses than an index holds");
             }
-            Subject::Address(net) => {
+            Subject::Address(net) | Subject::NameServerAddress(net) => {
                 let net = net.trunc();
                 self.compiler.addresses.push((net, entry.code()));
                 sum_of(net.to_string().as_bytes(), entry)

@@ -1,5 +1,7 @@
 //! Which format a text is in.
 
+use serde::{Deserialize, Serialize};
+
 use super::{Format, entry};
 
 /// How many bytes of the start of a list [`detect`] needs at most.
@@ -9,7 +11,8 @@ pub const HEAD: usize = 64 * 1024;
 const ENOUGH: usize = 2000;
 
 /// Why a text is not a list in any format.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, thiserror::Error)]
+#[serde(rename_all = "kebab-case")]
 pub enum NotAList {
     /// A login page, an error page, the page around the list.
     #[error("this is a web page, not a list; take the address of the list's plain text")]

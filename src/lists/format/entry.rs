@@ -3,7 +3,6 @@
 use std::net::{IpAddr, SocketAddr};
 
 use ipnet::IpNet;
-use smallvec::SmallVec;
 
 use super::{MatchMode, Outcome, Rule, SkipReason, Subject};
 use crate::name::Key;
@@ -29,7 +28,7 @@ pub(super) fn name(text: &str, mode: MatchMode, allow: bool) -> Outcome {
     if is_local(&key) {
         return Err(SkipReason::Localhost);
     }
-    if is_icann_suffix(&key) {
+    if key.is_icann_suffix() {
         return Err(SkipReason::PublicSuffix);
     }
     if key.depth() == 1 {
@@ -112,23 +111,6 @@ fn is_local(key: &Key) -> bool {
             || key.as_bytes() == b"ip6-allhosts")
 }
 
-/// Whether the name itself is in the ICANN section of the public suffix list.
-pub(super) fn is_icann_suffix(key: &Key) -> bool {
-    // The deepest rule of that section has four labels, one of them a wildcard.
-    if key.depth() > 5 {
-        return false;
-    }
-    let mut text: SmallVec<[u8; 64]> = SmallVec::new();
-    for label in key.as_bytes().rsplit(|&b| b == b'.') {
-        if !text.is_empty() {
-            text.push(b'.');
-        }
-        text.extend_from_slice(label);
-    }
-    psl::suffix(&text)
-        .is_some_and(|suffix| suffix.typ() == Some(psl::Type::Icann) && suffix.as_bytes().len() == text.len())
-}
-
 /// The line without its comment and without white space around it.
 ///
 /// A comment starts with `#` or `;` anywhere, with `!` or `//` at the start of a line or of a word. Element hiding
@@ -185,7 +167,7 @@ mod tests {
     fn read(text: &str) -> (String, MatchMode) {
         match name_or_wildcard(text, MatchMode::Exact, false).unwrap().subject {
             Subject::Name { key, mode } => (key.to_string(), mode),
-            Subject::Address(net) => panic!("{net}"),
+            other => panic!("{other:?}"),
         }
     }
 

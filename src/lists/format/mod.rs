@@ -159,6 +159,36 @@ pub enum Subject {
     },
     /// Addresses in an answer.
     Address(IpNet),
+    /// Every zone with a name server of that name.
+    NameServer {
+        /// The name.
+        key: Key,
+        /// The name alone, or what is below it too.
+        mode: MatchMode,
+    },
+    /// Every zone with a name server at such an address.
+    NameServerAddress(IpNet),
+}
+
+impl Rule {
+    /// The same said of name servers: of the zones that have such servers.
+    #[must_use]
+    pub fn of_name_servers(self) -> Self {
+        let subject = match self.subject {
+            Subject::Name { key, mode } => Subject::NameServer { key, mode },
+            Subject::Address(net) => Subject::NameServerAddress(net),
+            already @ (Subject::NameServer { .. } | Subject::NameServerAddress(_)) => already,
+        };
+        Self { subject, ..self }
+    }
+}
+
+impl Subject {
+    /// Whether it is about name servers.
+    #[must_use]
+    pub fn is_of_name_servers(&self) -> bool {
+        matches!(self, Self::NameServer { .. } | Self::NameServerAddress(_))
+    }
 }
 
 /// Reads a list in a format and hands each rule, or the reason for which a line was skipped, to `sink`.

@@ -2,7 +2,8 @@
 //!
 //! The owner says what a record is about, relative to the zone; `CNAME .` and `CNAME *.` block, `rpz-passthru.`
 //! opens. `name` is the name alone, `*.name` what is below it; read here as the name and what is below it, since every
-//! list that has the one has both, and a rule for "below only" would be one more thing to explain.
+//! list that has the one has both, and a rule for "below only" would be one more thing to explain. Below `rpz-nsdname` and
+//! `rpz-nsip`, the same is said of name servers.
 
 use std::net::IpAddr;
 
@@ -191,10 +192,12 @@ fn action(kind: &str, data: Option<&str>, owner: &str) -> Result<bool, SkipReaso
 fn rule(owner: &str, allow: bool) -> Outcome {
     let (labels, last) = owner.rsplit_once('.').unwrap_or(("", owner));
     if last.len() > 4 && last.as_bytes()[..4].eq_ignore_ascii_case(b"rpz-") {
-        return if last.eq_ignore_ascii_case("rpz-ip") {
-            entry::subnet(subnet(labels).ok_or(SkipReason::Syntax)?, allow)
-        } else {
-            Err(SkipReason::Trigger)
+        let addresses = || entry::subnet(subnet(labels).ok_or(SkipReason::Syntax)?, allow);
+        return match last[4..].to_ascii_lowercase().as_str() {
+            "ip" => addresses(),
+            "nsip" => addresses().map(Rule::of_name_servers),
+            "nsdname" => entry::name_or_wildcard(labels, MatchMode::Exact, allow).map(Rule::of_name_servers),
+            _ => Err(SkipReason::Trigger),
         };
     }
     entry::name_or_wildcard(owner, MatchMode::Exact, allow)

@@ -2,7 +2,7 @@
 
 use std::fmt;
 
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 
 /// A line that gave no rule, and why.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -40,7 +40,7 @@ fn printable(c: char) -> impl Iterator<Item = char> {
 }
 
 /// Why a line gave no rule.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum SkipReason {
     /// An address where a name belongs.
@@ -75,7 +75,7 @@ pub enum SkipReason {
     Conditional,
     /// A setting of the program that the list was written for.
     Setting,
-    /// An RPZ trigger that is not a name or an answer's address.
+    /// An RPZ trigger that is about the client.
     Trigger,
     /// An action that is not implemented (`rpz-tcp-only.`).
     Action,
@@ -124,6 +124,40 @@ impl SkipReason {
         Self::NulByte,
         Self::InvalidUtf8,
     ];
+
+    /// Whether such a line is broken, rather than meant for another program or left out for a reason of ours.
+    ///
+    /// Many of them in a list mean that it was damaged on its way, or is in another format than it was read in.
+    #[must_use]
+    pub fn is_damage(self) -> bool {
+        match self {
+            Self::SingleLabel
+            | Self::OutOfZone
+            | Self::BadName
+            | Self::Syntax
+            | Self::LineTooLong
+            | Self::NulByte
+            | Self::InvalidUtf8 => true,
+            Self::Address
+            | Self::Wildcard
+            | Self::Regex
+            | Self::Path
+            | Self::PublicSuffix
+            | Self::Localhost
+            | Self::Rewrite
+            | Self::Modifier
+            | Self::Badfilter
+            | Self::Cancelled
+            | Self::Cosmetic
+            | Self::Prefix
+            | Self::Substring
+            | Self::Conditional
+            | Self::Setting
+            | Self::Trigger
+            | Self::Action
+            | Self::TooBroad => false,
+        }
+    }
 
     /// The word for it in JSON (`public-suffix`).
     #[must_use]
@@ -177,7 +211,7 @@ impl fmt::Display for SkipReason {
             Self::Substring => "a pattern that may match anywhere in a URL",
             Self::Conditional => "a condition, or a rule below one",
             Self::Setting => "a setting of another program",
-            Self::Trigger => "a trigger that is not a name or an answer's address",
+            Self::Trigger => "a trigger that is not about names, addresses or name servers",
             Self::Action => "an action that is not implemented",
             Self::OutOfZone => "a name outside the policy zone",
             Self::TooBroad => "a subnet that holds a large part of the internet",

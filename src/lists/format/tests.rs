@@ -28,6 +28,9 @@ fn shown(rule: &Rule) -> String {
         Subject::Name { key, mode: MatchMode::Subdomains } => format!("{verb} {key}"),
         Subject::Name { key, mode: MatchMode::Exact } => format!("{verb} ={key}"),
         Subject::Address(net) => format!("{verb} {net}"),
+        Subject::NameServer { key, mode: MatchMode::Subdomains } => format!("{verb} server {key}"),
+        Subject::NameServer { key, mode: MatchMode::Exact } => format!("{verb} server ={key}"),
+        Subject::NameServerAddress(net) => format!("{verb} server {net}"),
     }
 }
 
@@ -201,7 +204,7 @@ proptest! {
             prop_oneof![
                 "[a-z.*]{0,12}", r#"[\n\n |^$@/!#;:()="'-]{1,3}"#, Just("||a.example^".to_owned()),
                 Just("$badfilter".to_owned()), Just("\n$ORIGIN ".to_owned()), Just(" CNAME . ".to_owned()),
-                Just("rpz-ip".to_owned()), Just("local-zone:".to_owned()), Just("address=/".to_owned()),
+                Just("rpz-ip".to_owned()), Just(".rpz-nsip".to_owned()), Just("local-zone:".to_owned()), Just("address=/".to_owned()),
                 Just("192.0.2.1".to_owned()), Just("\u{fc}".to_owned()),
             ],
             0..60,

@@ -166,6 +166,8 @@ pub(in crate::lists) struct Counts {
 #[derive(Debug)]
 pub(super) struct Header {
     pub(super) counts: Counts,
+    /// The header's own checksum, and so, since it has those of all regions, one of the whole.
+    pub(super) sum: u64,
     ranges: [Range<usize>; 5],
 }
 
@@ -182,7 +184,8 @@ impl Header {
         if version != VERSION {
             return Err(IndexError::Version { found: version });
         }
-        if xxh3_64(&head[..HEADER_SUM]) != u64_at(head, HEADER_SUM) {
+        let sum = u64_at(head, HEADER_SUM);
+        if xxh3_64(&head[..HEADER_SUM]) != sum {
             return Err(IndexError::Checksum { region: Region::Header });
         }
         if u32_at(head, 12) != 0 || u32_at(head, 36) != 0 {
@@ -214,7 +217,7 @@ impl Header {
             sets: u32_at(head, 28),
             addresses: u32_at(head, 32),
         };
-        Ok(Self { counts, ranges })
+        Ok(Self { counts, sum, ranges })
     }
 
     /// Where a region lies in the file.

@@ -65,6 +65,8 @@ pub struct Entry {
     pub exact: bool,
     /// It opens rather than blocks.
     pub allow: bool,
+    /// It speaks of name servers with that name or address, not of the name or of answers with that address.
+    pub of_servers: bool,
 }
 
 /// A name, or a parent of it, that is listed.
@@ -160,7 +162,7 @@ impl DomainIndex {
 
     /// Each different set of lists that some name is on, the most frequent first.
     ///
-    /// The entries of a set are sorted by list; none occurs twice.
+    /// The entries of a set are sorted by list, those of name servers behind all others; none occurs twice.
     #[must_use]
     pub fn sets(&self) -> &[Box<[Entry]>] {
         &self.sets
@@ -176,6 +178,12 @@ impl DomainIndex {
     #[must_use]
     pub fn is_empty(&self) -> bool {
         self.header.counts.names == 0
+    }
+
+    /// A checksum of all that the index says: two indexes with the same one say the same.
+    #[must_use]
+    pub fn checksum(&self) -> u64 {
+        self.header.sum
     }
 
     /// How many bytes the index has, in its file and in memory.

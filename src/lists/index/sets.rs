@@ -4,19 +4,24 @@ use std::collections::HashMap;
 
 use super::Entry;
 
-/// An entry as it is stored: the list, then whether it is exact, then whether it opens.
+/// An entry as it is stored: whether it is about name servers, the list, then whether it is exact, then whether it opens.
 pub(in crate::lists) type Code = u16;
 
 /// How many lists a [`Code`] has room for.
-pub(in crate::lists) const ROOM: usize = 1 << 14;
+pub(in crate::lists) const ROOM: usize = 1 << 13;
 
 impl Entry {
     pub(in crate::lists) fn code(self) -> Code {
-        self.list << 2 | u16::from(self.exact) << 1 | u16::from(self.allow)
+        u16::from(self.of_servers) << 15 | self.list << 2 | u16::from(self.exact) << 1 | u16::from(self.allow)
     }
 
     pub(in crate::lists) fn from_code(code: Code) -> Self {
-        Self { list: code >> 2, exact: code & 0b10 != 0, allow: code & 1 != 0 }
+        Self {
+            list: code >> 2 & (ROOM as u16 - 1),
+            exact: code & 0b10 != 0,
+            allow: code & 1 != 0,
+            of_servers: code >> 15 != 0,
+        }
     }
 }
 
@@ -67,7 +72,7 @@ impl Numbered {
         sets.sort_unstable_by_key(|(_, number)| **number);
         let mut bytes = Vec::new();
         for (set, _) in sets {
-            // A set has each list at most four times, so its length fits as the lists do.
+            // A set has each list at most eight times, so its length fits as the lists do.
             bytes.extend_from_slice(&(set.len() as u16).to_le_bytes());
             for code in set {
                 bytes.extend_from_slice(&code.to_le_bytes());

@@ -56,14 +56,17 @@ fn small() -> DomainIndex {
 }
 
 fn entry(list: u16) -> Entry {
-    Entry { list, exact: false, allow: false }
+    Entry { list, exact: false, allow: false, of_servers: false }
 }
+
+/// Entries, as they are sorted: of servers, list, exact, allow.
+type Said = BTreeSet<(bool, u16, bool, bool)>;
 
 /// The plainest index: a map from names to entries.
 #[derive(Default)]
 struct Model {
-    names: BTreeMap<Vec<u8>, BTreeSet<(u16, bool, bool)>>,
-    nets: BTreeMap<ipnet::IpNet, BTreeSet<(u16, bool, bool)>>,
+    names: BTreeMap<Vec<u8>, Said>,
+    nets: BTreeMap<ipnet::IpNet, Said>,
 }
 
 impl Model {
@@ -71,13 +74,15 @@ impl Model {
         let mut model = Self::default();
         for ((_, rules), list) in lists.iter().zip(0..) {
             for rule in rules {
+                let servers = rule.subject.is_of_name_servers();
                 match &rule.subject {
-                    Subject::Name { key, mode } => {
+                    Subject::Name { key, mode } | Subject::NameServer { key, mode } => {
                         let entries = model.names.entry(key.as_bytes().to_vec()).or_default();
-                        entries.insert((list, *mode == MatchMode::Exact, rule.allow));
+                        entries.insert((servers, list, *mode == MatchMode::Exact, rule.allow));
                     }
-                    Subject::Address(net) => {
-                        model.nets.entry(net.trunc()).or_default().insert((list, false, rule.allow));
+                    Subject::Address(net) | Subject::NameServerAddress(net) => {
+                        let entries = model.nets.entry(net.trunc()).or_default();
+                        entries.insert((servers, list, false, rule.allow));
                     }
                 }
             }
@@ -85,8 +90,11 @@ impl Model {
         model
     }
 
-    fn entries(entries: &BTreeSet<(u16, bool, bool)>) -> Vec<Entry> {
-        entries.iter().map(|&(list, exact, allow)| Entry { list, exact, allow }).collect()
+    fn entries(entries: &Said) -> Vec<Entry> {
+        entries
+            .iter()
+            .map(|&(of_servers, list, exact, allow)| Entry { list, exact, allow, of_servers })
+            .collect()
     }
 
     fn said(&self, key: &Key) -> Vec<(u8, Vec<Entry>)> {
@@ -114,7 +122,12 @@ fn rule() -> impl Strategy<Value = Rule> {
     let name = (key(), mode).prop_map(|(key, mode)| Subject::Name { key, mode });
     let net = (any::<IpAddr>(), 0..=32_u8)
         .prop_map(|(address, length)| Subject::Address(ipnet::IpNet::new(address, length).unwrap()));
-    (prop_oneof![8 => name, 1 => net], any::<bool>()).prop_map(|(subject, allow)| Rule { subject, allow })
+    (prop_oneof![8 => name, 1 => net], any::<bool>(), prop::bool::weighted(0.2)).prop_map(
+        |(subject, allow, of_servers)| {
+            let rule = Rule { subject, allow };
+            if of_servers { rule.of_name_servers() } else { rule }
+        },
+    )
 }
 
 fn many() -> impl Strategy<Value = Vec<(ListMeta, Vec<Rule>)>> {
@@ -136,12 +149,12 @@ proptest! {
         let mut nets = vec![address];
         for rule in lists.iter().flat_map(|(_, rules)| rules) {
             match &rule.subject {
-                Subject::Name { key, .. } => {
+                Subject::Name { key, .. } | Subject::NameServer { key, .. } => {
                     prop_assert_eq!(said(&index, key), model.said(key), "{}", key);
                     let below = Key::parse(&format!("below.{key}")).unwrap();
                     prop_assert_eq!(said(&index, &below), model.said(&below), "{}", below);
                 }
-                Subject::Address(net) => nets.extend([net.network(), net.broadcast()]),
+                Subject::Address(net) | Subject::NameServerAddress(net) => nets.extend([net.network(), net.broadcast()]),
             }
         }
         for address in nets {

@@ -1,4 +1,5 @@
 use super::*;
+use crate::lists::{Format, source::Source};
 
 fn keys(names: &[&str]) -> Vec<Key> {
     names.iter().map(|name| Key::parse(name).unwrap()).collect()
@@ -7,7 +8,8 @@ fn keys(names: &[&str]) -> Vec<Key> {
 fn report(text: &str, format: Option<Format>) -> Report {
     let source = Source::bytes("a list", text.as_bytes().to_vec());
     let essential = keys(&["help.example", "mail.school.example", "exam.example"]);
-    inspect(&source, format, MatchMode::Subdomains, &essential, &keys(&["popular.example"])).unwrap()
+    let references = References::none().essential(essential).popular(keys(&["popular.example"]));
+    inspect(&Reading { source: &source, format, mode: MatchMode::Subdomains }, &references).unwrap()
 }
 
 #[test]
@@ -16,26 +18,29 @@ fn names_are_counted_once_and_below_others() {
         "bet.example\nbet.example\nwww.bet.example\na.www.bet.example\nbet-two.example\n192.0.2.1\nother.test\n",
         None,
     );
-    assert_eq!(report.format, Format::Domains);
-    assert_eq!(report.entries, 6);
+    assert_eq!(report.survey.format, Some(Format::Domains));
+    assert_eq!(report.survey.entries, 6);
     assert_eq!(report.unique, 5);
-    assert_eq!(report.duplicates, 1);
+    assert_eq!(report.survey.duplicates, 1);
     assert_eq!(report.covered, 2);
-    assert_eq!(report.skipped.len(), 1);
-    assert_eq!(report.skipped[0].first[0].line, 6);
-    assert!(report.findings.is_empty());
+    assert_eq!(report.survey.skipped.len(), 1);
+    assert_eq!(report.survey.skipped[0].first[0].line, 6);
+    assert!(report.survey.findings.is_empty());
 }
 
 #[test]
 fn a_name_alone_covers_nothing_below_it() {
     let report = report("a.example CNAME .\nb.a.example CNAME .\n*.b.a.example CNAME .\n", Some(Format::Rpz));
-    assert_eq!((report.entries, report.unique, report.duplicates, report.covered), (3, 2, 0, 0));
+    assert_eq!(
+        (report.survey.entries, report.unique, report.survey.duplicates, report.covered),
+        (3, 2, 0, 0)
+    );
 }
 
 #[test]
 fn a_name_that_is_allowed_covers_no_blocked_one() {
     let report = report("@@||a.example^\n||b.a.example^\n||c.b.a.example^\n", None);
-    assert_eq!((report.entries, report.allow, report.unique, report.covered), (3, 1, 3, 1));
+    assert_eq!((report.survey.entries, report.survey.allow, report.unique, report.covered), (3, 1, 3, 1));
 }
 
 #[test]
@@ -45,6 +50,7 @@ fn names_that_look_wrong_are_found_with_their_line() {
         None,
     );
     let found: Vec<_> = report
+        .survey
         .findings
         .iter()
         .map(|findings| {
@@ -60,7 +66,7 @@ fn names_that_look_wrong_are_found_with_their_line() {
             (FindingKind::Popular, 1, "popular.example", 7),
         ]
     );
-    let second = &report.findings[2].first[1];
+    let second = &report.survey.findings[2].first[1];
     assert_eq!(
         (second.listed.as_str(), second.covers.as_deref()),
         ("school.example", Some("mail.school.example"))
@@ -70,19 +76,22 @@ fn names_that_look_wrong_are_found_with_their_line() {
 #[test]
 fn a_rule_that_opens_or_speaks_of_a_parent_alone_is_no_finding() {
     let opens = report("@@||help.example^\n||bet.example^\n", None);
-    assert!(opens.findings.is_empty());
+    assert!(opens.survey.findings.is_empty());
     let alone = report("school.example CNAME .\n", Some(Format::Rpz));
-    assert!(alone.findings.is_empty());
+    assert!(alone.survey.findings.is_empty());
     let itself = report("help.example CNAME .\n", Some(Format::Rpz));
-    assert_eq!(itself.findings[0].kind, FindingKind::Essential);
+    assert_eq!(itself.survey.findings[0].kind, FindingKind::Essential);
 }
 
 #[test]
 fn the_first_five_skipped_lines_are_shown_and_all_are_counted() {
     let text = format!("bet.example\n{}", "192.0.2.1\n".repeat(9));
     let report = report(&text, Some(Format::Domains));
-    assert_eq!(report.skipped[0].count, 9);
-    assert_eq!(report.skipped[0].first.iter().map(|line| line.line).collect::<Vec<_>>(), [2, 3, 4, 5, 6]);
+    assert_eq!(report.survey.skipped[0].count, 9);
+    assert_eq!(
+        report.survey.skipped[0].first.iter().map(|line| line.line).collect::<Vec<_>>(),
+        [2, 3, 4, 5, 6]
+    );
 }
 
 #[test]
@@ -94,6 +103,7 @@ fn a_report_reads_as_english_and_as_json() {
         "  entries     2\n",
         "line 3: com",
         "line 2: school.example blocks mail.school.example",
+        "  as a subscription it would be held for a look:\n    it would block 1 name that must always work: ",
     ] {
         assert!(text.contains(part), "{part:?} is not in:\n{text}");
     }
@@ -103,4 +113,5 @@ fn a_report_reads_as_english_and_as_json() {
     assert_eq!(json["skipped"][0]["reason"], "path");
     assert_eq!(json["skipped"][0]["first"][0]["line"], 4);
     assert_eq!(json["findings"][1]["first"][0]["covers"], "mail.school.example");
+    assert_eq!(json["held"][0]["trip"], "names");
 }

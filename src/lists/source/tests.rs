@@ -50,6 +50,7 @@ fn read_as(source: &Source, format: Option<Format>) -> Outcome {
                 format!("{part}{} {} {key}", place.line, if allow { "allow" } else { "block" })
             }
             Ok(Rule { subject: Subject::Address(net), .. }) => format!("{part}{} block {net}", place.line),
+            Ok(rule) => format!("{part}{} {rule:?}", place.line),
             Err(skip) => format!("{part}{} skip {}", place.line, skip.reason.word()),
         });
     })?;

@@ -7,7 +7,11 @@ use std::{
     path::{Path, PathBuf},
 };
 
-use super::{Contents, Note, Place, Problem, Source, SourceError, open_file};
+use super::{
+    Contents, Note, Place, Problem, Source, SourceError,
+    keep::{Copying, Kept},
+    open_file,
+};
 use crate::lists::format::{
     self, Format, HEAD, MatchMode, Rule, Skip, detect,
     squidguard::{File, Usage},
@@ -149,6 +153,34 @@ impl<'a> Tree<'a> {
         Ok(Contents { format: Format::Squidguard, parts, notes: self.notes })
     }
 
+    /// Writes what [`read`](Self::read) would read as one text, file behind file.
+    pub(super) fn copy(mut self, out: &mut Copying<'_>) -> Result<Kept, SourceError> {
+        if !self.categories.values().any(|category| category.names) {
+            let wanted = self.only_file()?;
+            let mut found = false;
+            self.walk(&mut |path, node| match node {
+                Node::File(text) if path == wanted && !found => {
+                    found = true;
+                    out.text(text)
+                }
+                _ => Ok(()),
+            })?;
+            return Ok(Kept { format: None, allow: false });
+        }
+        let chosen = self.choose()?;
+        let allow = chosen.values().all(|(_, allow)| *allow);
+        self.walk(&mut |path, node| {
+            let (folder, name) = path.rsplit_once('/').unwrap_or(("", path));
+            let (Node::File(text), Some(File::Domains)) = (node, File::of(name)) else { return Ok(()) };
+            let Some((shown, _)) = chosen.get(folder) else { return Ok(()) };
+            if chosen.len() > 1 {
+                out.text(&mut format!("# {shown}/{name}\n").as_bytes())?;
+            }
+            out.text(text)
+        })?;
+        Ok(Kept { format: Some(Format::Squidguard), allow })
+    }
+
     /// The folders to read, with what people call each and whether its names are allowed.
     fn choose(&mut self) -> Result<BTreeMap<String, (String, bool)>, SourceError> {
         let shown = self.shown_names();
@@ -256,23 +288,28 @@ impl<'a> Tree<'a> {
         self.categories.keys().map(|folder| (folder.clone(), shown(folder))).collect()
     }
 
-    /// Reads the only file, or the chosen one, of an archive without categories.
-    fn read_file(self, mode: MatchMode, sink: Sink<'_>) -> Result<Contents, SourceError> {
+    /// The only file, or the chosen one, of an archive without categories.
+    fn only_file(&self) -> Result<String, SourceError> {
         let mut known = self.others.clone();
         known.sort();
-        let wanted = match (&self.source.part, known.as_slice()) {
+        match (&self.source.part, known.as_slice()) {
             (Some(part), _) => known
                 .iter()
                 .find(|path| *path == part || path.ends_with(&format!("/{part}")))
                 .cloned()
                 .ok_or_else(|| {
                     self.source.error(Problem::NoPart { part: part.clone(), known: known.clone() })
-                })?,
-            (None, [only]) => only.clone(),
-            (None, []) => return Err(self.source.error(Problem::NoCategories)),
-            (None, _) if self.root.is_some() => return Err(self.source.error(Problem::NoCategories)),
-            (None, _) => return Err(self.source.error(Problem::SeveralFiles { known })),
-        };
+                }),
+            (None, [only]) => Ok(only.clone()),
+            (None, []) => Err(self.source.error(Problem::NoCategories)),
+            (None, _) if self.root.is_some() => Err(self.source.error(Problem::NoCategories)),
+            (None, _) => Err(self.source.error(Problem::SeveralFiles { known })),
+        }
+    }
+
+    /// Reads the only file, or the chosen one, of an archive without categories.
+    fn read_file(self, mode: MatchMode, sink: Sink<'_>) -> Result<Contents, SourceError> {
+        let wanted = self.only_file()?;
         let mut found = None;
         self.walk(&mut |path, node| {
             let Node::File(text) = node else { return Ok(()) };
@@ -298,7 +335,7 @@ impl<'a> Tree<'a> {
         match found {
             Some(Ok(format)) => Ok(Contents { format, parts: vec![wanted], notes: self.notes }),
             Some(Err(not)) => Err(self.source.error(Problem::NotAList(not))),
-            None => Err(self.source.error(Problem::NoPart { part: wanted, known })),
+            None => Err(self.source.error(Problem::NoPart { part: wanted, known: self.others })),
         }
     }
 

@@ -5,7 +5,11 @@ mod novelty;
 mod order;
 mod properties;
 mod review;
+mod sealed;
+mod servers;
+mod services;
 mod steps;
+mod suppliers;
 mod words;
 
 use std::sync::Arc;
@@ -23,7 +27,8 @@ const LUNCH: &str = "2026-11-23T12:30:00Z";
 
 const SCHOOL: &str = include_str!("../../../tests/data/policy/school.toml");
 
-/// A list with rules in a small language: `name`, `=name` alone, `@@` in front to open, or an address or subnet.
+/// A list with rules in a small language: `name`, `=name` alone, `@@` in front to open, or an address or subnet; `ns:` in
+/// front of all for name servers.
 fn list(id: &str, category: &str, rules: &[&str]) -> (ListMeta, Vec<Rule>) {
     let meta = ListMeta {
         id: id.into(),
@@ -35,7 +40,8 @@ fn list(id: &str, category: &str, rules: &[&str]) -> (ListMeta, Vec<Rule>) {
     let rules = rules
         .iter()
         .map(|text| {
-            let (text, allow) = text.strip_prefix("@@").map_or((*text, false), |rest| (rest, true));
+            let (text, of_servers) = text.strip_prefix("ns:").map_or((*text, false), |rest| (rest, true));
+            let (text, allow) = text.strip_prefix("@@").map_or((text, false), |rest| (rest, true));
             let subject = match build::subnet(text) {
                 Some(net) => Subject::Address(net),
                 None => {
@@ -44,7 +50,8 @@ fn list(id: &str, category: &str, rules: &[&str]) -> (ListMeta, Vec<Rule>) {
                     Subject::Name { key: pattern.key, mode }
                 }
             };
-            Rule { subject, allow }
+            let rule = Rule { subject, allow };
+            if of_servers { rule.of_name_servers() } else { rule }
         })
         .collect();
     (meta, rules)
@@ -107,8 +114,30 @@ fn tables() -> Tables {
     let name = |text: &str| NamePattern::parse(text).unwrap();
     tables.essential =
         vec![(Essential::Help, name("help.example")), (Essential::Infrastructure, name("=time.example"))];
-    tables.bundles = vec![("first-sites".into(), vec![name("abc.example"), name("=one.example")])];
+    tables.shared_servers = vec![name("shared-dns.example")];
+    tables.add_bundle("first-sites", "# Bundle: First sites\nabc.example\n=one.example\n").unwrap();
+    tables.services = vec![
+        service("chirp", "social", &["chirp.example", "=chirp.test"], &["chirp-files"]),
+        service("chirp-files", "social", &["files.example"], &[]),
+        service("hello", "messaging", &["hello.example"], &["chirp-files"]),
+        service("tube", "video", &["www.tube.example", "=tube.example"], &[]),
+        service("friend", "ai-companion", &["friend.example"], &[]),
+    ];
     tables
+}
+
+fn service(id: &str, category: &str, names: &[&str], needs: &[&str]) -> Service {
+    let words = |words: &[&str]| words.iter().map(|word| String::from(*word)).collect();
+    Service {
+        id: id.into(),
+        title: format!("The service {id}"),
+        category: category.into(),
+        listed: true,
+        names: words(names),
+        needs: words(needs),
+        source: String::from("made up"),
+        note: String::new(),
+    }
 }
 
 /// The school of the fixture with a handful of lists.
@@ -117,7 +146,12 @@ fn school() -> Policy {
 }
 
 fn school_with(text: &str) -> Policy {
-    let lists = vec![
+    school_of(text, Vec::new())
+}
+
+/// The school with more lists.
+fn school_of(text: &str, more: Vec<(ListMeta, Vec<Rule>)>) -> Policy {
+    let mut lists = vec![
         list("adults", "adult", &["adult.example", "adult-help.example"]),
         list("bets", "gambling", &["bets.example", "abc.bets.example", "help.example", "198.51.100.0/24"]),
         list("games", "games", &["games.example", "abc.example"]),
@@ -127,6 +161,7 @@ fn school_with(text: &str) -> Policy {
         list("good-sites", "own-jokes", &["@@jokes.example", "@@bad.example"]),
         list("worst", "illegal-terrorism", &["worst.example", "203.0.113.9"]),
     ];
+    lists.extend(more);
     Policy::build_with(&PolicyFile::parse(text).unwrap(), &knowledge(lists), &tables()).unwrap()
 }
 

@@ -121,6 +121,12 @@ fn popular_names_are_new_to_no_school() {
     let new = |name: &str| newly_seen(&decide(&policy, name, never(), MORNING));
     assert!(!new("www.famous.co.uk") && !new("docs.famous.co.uk"));
     assert!(new("infamous.co.uk"));
+    // What ships has names that very many people use, and those of services that no profile here switches.
+    let shipped = Tables::shipped();
+    for name in ["wikipedia.org", "www.bbc.co.uk", "tiktok.com", "whatsapp.net"] {
+        assert!(shipped.is_popular(Key::parse(name).unwrap().registrable().unwrap()), "{name}");
+    }
+    assert!(!shipped.is_popular(b"example.unheard"));
 }
 
 #[test]

@@ -1,5 +1,7 @@
 //! Every step against every other: each subset of the steps is made to apply to one name, and the earliest must win.
 
+use std::sync::LazyLock;
+
 use super::*;
 
 /// What can be made to apply to the name, in the order of decision.
@@ -14,6 +16,8 @@ enum Step {
     AllowRule,
     Essential,
     AllowOnly,
+    BlockService,
+    AllowService,
     Category,
     Uncategorised,
     NewlySeen,
@@ -22,7 +26,7 @@ enum Step {
 
 use Step::*;
 
-const STEPS: [Step; 13] = [
+const STEPS: [Step; 15] = [
     Locked,
     Suspended,
     Lesson,
@@ -32,6 +36,8 @@ const STEPS: [Step; 13] = [
     AllowRule,
     Essential,
     AllowOnly,
+    BlockService,
+    AllowService,
     Category,
     Uncategorised,
     NewlySeen,
@@ -39,6 +45,7 @@ const STEPS: [Step; 13] = [
 ];
 
 const NAME: &str = "www.target.example";
+const PARENT: &str = "target.example";
 
 /// A policy in which the steps apply to [`NAME`] for the client 10.0.0.1, and no others do.
 fn policy(steps: &[Step]) -> Policy {
@@ -56,6 +63,7 @@ fn policy(steps: &[Step]) -> Policy {
             always: false,
         });
     }
+    tables.services = vec![service("target", "gambling", &["target.example"], &[])];
     if has(SafeSearch) {
         tables.engines[0].hosts.push(NamePattern::parse("=www.target.example").unwrap());
     }
@@ -72,6 +80,7 @@ fn policy(steps: &[Step]) -> Policy {
         [profile.categories]
         gambling = "block"
         newly-seen = "block"
+        {}
         [[profile]]
         id = "s"
         audience = "staff"
@@ -82,6 +91,12 @@ fn policy(steps: &[Step]) -> Policy {
         "#,
         if has(AllowOnly) { "allow-only" } else { "filter" },
         if has(Uncategorised) { "block" } else { "allow" },
+        // One service cannot be both; closed comes first.
+        match (has(BlockService), has(AllowService)) {
+            (true, _) => "[profile.services]\ntarget = 'block'",
+            (false, true) => "[profile.services]\ntarget = 'allow'",
+            (false, false) => "",
+        },
         has(Suspended),
     );
     if has(Lesson) {
@@ -96,14 +111,20 @@ fn policy(steps: &[Step]) -> Policy {
             text += &format!("[[rule]]\n{rule}\nname = 'target.example'\n");
         }
     }
-    let mut lists = Vec::new();
-    if has(Locked) {
-        lists.push(list("l", "adult", &["target.example"]));
-    }
-    if has(Category) {
-        lists.push(list("c", "gambling", &["target.example"]));
-    }
-    Policy::build_with(&PolicyFile::parse(&text).unwrap(), &knowledge(lists), &tables).unwrap()
+    Policy::build_with(&PolicyFile::parse(&text).unwrap(), lists(has(Locked), has(Category)), &tables)
+        .unwrap()
+}
+
+/// The lists of a policy; the four there can be are made once, since the test below makes thousands of policies.
+fn lists(locked: bool, category: bool) -> &'static Knowledge {
+    static LISTS: LazyLock<[Knowledge; 4]> = LazyLock::new(|| {
+        [(false, false), (false, true), (true, false), (true, true)].map(|(locked, category)| {
+            let lists =
+                [(locked, list("l", "adult", &[PARENT])), (category, list("c", "gambling", &[PARENT]))];
+            knowledge(lists.into_iter().filter(|(there, _)| *there).map(|(_, list)| list).collect())
+        })
+    });
+    &LISTS[usize::from(locked) * 2 + usize::from(category)]
 }
 
 /// The step that must decide, by the order as it is promised.
@@ -119,7 +140,7 @@ fn expected(steps: &[Step]) -> Option<Step> {
         NewlySeen => !listed && !steps.contains(&SafeSearch),
         _ => true,
     });
-    let allows = matches!(first, None | Some(Exception | AllowRule | Essential));
+    let allows = matches!(first, None | Some(Exception | AllowRule | Essential | AllowService));
     if allows && steps.contains(&SafeSearch) { Some(SafeSearch) } else { first }
 }
 
@@ -146,6 +167,8 @@ fn decided(decision: &Decision) -> Option<Step> {
         Reason::AllowRule(_) => AllowRule,
         Reason::Essential => Essential,
         Reason::AllowOnly => AllowOnly,
+        Reason::BlockService(_) => BlockService,
+        Reason::AllowService(_) => AllowService,
         Reason::Category(_) => Category,
         Reason::Uncategorised => Uncategorised,
         Reason::NewlySeen { .. } => NewlySeen,
@@ -174,7 +197,7 @@ fn the_earliest_step_that_applies_decides_whatever_else_applies() {
             let expected = expected(&steps);
             assert_eq!(decided(&decision), expected, "{steps:?}");
             match expected {
-                None | Some(Exception | AllowRule | Essential) => {
+                None | Some(Exception | AllowRule | Essential | AllowService) => {
                     assert_eq!(decision.verdict, Verdict::Allow, "{steps:?}")
                 }
                 Some(SafeSearch) => assert!(matches!(decision.verdict, Verdict::Rewrite(_)), "{steps:?}"),

@@ -71,6 +71,8 @@ struct World {
     lists: Vec<(&'static str, Vec<String>)>,
     essential: Vec<String>,
     bundle: Vec<String>,
+    /// The names of the service `chirp`, which is in the last of the categories that can be opened.
+    service: Vec<String>,
 }
 
 prop_compose! {
@@ -84,6 +86,8 @@ prop_compose! {
         own_names in prop::collection::vec(name(), 0..2),
         essential in prop::collection::vec(name(), 0..2),
         bundle in prop::collection::vec(name(), 0..2),
+        service in prop::collection::vec(name(), 1..3),
+        switch in prop::option::of(cell()),
         lesson in prop::option::of(prop::collection::vec(name(), 1..3)),
         audience in prop::sample::select(vec![Audience::Pupil, Audience::Staff, Audience::Guest]),
         lists in prop::collection::vec(
@@ -108,6 +112,7 @@ prop_compose! {
         profile.canaries = canaries;
         profile.bundles = vec!["made-up".into()];
         profile.categories = OPEN.iter().map(|id| (*id).to_owned()).zip(cells).collect();
+        profile.services = switch.map(|cell| ("chirp".to_owned(), cell)).into_iter().collect();
         file.devices[0].suspended = suspended;
         if member {
             file.groups[0].devices.push("d".into());
@@ -124,7 +129,7 @@ prop_compose! {
                 (category, rules.collect())
             })
             .collect();
-        World { file, lists, essential, bundle }
+        World { file, lists, essential, bundle, service }
     }
 }
 
@@ -140,7 +145,10 @@ impl World {
             |texts: &[String]| texts.iter().map(|text| NamePattern::parse(text).unwrap()).collect::<Vec<_>>();
         tables.essential =
             names(&self.essential).into_iter().map(|name| (Essential::Education, name)).collect();
-        tables.bundles = vec![("made-up".into(), names(&self.bundle))];
+        tables.bundles =
+            vec![Bundle { id: "made-up".into(), title: "Made up".into(), names: names(&self.bundle) }];
+        let names: Vec<&str> = self.service.iter().map(String::as_str).collect();
+        tables.services = vec![service("chirp", OPEN[OPEN.len() - 1], &names, &[])];
         let lists = order.iter().filter_map(|&i| {
             let (category, rules) = self.lists.get(i)?;
             let rules: Vec<&str> = rules.iter().map(String::as_str).collect();
@@ -170,6 +178,7 @@ enum Tightening {
     Enforce,
     BlockUncategorised,
     BlockYouTube,
+    BlockService,
     Canaries,
     Suspend,
     LeaveGroup,
@@ -189,6 +198,7 @@ fn tightening() -> impl Strategy<Value = Tightening> {
         Just(Enforce),
         Just(BlockUncategorised),
         Just(BlockYouTube),
+        Just(BlockService),
         Just(Canaries),
         Just(Suspend),
         Just(LeaveGroup),
@@ -205,7 +215,13 @@ impl Tightening {
         let profile = &mut file.profiles[0];
         match self {
             Self::BlockCell(i) => drop(profile.categories.insert(OPEN[*i].into(), Cell::Block)),
-            Self::LockCell(i) => drop(profile.categories.insert(OPEN[*i].into(), Cell::Locked)),
+            Self::LockCell(i) => {
+                // A switch that opens a service of a locked category is an error.
+                if *i == OPEN.len() - 1 {
+                    profile.services.clear();
+                }
+                profile.categories.insert(OPEN[*i].into(), Cell::Locked);
+            }
             Self::AddBlockRule(rule) => file.rules.push(rule.clone()),
             Self::RemoveAllowRule(i) => {
                 if file.rules.get(*i).is_some_and(|rule| rule.action == Action::Allow) {
@@ -220,6 +236,7 @@ impl Tightening {
             }
             Self::BlockUncategorised => profile.uncategorised = Some(Access::Block),
             Self::BlockYouTube => profile.youtube = YouTube::Block,
+            Self::BlockService => drop(profile.services.insert("chirp".into(), Cell::Block)),
             Self::Canaries => profile.canaries = true,
             Self::Suspend => file.devices[0].suspended = true,
             Self::LeaveGroup => file.groups[0].devices.truncate(1),

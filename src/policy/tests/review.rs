@@ -42,7 +42,11 @@ fn https(owner: &str, target: &str, params: Vec<(SvcParamKey, SvcParamValue)>) -
 fn review(policy: &Policy, name: &str, client: &str, answers: &[Record]) -> Review {
     let client = policy.client(client);
     let decision = policy.decide(&ask(name), &client, time(MORNING));
-    policy.review(&ask(name), &client, &decision, answers, false, time(MORNING))
+    policy.review(&ask(name), &client, &decision, &answer(answers, false), time(MORNING))
+}
+
+fn answer(records: &[Record], own_zone: bool) -> Answer<'_> {
+    Answer { records, delegations: &Delegations::NONE, own_zone }
 }
 
 /// Why an answer is blocked, if it is.
@@ -181,8 +185,10 @@ fn private_addresses_are_right_in_the_schools_own_zones_and_for_its_own_names() 
     let inside = [address("printer.school.example", "10.0.0.9")];
     let question = ask("printer.school.example");
     let decision = policy.decide(&question, &client, time(MORNING));
-    assert!(policy.review(&question, &client, &decision, &inside, true, time(MORNING)).block.is_none());
-    assert!(policy.review(&question, &client, &decision, &inside, false, time(MORNING)).block.is_some());
+    let seen = answer(&inside, true);
+    assert!(policy.review(&question, &client, &decision, &seen, time(MORNING)).block.is_none());
+    let seen = answer(&inside, false);
+    assert!(policy.review(&question, &client, &decision, &seen, time(MORNING)).block.is_some());
     assert_eq!(why(&policy, "www.elmlane.example", KS2, &[address("www.elmlane.example", "10.0.0.9")]), None);
     // Windows asks for an essential name whose address is private on purpose.
     assert_eq!(why(&policy, "time.example", KS2, &[address("time.example", "fd3e::1")]), None);

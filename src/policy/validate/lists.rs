@@ -4,7 +4,7 @@ use std::net::{IpAddr, SocketAddr};
 
 use super::Check;
 use crate::{
-    category::{LOCKED, UNCATEGORISED},
+    category::{LOCKED, UNCATEGORISED, is_sealed},
     policy::{Action, AppliesTo, ListFile, ListSource, problem::suggest},
 };
 
@@ -86,6 +86,11 @@ impl Check<'_> {
                     }
                 }
             }
+            Some(ListSource::Text(_)) if is_sealed(&list.category) => self.problems.error(
+                format!("{place}: text"),
+                format!("a list of {} must lie nowhere in clear, and the policy does", list.category),
+                "write upload = true, or file, url or zone",
+            ),
             Some(ListSource::Text(text)) if text.len() > LONGEST_TEXT => self.problems.error(
                 format!("{place}: text"),
                 "it is longer than a policy can carry",

@@ -3,6 +3,8 @@
 mod conflicts;
 mod lists;
 mod rules;
+mod services;
+mod suppliers;
 
 use std::{
     collections::{HashMap, HashSet},
@@ -55,8 +57,10 @@ impl PolicyFile {
         check.devices();
         check.schedules();
         check.lessons();
+        check.bundles();
         check.rules();
         check.lists();
+        check.suppliers();
         check.problems.into_vec()
     }
 
@@ -172,10 +176,11 @@ impl Check<'_> {
     /// Identifiers that are taken twice or can't be ones.
     fn twice(&mut self) {
         let file = self.file;
-        let kinds: [(&str, Vec<&str>, bool); 6] = [
+        let kinds: [(&str, Vec<&str>, bool); 7] = [
             ("profile", file.profiles.iter().map(|x| x.id.as_str()).collect(), true),
             ("group", file.groups.iter().map(|x| x.id.as_str()).collect(), true),
             ("schedule", file.schedules.iter().map(|x| x.id.as_str()).collect(), true),
+            ("bundle", file.bundles.iter().map(|x| x.id.as_str()).collect(), true),
             ("list", file.lists.iter().map(|x| x.id.as_str()).collect(), true),
             ("device", file.devices.iter().map(|x| x.name.as_str()).collect(), false),
             ("lesson", file.lessons.iter().map(|x| x.name.as_str()).collect(), false),
@@ -221,12 +226,9 @@ impl Check<'_> {
         for profile in profiles {
             self.cells(profile);
             let place = format!("profile {:?}", profile.id);
+            self.services(profile);
             for bundle in &profile.bundles {
-                if self.tables.bundle(bundle).is_none() {
-                    let known = self.tables.bundles.iter().map(|(id, _)| id.as_str());
-                    let instead = suggest(bundle, known);
-                    self.problems.error(&place, format!("there is no bundle {bundle:?}"), instead);
-                }
+                self.is_bundle(&place, bundle);
             }
             let open = matches!(profile.unlisted(), Cell::Allow | Cell::Report);
             let needs_approval = profile.mode == Mode::AllowOnly || !open;

@@ -3,7 +3,7 @@
 use std::collections::HashMap;
 
 use super::{Check, check_name, place_of_rule};
-use crate::policy::{file::Action, names::NamePattern, schedule};
+use crate::policy::{bundles::IN_LESSONS, file::Action, names::NamePattern, schedule};
 
 impl Check<'_> {
     pub(super) fn schedules(&mut self) {
@@ -36,7 +36,11 @@ impl Check<'_> {
             let place = format!("lesson {:?}", lesson.name);
             self.members(&format!("{place}: room"), &lesson.room);
             for (i, name) in lesson.only.iter().enumerate() {
-                check_name(&mut self.problems, &format!("{place}: only[{i}]"), name);
+                let place = format!("{place}: only[{i}]");
+                match name.trim().strip_prefix(IN_LESSONS) {
+                    Some(bundle) => self.is_bundle(&place, bundle.trim()),
+                    None => check_name(&mut self.problems, &place, name),
+                }
             }
             self.until(&place, lesson.until);
         }

@@ -18,7 +18,7 @@ use hickory_proto::{
 };
 use smallvec::SmallVec;
 
-use crate::{ede::Ede, resolver::Security};
+use crate::{delegation::Delegations, ede::Ede, resolver::Security};
 
 /// Length of a message's header, and so the place of the question's name.
 const HEADER: usize = 12;
@@ -75,6 +75,8 @@ pub(crate) struct Entry {
     wire: Box<[u8]>,
     /// What is to be said about it.
     pub(crate) ede: Box<[Ede]>,
+    /// The delegations that it came from.
+    pub(crate) delegations: Delegations,
     /// When its life started, in milliseconds of the cache's time.
     pub(crate) stored: u64,
     /// Seconds of its life; 0 when it is for the waiting questions only.
@@ -85,6 +87,8 @@ pub(crate) struct Entry {
     pub(crate) security: Security,
     /// It comes from a zone of the school's own.
     pub(crate) own_zone: bool,
+    /// The bytes of `delegations` that this entry was the first to hold; counted once, as they are shared later.
+    first_of: u32,
     /// How often it was used, up to 255.
     hits: AtomicU8,
     /// It was chosen to be fetched anew before it runs out.
@@ -103,6 +107,7 @@ pub(crate) struct Parts {
     pub(crate) rcode: ResponseCode,
     pub(crate) security: Security,
     pub(crate) own_zone: bool,
+    pub(crate) delegations: Delegations,
 }
 
 /// Which TTLs records get when they are read.
@@ -149,6 +154,8 @@ impl Entry {
             rcode: parts.rcode,
             security: parts.security,
             own_zone: parts.own_zone,
+            first_of: u32::try_from(parts.delegations.own_bytes()).unwrap_or(u32::MAX),
+            delegations: parts.delegations,
             hits: AtomicU8::new(0),
             refreshing: AtomicBool::new(false),
         })
@@ -158,7 +165,10 @@ impl Entry {
     pub(crate) fn bytes(&self) -> usize {
         let texts: usize = self.ede.iter().map(|e| size_of::<Ede>() + allocated(e.text.len())).sum();
         // Two counters of the Arc that holds it.
-        allocated(size_of::<Self>() + 2 * size_of::<usize>()) + allocated(self.wire.len()) + allocated(texts)
+        allocated(size_of::<Self>() + 2 * size_of::<usize>())
+            + allocated(self.wire.len())
+            + allocated(texts)
+            + allocated(self.first_of as usize)
     }
 
     /// Counts one use and tells how many there were, up to 255.
@@ -323,6 +333,7 @@ mod tests {
             rcode: ResponseCode::NoError,
             security: Security::Insecure,
             own_zone: false,
+            delegations: Delegations::NONE,
         }
     }
 

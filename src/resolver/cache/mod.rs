@@ -35,6 +35,7 @@ use super::{
 };
 use crate::{
     clock::Clock,
+    delegation::Delegations,
     ede::{Ede, EdeCode},
     name::Key,
 };
@@ -320,7 +321,9 @@ impl Cache {
         let landing = match result.and_then(usable) {
             Ok(found) => self.answer(query, zone, found, stored),
             Err(failure) => {
-                tracing::debug!(name = %query.name(), kind = %query.query_type(), reason = %failure.reason, "No answer");
+                // Not the name: it may be an alias target that must not be shown, which only the policy knows. Who asked
+                // for it has a line of their own.
+                tracing::debug!(kind = %query.query_type(), reason = %failure.reason, "No answer");
                 Err(failed(query, failure, zone.is_some(), stored))
             }
         };
@@ -357,7 +360,7 @@ impl Cache {
 
     /// Limits and packs an answer; an entry of a failure when it can't be packed.
     fn answer(&self, query: &Query, zone: Option<&Key>, found: Found, stored: u64) -> Result<Entry, Entry> {
-        let Found { message, security, ede } = found;
+        let Found { message, security, ede, delegations } = found;
         let rcode = message.metadata.response_code;
         let mut came = Came {
             qtype: query.query_type(),
@@ -382,6 +385,7 @@ impl Cache {
             rcode,
             security,
             own_zone: zone.is_some(),
+            delegations,
         };
         Entry::pack(query, parts).ok_or_else(|| {
             failed(query, malformed("the answer does not fit a message"), zone.is_some(), stored)
@@ -495,6 +499,7 @@ fn failed(query: &Query, failure: Failure, own_zone: bool, stored: u64) -> Entry
         rcode: ResponseCode::ServFail,
         security: Security::Indeterminate,
         own_zone,
+        delegations: Delegations::NONE,
     };
     Entry::pack(query, parts(failure.aliases, failure.ede.clone()))
         .or_else(|| Entry::pack(query, parts(Vec::new(), failure.ede)))

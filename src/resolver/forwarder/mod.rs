@@ -37,7 +37,10 @@ use super::{
     config::ResolverError,
     records::{is_about_denial, is_about_dname},
 };
-use crate::ede::{Ede, EdeCode};
+use crate::{
+    delegation::Delegations,
+    ede::{Ede, EdeCode},
+};
 
 /// How long one upstream is waited for alone before the next is asked too.
 const HEDGE: Duration = Duration::from_millis(800);
@@ -223,7 +226,9 @@ impl Forwarder {
         let rcode = message.metadata.response_code;
         let found = tidy(message, query);
         match rcode {
-            ResponseCode::NoError | ResponseCode::NXDomain => Ok(Found { message: found, security, ede }),
+            ResponseCode::NoError | ResponseCode::NXDomain => {
+                Ok(Found { message: found, security, ede, delegations: Delegations::NONE })
+            }
             other => {
                 let reason = format!("the upstream {upstream} answered {other}");
                 if ede.is_empty() {

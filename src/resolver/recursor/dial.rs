@@ -24,6 +24,7 @@ use hickory_resolver::{
     config::{ConnectionConfig, ProtocolConfig},
 };
 
+use super::cuts::Cuts;
 use crate::resolver::udp::{self, Reply};
 
 /// How long a server is waited for at first; its zone's next server is asked then.
@@ -119,7 +120,8 @@ impl Line {
         };
         let seen = self.seen;
         let begun = Instant::now();
-        let sent = request.queries.first().map(|query| query.name.clone());
+        let asked = request.queries.first().cloned();
+        let sent = asked.as_ref().map(|query| query.name.clone());
         let meant = request.original_query().map(|query| query.name.clone());
         let answer = async {
             match self.way {
@@ -151,6 +153,9 @@ impl Line {
             let message: &mut Message = &mut response;
             let sections = [&mut message.answers, &mut message.authorities, &mut message.additionals];
             sections.into_iter().flatten().for_each(|record| record.ttl = 0);
+        }
+        if let Some(asked) = asked {
+            seen.cuts.observe(ip, &asked, &response, Instant::now());
         }
         if let (Some(sent), Some(meant)) = (sent, meant) {
             restore_case(&mut response, &sent, &meant);
@@ -200,7 +205,11 @@ const PLAIN_LASTS: Duration = Duration::from_secs(600);
 
 /// What was learned of servers and names while asking.
 #[derive(Clone, Debug, Default)]
-pub(super) struct Seen(Arc<Mutex<Facts>>);
+pub(super) struct Seen {
+    facts: Arc<Mutex<Facts>>,
+    /// Where zones are delegated to.
+    pub(super) cuts: Cuts,
+}
 
 #[derive(Debug, Default)]
 struct Facts {
@@ -249,7 +258,7 @@ impl Seen {
     }
 
     fn facts(&self) -> MutexGuard<'_, Facts> {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+        self.facts.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 

@@ -26,6 +26,7 @@ use super::{
     dnssec, failure,
 };
 use crate::{
+    delegation::Delegations,
     ede::{Ede, EdeCode},
     resolver::{
         Security,
@@ -94,6 +95,11 @@ impl DnsHandle for Asker {
 impl Asker {
     pub(super) fn new(recursor: Hickory<Dialler>, seen: Seen) -> Self {
         Self { recursor: Arc::new(recursor), seen }
+    }
+
+    /// The delegation that the answer for a name came from; to be asked once the answer is there.
+    pub(super) fn delegation(&self, name: &Name, rtype: RecordType) -> Delegations {
+        self.seen.cuts.of(name, rtype)
     }
 
     /// The answer for a name, up to the first alias.

@@ -3,6 +3,7 @@
 //! hickory follows aliases by itself and forgets them when their end fails, so each alias is a question of its own here
 //! (`Recursor::follow`), judged by its own signatures; the weakest judgement counts for the whole chain.
 
+mod cuts;
 mod dial;
 mod dnssec;
 mod link;
@@ -37,7 +38,10 @@ use super::{
     backend::{Backend, Failure, Found},
     config::{Config, Dnssec, ResolverError},
 };
-use crate::ede::{Ede, EdeCode};
+use crate::{
+    delegation::Delegations,
+    ede::{Ede, EdeCode},
+};
 
 /// How many aliases are followed.
 const MAX_ALIASES: usize = 16;
@@ -129,9 +133,11 @@ impl Recursor {
         let mut names = vec![name.clone()];
         loop {
             let link = self.link(&name, query.query_type()).await?;
+            let delegation = self.asker.delegation(&name, query.query_type());
             let mut chain = found.lock().unwrap_or_else(PoisonError::into_inner);
             chain.add(link.answers, link.security, link.ede);
             chain.rcode = link.rcode;
+            chain.delegations = chain.delegations.joined(&delegation);
             let Some(target) = link.alias else {
                 chain.authorities.extend(link.authorities);
                 return Ok(());
@@ -213,6 +219,7 @@ struct Chain {
     authorities: Vec<Record>,
     security: Security,
     ede: Vec<Ede>,
+    delegations: Delegations,
 }
 
 impl Default for Chain {
@@ -223,6 +230,7 @@ impl Default for Chain {
             authorities: Vec::new(),
             security: Security::Secure,
             ede: Vec::new(),
+            delegations: Delegations::NONE,
         }
     }
 }
@@ -246,7 +254,7 @@ impl Chain {
         message.add_query(query);
         message.insert_answers(answers);
         message.insert_authorities(self.authorities);
-        Found { message, security: self.security, ede: self.ede }
+        Found { message, security: self.security, ede: self.ede, delegations: self.delegations }
     }
 }
 

@@ -10,7 +10,7 @@ use hickory_proto::{
 use tokio::net::UdpSocket;
 
 use super::*;
-use crate::resolver::config::Source;
+use crate::{delegation::Delegation, resolver::config::Source};
 
 /// A server that is the root and every zone below it, unsigned; and the settings to ask it.
 struct Internet {
@@ -161,6 +161,45 @@ async fn aliases_are_followed_to_their_end() {
     .await;
     let found = internet.ask("one.test.").await.unwrap();
     assert_eq!(chain(&found.message.answers), ["two.example.", "three.test.", "192.0.2.1"]);
+}
+
+/// `zone: servers @ addresses` of each delegation.
+fn served(found: &Found) -> Vec<String> {
+    let show = |delegation: &Delegation| {
+        let servers: Vec<String> = delegation.servers().map(|key| key.to_string()).collect();
+        let addresses: Vec<String> = delegation.addresses().iter().map(ToString::to_string).collect();
+        format!("{}: {} @ {}", delegation.zone(), servers.join(" "), addresses.join(" "))
+    };
+    found.delegations.iter().map(show).collect()
+}
+
+#[tokio::test]
+async fn an_answer_names_the_delegation_of_each_zone_that_it_came_from() {
+    let internet = Internet::new(|name, _| match name.to_string().as_str() {
+        "one.test." => alias("one.test.", "two.example."),
+        "two.example." => alias("two.example.", "three.test."),
+        "gone.test." => Some(Says::Nothing(ResponseCode::NXDomain)),
+        _ => address(name),
+    })
+    .await;
+    let recursor = Recursor::new(&internet.config).unwrap();
+    let (test, example) = ("test: ns.test @ 127.0.0.1", "example: ns.example @ 127.0.0.1");
+    // The second time, hickory answers from what it keeps.
+    for _ in 0..2 {
+        for (asked, from) in [
+            ("three.test.", &[test][..]),
+            ("Gone.TEST.", &[test]),
+            ("two.example.", &[example, test]),
+            ("one.test.", &[test, example]),
+        ] {
+            let query = Query::query(name(asked), RecordType::A);
+            let found = recursor.ask(&query, Ask::default()).await.unwrap();
+            assert_eq!(served(&found), from, "{asked}");
+        }
+    }
+    // The DS of a zone is the root's, which is delegated to nobody.
+    let found = recursor.ask(&Query::query(name("test."), RecordType::DS), Ask::default()).await;
+    assert!(found.is_ok_and(|found| found.delegations.is_empty()));
 }
 
 #[tokio::test]

@@ -1,0 +1,56 @@
+//! Subscribing to a list, and taking one out: changes of the policy like any other.
+
+use crate::{
+    control::{Change, Control, ControlError, ImportReport},
+    policy::ListFile,
+};
+
+impl Control {
+    /// Subscribes to lists; what has to be fetched is fetched behind.
+    ///
+    /// # Errors
+    ///
+    /// When there is a list of such a name, or anything about one is wrong; then nothing has changed.
+    pub async fn add_lists(
+        &self,
+        lists: Vec<ListFile>,
+        by: &str,
+        dry_run: bool,
+    ) -> Result<ImportReport, ControlError> {
+        let ids: Vec<&str> = lists.iter().map(|list| list.id.as_str()).collect();
+        let name = format!("lists {}", ids.join(", "));
+        let change = Change { name: &name, by, action: "lists.add", dry_run };
+        self.change(change, |mut file| {
+            if let Some(list) = lists.iter().find(|list| file.lists.iter().any(|known| known.id == list.id)) {
+                return Err(ControlError::Input(format!(
+                    "there is a list {} already; to take it out: schoolgate lists remove {}",
+                    list.id, list.id
+                )));
+            }
+            file.lists.extend(lists.iter().cloned());
+            Ok(file)
+        })
+        .await
+    }
+
+    /// Takes a list out, and forgets its versions.
+    ///
+    /// # Errors
+    ///
+    /// When there is no such list; then nothing has changed.
+    pub async fn remove_list(&self, id: &str, by: &str) -> Result<ImportReport, ControlError> {
+        self.one(id)?;
+        let name = format!("list {id}");
+        let change = Change { name: &name, by, action: "lists.remove", dry_run: false };
+        let report = self
+            .change(change, |mut file| {
+                file.lists.retain(|list| list.id != id);
+                Ok(file)
+            })
+            .await?;
+        let _changing = self.changing.lock().await;
+        let lists = self.in_force().0.lists;
+        self.library.shelf.forget_all_but(lists.iter().map(|list| list.id.as_str()));
+        Ok(report)
+    }
+}

@@ -1,0 +1,247 @@
+//! From a text that came to a version in force or held, or to the reason why not.
+
+use std::{path::Path, sync::atomic::AtomicBool};
+
+use jiff::Timestamp;
+
+use super::{
+    library::{Library, LibraryError},
+    look::{self, Look},
+    report::{Outcome, Updated},
+};
+use crate::{
+    category,
+    feeds::{
+        Feeds, ObtainError, Obtained,
+        shelf::{Draft, ShelfError, State, Version},
+    },
+    lists::source::Source,
+    policy::{ListFile, ListSource},
+};
+
+/// What fetching a list gave, to be taken in when nothing else changes.
+pub(super) struct Fetched {
+    pub(super) list: ListFile,
+    got: Result<Obtained, ObtainError>,
+}
+
+/// How a text is taken in.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Manner {
+    /// For good.
+    Keep,
+    /// For good, whatever is suspicious about it: a person said so.
+    Accept,
+    /// Only to say what would happen.
+    Dry,
+}
+
+/// What the policy says of where a list comes from; what a server said holds for the same source only.
+fn fingerprint(list: &ListFile) -> String {
+    match list.source() {
+        Some(ListSource::Url(url)) => format!("url {url}"),
+        Some(ListSource::File(file)) => format!("file {file}"),
+        Some(ListSource::Zone(zone)) => format!("zone {zone}"),
+        Some(ListSource::Upload) => String::from("upload"),
+        Some(ListSource::Text(_)) => String::from("text"),
+        None => String::new(),
+    }
+}
+
+impl Library {
+    /// Gets the text of a list. Blocks; nothing of what is kept changes.
+    pub(super) fn fetch(&self, feeds: &Feeds, list: ListFile, cancel: &AtomicBool) -> Fetched {
+        let mut state = self.shelf.state(&list.id);
+        // What was said of another source, or of a version that is lost, says nothing.
+        if state.source != fingerprint(&list) || (state.current().is_none() && state.held.is_none()) {
+            state.served = crate::feeds::shelf::Served::default();
+        }
+        let got = feeds.obtain(&list, &self.shelf.folder(&list.id), &state, cancel);
+        Fetched { list, got }
+    }
+
+    /// A text that somebody brought.
+    pub(super) fn brought(list: ListFile, text: &Path) -> Fetched {
+        let got = Obtained::Text {
+            source: Source::at(text),
+            served: crate::feeds::shelf::Served::default(),
+            scratch: None,
+        };
+        Fetched { list, got: Ok(got) }
+    }
+
+    /// Looks at what was fetched, and keeps it: as the version in force, as a held one, or not at all.
+    ///
+    /// What is in force changes only in the books here; the caller compiles.
+    pub(super) fn take_in(
+        &self,
+        fetched: &Fetched,
+        now: Timestamp,
+        manner: Manner,
+    ) -> Result<Updated, LibraryError> {
+        let Fetched { list, got } = fetched;
+        let mut state = self.shelf.state(&list.id);
+        state.source = fingerprint(list);
+        state.last_attempt = Some(now);
+        let done = match got {
+            Ok(Obtained::Current(served)) => {
+                state.served = served.clone();
+                Ok(Updated::new(&list.id, Outcome::Unchanged))
+            }
+            Ok(Obtained::Text { source, served, .. }) => self
+                .take_text(list, &mut state, source, now, manner)
+                .inspect(|_| state.served = served.clone()),
+            Err(error) => {
+                state.not_before = error.not_before;
+                Err(LibraryError::Obtain { id: list.id.clone(), message: error.message.clone() })
+            }
+        };
+        let updated = match done {
+            Ok(updated) => {
+                state.last_success = Some(now);
+                (state.failures, state.error, state.not_before) = (0, None, None);
+                updated
+            }
+            Err(error) => {
+                state.failures = state.failures.saturating_add(1);
+                let message = error.to_string();
+                let own = format!("list {}: ", list.id);
+                let message = message.strip_prefix(&own).unwrap_or(&message).to_owned();
+                state.error = Some(message.clone());
+                Updated {
+                    reasons: vec![message],
+                    bad_input: error.is_bad_input(),
+                    ..Updated::new(&list.id, Outcome::Failed)
+                }
+            }
+        };
+        if manner != Manner::Dry {
+            self.shelf.save(&list.id, &state).map_err(|source| self.shelf_error(list, source))?;
+        }
+        Ok(updated)
+    }
+
+    fn take_text(
+        &self,
+        list: &ListFile,
+        state: &mut State,
+        source: &Source,
+        now: Timestamp,
+        manner: Manner,
+    ) -> Result<Updated, LibraryError> {
+        let draft = self
+            .shelf
+            .draft(&list.id, source, category::is_sealed(&list.category))
+            .map_err(|source| self.shelf_error(list, source))?;
+        if let Some(updated) = self.known(list, state, &draft, manner)? {
+            return Ok(updated);
+        }
+        let look = self.look(list, state, &draft, source)?;
+        let mut updated = Updated {
+            entries: Some(look.entries),
+            added: look.added,
+            removed: look.removed,
+            ..Updated::new(&list.id, Outcome::New)
+        };
+        let trips = if manner == Manner::Accept { Vec::new() } else { look.trips.clone() };
+        if !trips.is_empty() {
+            updated.outcome = Outcome::Held;
+            updated.reasons.clone_from(&trips);
+        }
+        if manner != Manner::Dry {
+            let facts = Version {
+                at: now,
+                entries: look.entries,
+                added: look.added,
+                removed: look.removed,
+                format: look.format,
+                previous: look.previous.clone(),
+                allow: draft.kept.allow,
+                ..Version::default()
+            };
+            let held = (!trips.is_empty()).then_some((now, trips));
+            let number = self
+                .shelf
+                .add(&list.id, state, &draft, facts, held)
+                .map_err(|source| self.shelf_error(list, source))?;
+            updated.number = Some(number);
+        }
+        Ok(updated)
+    }
+
+    /// What is to be said of a text that came before.
+    fn known(
+        &self,
+        list: &ListFile,
+        state: &mut State,
+        draft: &Draft,
+        manner: Manner,
+    ) -> Result<Option<Updated>, LibraryError> {
+        let Some(same) = state.versions.iter().rfind(|version| version.digest == draft.digest) else {
+            return Ok(None);
+        };
+        let number = same.number;
+        let mut updated = Updated {
+            number: Some(number),
+            entries: Some(same.entries),
+            ..Updated::new(&list.id, Outcome::Unchanged)
+        };
+        if state.in_force == Some(number) {
+            // The server has come back to the version in force: what was held is of no interest any more.
+            if manner != Manner::Dry
+                && let Some(held) = state.held.take()
+            {
+                state.versions.retain(|version| version.number != held.version);
+            }
+            return Ok(Some(updated));
+        }
+        let held = state.held.as_ref().filter(|held| held.version == number);
+        match held {
+            Some(_) if manner == Manner::Accept => {
+                self.shelf.accept(&list.id, state).map_err(|source| self.shelf_error(list, source))?;
+                updated.outcome = Outcome::New;
+            }
+            Some(held) => {
+                updated.outcome = Outcome::Held;
+                updated.reasons.clone_from(&held.reasons);
+            }
+            None if same.rejected && manner != Manner::Accept => {
+                updated.reasons = vec![format!("what came is version {number}, which was rolled back")];
+            }
+            // An older version again: it is looked at like any other.
+            None => return Ok(None),
+        }
+        Ok(Some(updated))
+    }
+
+    fn look(
+        &self,
+        list: &ListFile,
+        state: &State,
+        draft: &Draft,
+        original: &Source,
+    ) -> Result<Look, LibraryError> {
+        let shelf = |source| self.shelf_error(list, source);
+        let text = self.shelf.text(&list.id, draft).map_err(shelf)?;
+        let previous = match state.current() {
+            // One that can't be read any more is nothing to compare with.
+            Some(version) => self.shelf.source(&list.id, version.number).ok().map(|source| (source, version)),
+            None => None,
+        };
+        let look = look::look(list, draft, &text, previous).map_err(|mut source| {
+            // Nobody knows the copy's name.
+            source.name = original.name();
+            self.shelf_error(list, ShelfError::Source(source))
+        })?;
+        // An empty list would open its category without a word: a failed download, or a wrong format. A list that the
+        // school writes may well be empty for a while.
+        if look.entries == 0 && !matches!(list.source(), Some(ListSource::Text(_))) {
+            return Err(LibraryError::Nothing { id: list.id.clone(), from: original.name() });
+        }
+        Ok(look)
+    }
+
+    fn shelf_error(&self, list: &ListFile, source: ShelfError) -> LibraryError {
+        LibraryError::Shelf { id: list.id.clone(), source }
+    }
+}

@@ -1,0 +1,486 @@
+//! The compiled lists on disk: the index in force, the one before it, and which versions each was made from.
+//!
+//! `lists/index.sgi` is in force and `lists/index.previous.sgi` was before it; the `.json` beside each says what it was
+//! made from. A version's text lies on the [shelf](crate::feeds::shelf), so an index that is lost or stale can always
+//! be made again without asking anyone.
+
+use std::{
+    fs, io,
+    path::{Path, PathBuf},
+    process,
+    sync::Arc,
+};
+
+use serde::{Deserialize, Serialize};
+use tracing::error;
+
+use crate::{
+    category, disk,
+    feeds::shelf::{Shelf, ShelfError, State, Version},
+    lists::{
+        DomainIndex, Entry, Format, ListMeta,
+        compiler::{CompileError, Compiler, Identity},
+        format::{MatchMode, Rule, Subject},
+        source::SourceError,
+    },
+    name::Key,
+    policy::{Action, AppliesTo, ListFile},
+    vault::Vault,
+};
+
+/// The indexes of the school's lists that are in force.
+#[derive(Debug, Clone, Default)]
+pub(crate) struct Indexes {
+    pub(crate) subscribed: Option<Arc<DomainIndex>>,
+    /// Of the lists that must not be shown; never on disk.
+    pub(crate) sealed: Option<Arc<SealedIndex>>,
+}
+
+/// An index of lists of [sealed](category::is_sealed) categories, which is in memory only.
+#[derive(Debug)]
+pub(crate) struct SealedIndex {
+    index: Arc<DomainIndex>,
+    made_from: Vec<Ingredient>,
+}
+
+impl Indexes {
+    pub(crate) fn iter(&self) -> impl Iterator<Item = &Arc<DomainIndex>> {
+        self.subscribed.iter().chain(self.sealed.iter().map(|sealed| &sealed.index))
+    }
+
+    pub(super) fn lack_all(&self) -> bool {
+        self.iter().next().is_none()
+    }
+
+    /// Whether the one on disk has a list that must not lie in clear: one that was of another category when it was
+    /// made.
+    pub(crate) fn shows(&self, lists: &[ListFile]) -> bool {
+        let sealed = |id: &str| lists.iter().any(|list| list.id == id && category::is_sealed(&list.category));
+        self.subscribed.iter().flat_map(|index| index.lists()).any(|meta| sealed(&meta.id))
+    }
+}
+
+/// One version of one list, as it goes into an index: equal ones give the same rules.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub(super) struct Ingredient {
+    id: String,
+    title: String,
+    category: String,
+    action: Action,
+    format: Option<Format>,
+    matching: MatchMode,
+    applies_to: AppliesTo,
+    /// The version's authors made it for allowing names.
+    allow: bool,
+    version: u32,
+    /// The digest of its text; a number alone could have been given twice, after files were lost.
+    digest: String,
+}
+
+impl Ingredient {
+    fn new(list: &ListFile, version: &Version) -> Self {
+        Self {
+            id: list.id.clone(),
+            title: title(list),
+            category: list.category.clone(),
+            action: list.action,
+            format: list.format.or(version.format),
+            matching: list.matching,
+            applies_to: list.applies_to,
+            allow: version.allow,
+            version: version.number,
+            digest: version.digest.clone(),
+        }
+    }
+
+    fn allows(&self) -> bool {
+        self.allow || self.action == Action::Allow
+    }
+}
+
+/// What people read for a list.
+pub(super) fn title(list: &ListFile) -> String {
+    if list.title.is_empty() { list.id.clone() } else { list.title.clone() }
+}
+
+/// What an index was made from.
+#[derive(Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+struct MadeFrom {
+    ingredients: Vec<Ingredient>,
+    /// What the index says of its lists, so that a record beside another index is noticed.
+    lists: Vec<(String, String)>,
+}
+
+fn said(lists: &[ListMeta]) -> Vec<(String, String)> {
+    lists.iter().map(|meta| (meta.id.clone(), meta.version.clone())).collect()
+}
+
+/// The folder of lists.
+#[derive(Debug)]
+pub(crate) struct Library {
+    folder: PathBuf,
+    /// The versions.
+    pub(super) shelf: Shelf,
+}
+
+/// An index that was compiled and is not in force yet; dropped, it leaves nothing behind.
+#[derive(Debug)]
+pub(crate) struct Compiled {
+    index: New,
+    made_from: MadeFrom,
+}
+
+#[derive(Debug)]
+enum New {
+    /// There are no lists.
+    None,
+    /// A file beside the one in force.
+    File(PathBuf),
+    /// The index before the one in force was made from just these versions.
+    Previous,
+}
+
+/// Which of the two indexes on disk.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Which {
+    InForce,
+    Previous,
+}
+
+impl Library {
+    pub(crate) fn new(data: &Path, keep: usize, vault: Option<Vault>) -> Self {
+        let folder = data.join("lists");
+        Self { shelf: Shelf::new(&folder, keep, vault), folder }
+    }
+
+    fn index(&self, which: Which) -> PathBuf {
+        self.folder.join(match which {
+            Which::InForce => "index.sgi",
+            Which::Previous => "index.previous.sgi",
+        })
+    }
+
+    fn record(&self, which: Which) -> PathBuf {
+        self.index(which).with_extension("json")
+    }
+
+    fn made_from(&self, which: Which) -> Option<MadeFrom> {
+        serde_json::from_slice(&fs::read(self.record(which)).ok()?).ok()
+    }
+
+    /// The last good index: the one in force, or the one before it when that is damaged.
+    ///
+    /// Clears away what a power cut in the middle of compiling left.
+    pub(crate) fn open(&self) -> Option<DomainIndex> {
+        for entry in fs::read_dir(&self.folder).into_iter().flatten().flatten() {
+            if entry.file_name().to_string_lossy().starts_with("index.new") {
+                // One that can't be removed does no harm.
+                let _ = fs::remove_file(entry.path());
+            }
+        }
+        for which in [Which::InForce, Which::Previous] {
+            let path = self.index(which);
+            if !path.exists() {
+                continue;
+            }
+            match DomainIndex::open(&path) {
+                Ok(index) => {
+                    if which == Which::Previous {
+                        // So that it is noticed to be stale.
+                        let _ = fs::remove_file(self.record(Which::InForce));
+                    }
+                    return Some(index);
+                }
+                Err(error) => error!(%error, file = %path.display(), "An index of lists can't be used"),
+            }
+        }
+        None
+    }
+
+    /// The index of the lists that must not be shown, as at a start. One that can't be opened is left out, and logged.
+    pub(crate) fn open_sealed(&self, lists: &[ListFile]) -> Option<SealedIndex> {
+        let good = |ingredient: &Ingredient| {
+            // Looked at alone, so that one that is damaged does not take the others with it.
+            let alone = self.compile_sealed(vec![ingredient.clone()]);
+            alone.inspect_err(|error| error!(%error, "A locked list is not in force")).is_ok()
+        };
+        let ingredients = self.ingredients(lists, true).into_iter().filter(good).collect();
+        self.compile_sealed(ingredients)
+            .inspect_err(|error| error!(%error, "The locked lists are not in force"))
+            .ok()
+            .flatten()
+    }
+
+    fn compile_sealed(&self, ingredients: Vec<Ingredient>) -> Result<Option<SealedIndex>, LibraryError> {
+        if ingredients.is_empty() {
+            return Ok(None);
+        }
+        let mut compiler = Compiler::in_memory();
+        for ingredient in &ingredients {
+            self.add(&mut compiler, ingredient)?;
+        }
+        let (bytes, _) = compiler.finish_bytes()?;
+        let index = Arc::new(DomainIndex::from_bytes(bytes).map_err(CompileError::ReadBack)?);
+        Ok(Some(SealedIndex { index, made_from: ingredients }))
+    }
+
+    /// What an index of these lists is to be made from: the version in force of each that has one.
+    fn ingredients(&self, lists: &[ListFile], sealed: bool) -> Vec<Ingredient> {
+        lists
+            .iter()
+            .filter(|list| category::is_sealed(&list.category) == sealed)
+            .filter_map(|list| Some(Ingredient::new(list, self.shelf.state(&list.id).current()?)))
+            .collect()
+    }
+
+    /// Whether an index was made from other versions or lists than these.
+    pub(crate) fn is_stale(&self, lists: &[ListFile], indexes: &Indexes) -> bool {
+        let sealed = indexes.sealed.as_deref().map_or(&[][..], |sealed| &sealed.made_from);
+        if self.ingredients(lists, true) != sealed {
+            return true;
+        }
+        let wanted = self.ingredients(lists, false);
+        match &indexes.subscribed {
+            None => !wanted.is_empty(),
+            Some(index) => self
+                .made_from(Which::InForce)
+                .is_none_or(|made| made.ingredients != wanted || made.lists != said(index.lists())),
+        }
+    }
+
+    /// The number of the version of each list that the index in force was made from.
+    pub(super) fn numbers(&self) -> Vec<(String, u32)> {
+        let made = self.made_from(Which::InForce).unwrap_or_default();
+        made.ingredients.into_iter().map(|ingredient| (ingredient.id, ingredient.version)).collect()
+    }
+
+    /// Compiles the versions in force of these lists to an index beside the one in force.
+    ///
+    /// When the index before the one in force was made from just these, it is taken as it is: that is what makes a
+    /// rollback quick.
+    ///
+    /// An index of the lists that must not be shown is made in memory.
+    pub(crate) fn compile(
+        &self,
+        lists: &[ListFile],
+        known: &Indexes,
+    ) -> Result<(Indexes, Compiled), LibraryError> {
+        for list in lists.iter().filter(|list| category::is_sealed(&list.category)) {
+            let sealed = self.shelf.seal_what_lies_in_clear(&list.id);
+            sealed.map_err(|source| LibraryError::Shelf { id: list.id.clone(), source })?;
+        }
+        // First, since it is quick and says sooner that something is wrong.
+        let ingredients = self.ingredients(lists, true);
+        let sealed = match &known.sealed {
+            Some(sealed) if sealed.made_from == ingredients => Some(Arc::clone(sealed)),
+            _ => self.compile_sealed(ingredients)?.map(Arc::new),
+        };
+        let (index, compiled) = self.compile_open(lists)?;
+        Ok((Indexes { subscribed: index.map(Arc::new), sealed }, compiled))
+    }
+
+    fn compile_open(&self, lists: &[ListFile]) -> Result<(Option<DomainIndex>, Compiled), LibraryError> {
+        fs::create_dir_all(&self.folder)
+            .map_err(|source| LibraryError::Write { path: self.folder.clone(), source })?;
+        let ingredients = self.ingredients(lists, false);
+        if ingredients.is_empty() {
+            return Ok((None, Compiled { index: New::None, made_from: MadeFrom::default() }));
+        }
+        if let Some(made_from) = self.made_from(Which::Previous)
+            && made_from.ingredients == ingredients
+            && let Ok(index) = DomainIndex::open(&self.index(Which::Previous))
+            && made_from.lists == said(index.lists())
+        {
+            return Ok((Some(index), Compiled { index: New::Previous, made_from }));
+        }
+        let mut compiler = Compiler::new(&self.folder);
+        for ingredient in &ingredients {
+            self.add(&mut compiler, ingredient)?;
+        }
+        let beside = self.folder.join(format!("index.new{}.sgi", process::id()));
+        let mut compiled = Compiled {
+            index: New::File(beside.clone()),
+            made_from: MadeFrom { ingredients, lists: Vec::new() },
+        };
+        compiler.finish(&beside)?;
+        let index = DomainIndex::open(&beside).map_err(CompileError::ReadBack)?;
+        compiled.made_from.lists = said(index.lists());
+        Ok((Some(index), compiled))
+    }
+
+    fn add(&self, compiler: &mut Compiler, ingredient: &Ingredient) -> Result<(), LibraryError> {
+        let Ingredient { id, title, category, format, matching, version, .. } = ingredient;
+        let identity = Identity { id: id.clone(), title: title.clone(), category: category.clone() };
+        let allows = ingredient.allows();
+        let mut adding = compiler.list(identity)?;
+        self.shelf
+            .source(id, *version)
+            .map_err(|source| LibraryError::Shelf { id: id.clone(), source })?
+            .read(*format, *matching, &mut |_, line| match line {
+                Ok(rule) => {
+                    let rule = ingredient.applies_to.read(rule);
+                    adding.rule(Rule { allow: rule.allow || allows, ..rule });
+                }
+                Err(skip) => adding.skip(skip.reason),
+            })
+            .map_err(|source| CompileError::Source { id: id.clone(), source })?;
+        adding.end()?;
+        Ok(())
+    }
+
+    /// Where a version of a list says this of a name: the line, from 1, and its text.
+    pub(crate) fn line_of(
+        &self,
+        list: &ListFile,
+        version: &Version,
+        name: &Key,
+        entry: Entry,
+    ) -> Option<(u64, String)> {
+        let ingredient = Ingredient::new(list, version);
+        let source = self.shelf.source(&list.id, version.number).ok()?;
+        let mut found = None;
+        source
+            .read(ingredient.format, ingredient.matching, &mut |place, rule| {
+                if found.is_none()
+                    && let Ok(Rule { subject, allow }) = rule.map(|rule| ingredient.applies_to.read(rule))
+                    && subject.is_of_name_servers() == entry.of_servers
+                    && let Subject::Name { key, mode } | Subject::NameServer { key, mode } = subject
+                    && key == *name
+                    && (allow || ingredient.allows()) == entry.allow
+                    && (mode == MatchMode::Exact) == entry.exact
+                {
+                    found = Some(place.line);
+                }
+            })
+            .ok()?;
+        let line = found?;
+        let wanted = usize::try_from(line).ok()?.checked_sub(1)?;
+        let bytes = io::BufRead::split(source.text().ok()?, b'\n').nth(wanted)?.ok()?;
+        Some((line, String::from_utf8_lossy(&bytes[..bytes.len().min(256)]).trim_end().to_owned()))
+    }
+
+    /// Which version of a list the index in force has; the shelf's, when that is not known.
+    pub(crate) fn version_in_force(&self, list: &str) -> Option<Version> {
+        let state = self.shelf.state(list);
+        let number = self.numbers().into_iter().find(|(id, _)| id == list).map(|(_, number)| number);
+        number.and_then(|number| state.version(number)).or_else(|| state.current()).cloned()
+    }
+
+    /// What is known of each list.
+    pub(super) fn states(&self, lists: &[ListFile]) -> Vec<State> {
+        lists.iter().map(|list| self.shelf.state(&list.id)).collect()
+    }
+}
+
+impl Compiled {
+    /// Makes it the index on disk; the one of before is kept beside it.
+    ///
+    /// What fails here is logged: the new index is in force in memory, and the next start compiles again.
+    ///
+    /// The one before is not kept when it `shows` names that must not be shown any more.
+    pub(crate) fn activate(mut self, library: &Library, shows: bool) {
+        let (index, previous) = (library.index(Which::InForce), library.index(Which::Previous));
+        let record = library.record(Which::InForce);
+        // Without a record the index is stale, whatever a power cut leaves of the steps below.
+        let old_record = fs::read(&record).ok();
+        let _ = fs::remove_file(&record);
+        let _ = fs::remove_file(library.record(Which::Previous));
+        let keep_record = |bytes: &Option<Vec<u8>>| match bytes {
+            Some(bytes) => disk::replace(&library.record(Which::Previous), bytes),
+            None => Ok(()),
+        };
+        let replaced = match std::mem::replace(&mut self.index, New::None) {
+            New::File(new) => {
+                // A link, not a rename, so that there is an index under its name at every moment.
+                let _ = fs::remove_file(&previous);
+                if shows {
+                    fs::rename(new, &index)
+                } else {
+                    let _ = fs::hard_link(&index, &previous);
+                    fs::rename(new, &index).and_then(|()| keep_record(&old_record))
+                }
+            }
+            New::Previous => {
+                let aside = library.folder.join("index.new.aside.sgi");
+                let _ = fs::remove_file(&aside);
+                fs::hard_link(&index, &aside)
+                    .and_then(|()| fs::rename(&previous, &index))
+                    .and_then(|()| fs::rename(&aside, &previous))
+                    .and_then(|()| keep_record(&old_record))
+            }
+            New::None => {
+                // Without lists there is nothing to fall back to, or the old ones would be back with the next start.
+                let _ = fs::remove_file(&previous);
+                match fs::remove_file(&index) {
+                    Err(error) if error.kind() != io::ErrorKind::NotFound => Err(error),
+                    _ => Ok(()),
+                }
+            }
+        };
+        let known = serde_json::to_vec(&self.made_from).unwrap_or_default();
+        if let Err(error) = replaced.and_then(|()| disk::replace(&record, &known)) {
+            error!(%error, "The new index could not be put in its place on disk");
+        }
+    }
+}
+
+impl Drop for Compiled {
+    fn drop(&mut self) {
+        if let New::File(index) = &self.index {
+            let _ = fs::remove_file(index);
+        }
+    }
+}
+
+/// Why lists could not be compiled.
+#[derive(Debug, thiserror::Error)]
+pub enum LibraryError {
+    /// The folder of lists can't be written.
+    #[error("{path}: {source}", path = path.display())]
+    Write {
+        /// The folder.
+        path: PathBuf,
+        /// Why.
+        source: io::Error,
+    },
+    /// A list says nothing at all.
+    #[error("list {id}: there is no rule in {from}; the list of before stays in force")]
+    Nothing {
+        /// The list.
+        id: String,
+        /// What was read.
+        from: String,
+    },
+    /// The versions of a list can't be kept.
+    #[error("list {id}: {source}")]
+    Shelf {
+        /// The list.
+        id: String,
+        /// Why.
+        source: ShelfError,
+    },
+    /// A list can't be had.
+    #[error("list {id}: {message}")]
+    Obtain {
+        /// The list.
+        id: String,
+        /// Why, in plain words.
+        message: String,
+    },
+    /// A list can't be read, or the index can't be written.
+    #[error(transparent)]
+    Compile(#[from] CompileError),
+}
+
+impl LibraryError {
+    /// Whether a list is wrong, rather than the box unable.
+    #[must_use]
+    pub fn is_bad_input(&self) -> bool {
+        match self {
+            Self::Compile(CompileError::Source { source, .. })
+            | Self::Shelf { source: ShelfError::Source(source), .. } => !SourceError::is_io(source),
+            Self::Nothing { .. } | Self::Compile(CompileError::TooManyLists { .. }) => true,
+            Self::Write { .. } | Self::Shelf { .. } | Self::Obtain { .. } | Self::Compile(_) => false,
+        }
+    }
+}

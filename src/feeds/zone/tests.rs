@@ -1,0 +1,777 @@
+//! Transfers from a primary that says what it is told to.
+
+use std::{
+    io::{Read as _, Write as _},
+    net::{TcpListener, TcpStream},
+    sync::{Arc, Mutex, mpsc},
+    thread::{self, JoinHandle},
+};
+
+use hickory_proto::{
+    op::{Message as Dns, MessageType, OpCode, ResponseCode},
+    rr::{
+        Name as DnsName, RData, Record, RecordType,
+        rdata::{A, CNAME, NS, SOA, TXT},
+    },
+};
+use jiff::Timestamp;
+use proptest::prelude::*;
+
+use super::*;
+use crate::lists::{
+    Format,
+    format::{MatchMode, Subject},
+};
+
+const ZONE: &str = "rpz.trust.example";
+const NOW: i64 = 1_795_000_000;
+
+fn name(text: &str) -> DnsName {
+    DnsName::from_ascii(text).unwrap()
+}
+
+fn record(owner: &str, data: RData) -> Record {
+    Record::from_rdata(name(owner), 300, data)
+}
+
+/// The zone's SOA.
+fn soa(serial: u32) -> Record {
+    let data =
+        SOA::new(name("ns.trust.example."), name("host.trust.example."), serial, 3600, 600, 604_800, 60);
+    record("rpz.trust.example.", RData::SOA(data))
+}
+
+/// A rule of the zone that blocks a name.
+fn block(listed: &str) -> Record {
+    record(&format!("{listed}.rpz.trust.example."), RData::CNAME(CNAME(DnsName::root())))
+}
+
+/// An answer to a question with these records.
+fn answer(question: &[u8], records: &[Record]) -> Vec<u8> {
+    let question = Dns::from_vec(question).unwrap();
+    let mut message = Dns::new(question.metadata.id, MessageType::Response, OpCode::Query);
+    message.metadata.authoritative = true;
+    message.queries = question.queries;
+    message.answers = records.to_vec();
+    message.to_vec().unwrap()
+}
+
+fn refusal(question: &[u8], code: ResponseCode) -> Vec<u8> {
+    let mut bytes = answer(question, &[]);
+    bytes[3] = bytes[3] & 0xf0 | code.low();
+    bytes
+}
+
+/// What a primary says on one connection: from a question to the messages of its answer.
+type Step = Box<dyn FnOnce(&[u8]) -> Vec<Vec<u8>> + Send>;
+
+fn says(records: Vec<Record>) -> Step {
+    says_in_messages(vec![records])
+}
+
+fn says_in_messages(messages: Vec<Vec<Record>>) -> Step {
+    Box::new(move |question| messages.iter().map(|records| answer(question, records)).collect())
+}
+
+/// The same, each message signed that `which` says is.
+fn signs(key: &TsigKey, messages: Vec<Vec<Record>>, which: fn(usize) -> bool) -> Step {
+    let key = key.clone();
+    Box::new(move |question| {
+        let mut signer = tsig::stream::Signer::new(&key, &tsig::stream::mac(question));
+        let mut signed = Vec::new();
+        for (place, records) in messages.iter().enumerate() {
+            let mut bytes = answer(question, records);
+            if which(place) {
+                signer.sign(&mut bytes, NOW as u64);
+            } else {
+                signer.leave_unsigned(&bytes);
+            }
+            signed.push(bytes);
+        }
+        signed
+    })
+}
+
+/// The type of a question, and the version of one for changes.
+type Question = (RecordType, Option<u32>);
+
+/// A primary that follows its script, one step for each connection, and closes each when it has said all.
+struct Primary {
+    address: SocketAddr,
+    asked: Arc<Mutex<Vec<Question>>>,
+    thread: Option<JoinHandle<()>>,
+}
+
+impl Primary {
+    fn new(script: Vec<Step>) -> Self {
+        let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+        let address = listener.local_addr().unwrap();
+        let asked = Arc::new(Mutex::new(Vec::new()));
+        let seen = Arc::clone(&asked);
+        let thread = thread::spawn(move || {
+            for step in script {
+                let (mut stream, _) = listener.accept().unwrap();
+                let question = receive(&mut stream);
+                let parsed = Dns::from_vec(&question).unwrap();
+                let had = parsed.authorities.first().map(|record| match &record.data {
+                    RData::SOA(soa) => soa.serial,
+                    other => panic!("{other:?}"),
+                });
+                seen.lock().unwrap().push((parsed.queries[0].query_type(), had));
+                for message in step(&question) {
+                    let framed = [&(message.len() as u16).to_be_bytes()[..], &message].concat();
+                    // A client that heard enough has hung up.
+                    if stream.write_all(&framed).is_err() {
+                        break;
+                    }
+                }
+            }
+        });
+        Self { address, asked, thread: Some(thread) }
+    }
+
+    /// What it was asked, once it was asked all that it expects.
+    fn asked(mut self) -> Vec<Question> {
+        self.thread.take().unwrap().join().unwrap();
+        std::mem::take(&mut *self.asked.lock().unwrap())
+    }
+}
+
+fn receive(stream: &mut TcpStream) -> Vec<u8> {
+    let mut length = [0; 2];
+    stream.read_exact(&mut length).unwrap();
+    let mut bytes = vec![0; usize::from(u16::from_be_bytes(length))];
+    stream.read_exact(&mut bytes).unwrap();
+    bytes
+}
+
+/// A subscriber of the zone.
+struct Subscriber {
+    folder: tempfile::TempDir,
+    key: Option<TsigKey>,
+    have: Option<(u32, PathBuf)>,
+    limits: Limits,
+    cancel: Arc<AtomicBool>,
+}
+
+impl Subscriber {
+    fn new() -> Self {
+        let limits = Limits { silence: Duration::from_secs(20), ..Limits::default() };
+        let folder = tempfile::tempdir().unwrap();
+        Self { folder, key: None, have: None, limits, cancel: Arc::default() }
+    }
+
+    fn signed() -> Self {
+        Self { key: Some(key(1)), ..Self::new() }
+    }
+
+    /// A subscriber who has a version with these lines.
+    fn having(serial: u32, lines: &str) -> Self {
+        let subscriber = Self::new();
+        let file = subscriber.folder.path().join("old");
+        fs::write(&file, version_text(serial, lines)).unwrap();
+        Self { have: Some((serial, file)), ..subscriber }
+    }
+
+    fn file(&self) -> PathBuf {
+        self.folder.path().join("zone.rpz")
+    }
+
+    fn text(&self) -> String {
+        fs::read_to_string(self.file()).unwrap()
+    }
+
+    fn transfer(&self, primaries: &[SocketAddr]) -> Result<Transferred, TransferError> {
+        transfer(&Request {
+            zone: ZONE,
+            primaries,
+            key: self.key.as_ref(),
+            have: self.have.as_ref().map(|(serial, file)| Have { serial: *serial, file }),
+            into: &self.file(),
+            limits: self.limits,
+            cancel: &self.cancel,
+            clock: &Clock::held_at(Timestamp::from_second(NOW).unwrap()),
+        })
+    }
+
+    /// Transfers from a primary with this script.
+    fn from(&self, script: Vec<Step>) -> Result<Transferred, TransferError> {
+        let primary = Primary::new(script);
+        let transferred = self.transfer(&[primary.address]);
+        primary.asked();
+        transferred
+    }
+
+    /// Why a transfer from a primary with this script fails; what was there is as it was.
+    fn failure(&self, script: Vec<Step>) -> String {
+        fs::write(self.file(), "as it was").unwrap();
+        let files = || fs::read_dir(self.folder.path()).unwrap().count();
+        let before = files();
+        let error = self.from(script).unwrap_err().to_string();
+        assert_eq!(self.text(), "as it was");
+        assert_eq!(files(), before, "nothing is left behind");
+        error
+    }
+}
+
+fn version_text(serial: u32, lines: &str) -> String {
+    format!("{ZONE}. 300 IN SOA ns.trust.example. host.trust.example. {serial} 3600 600 604800 60\n{lines}")
+}
+
+fn key(secret: u8) -> TsigKey {
+    TsigKey::new("transfer", KeyAlgorithm::HmacSha256, &[secret; 32]).unwrap()
+}
+
+/// What a transfer led to, without the parts that are the same in all tests.
+fn new(transferred: &Transferred) -> (u32, u64, bool) {
+    match transferred {
+        Transferred::New { serial, records, incremental, .. } => (*serial, *records, *incremental),
+        Transferred::Current { .. } => panic!("{transferred:?}"),
+    }
+}
+
+#[test]
+fn a_whole_zone_becomes_a_sorted_file_that_the_reader_of_zones_takes() {
+    let passthru = RData::CNAME(CNAME(name("rpz-passthru.")));
+    let zone = vec![
+        vec![
+            soa(7),
+            record("rpz.trust.example.", RData::NS(NS(name("ns.trust.example.")))),
+            block("Zoo.Example"),
+        ],
+        vec![
+            record("open.example.rpz.trust.example.", passthru),
+            record("24.0.2.0.192.rpz-ip.rpz.trust.example.", RData::CNAME(CNAME(DnsName::root()))),
+            record("bet.example.rpz.trust.example.", RData::A(A::new(0, 0, 0, 0))),
+            record("bet.example.rpz.trust.example.", RData::TXT(TXT::new(vec!["why; (\"so\")".into()]))),
+            block("*.zoo.example"),
+            block("zoo.example"),
+            soa(7),
+        ],
+    ];
+    let subscriber = Subscriber::new();
+    let primary = Primary::new(vec![says(vec![soa(7)]), says_in_messages(zone)]);
+    let address = primary.address;
+    let transferred = subscriber.transfer(&[address]).unwrap();
+    let timers = Timers { refresh: 3600, retry: 600, expire: 604_800 };
+    let expected = Transferred::New { serial: 7, records: 7, timers, incremental: false, primary: address };
+    assert_eq!(transferred, expected);
+    assert_eq!(primary.asked(), [(RecordType::SOA, None), (RecordType::AXFR, None)]);
+    let lines = "\
+        *.zoo.example CNAME .\n\
+        24.0.2.0.192.rpz-ip CNAME .\n\
+        @ NS ns.trust.example.\n\
+        bet.example A 0.0.0.0\n\
+        bet.example TXT \"why\\059\\032\\040\\034so\\034\\041\"\n\
+        open.example CNAME rpz-passthru.\n\
+        zoo.example CNAME .\n";
+    assert_eq!(subscriber.text(), version_text(7, lines));
+    assert_eq!(version(ZONE, &subscriber.file()), Some((7, timers)));
+
+    let mut rules = Vec::new();
+    let mut skipped = Vec::new();
+    let source = Source::at(subscriber.file());
+    let read = source.read(Some(Format::Rpz), MatchMode::default(), &mut |place, rule| match rule {
+        Ok(rule) => rules.push((
+            place.line,
+            rule.allow,
+            match rule.subject {
+                Subject::Name { key, .. } => key.to_string(),
+                Subject::Address(network) => network.to_string(),
+                other => panic!("{other:?}"),
+            },
+        )),
+        Err(skip) => skipped.push((place.line, String::from_utf8_lossy(skip.text).into_owned())),
+    });
+    read.unwrap();
+    let expected = [
+        (2, false, "zoo.example"),
+        (3, false, "192.0.2.0/24"),
+        (5, false, "bet.example"),
+        (7, true, "open.example"),
+        (8, false, "zoo.example"),
+    ];
+    assert_eq!(rules, expected.map(|(line, allow, subject)| (line, allow, subject.to_owned())));
+    assert_eq!(skipped.iter().map(|(line, _)| *line).collect::<Vec<_>>(), [6], "{skipped:?}");
+}
+
+#[test]
+fn a_version_that_we_have_is_not_transferred() {
+    let subscriber = Subscriber::having(7, "");
+    let primary = Primary::new(vec![says(vec![soa(7)])]);
+    let transferred = subscriber.transfer(&[primary.address]).unwrap();
+    assert!(matches!(transferred, Transferred::Current { serial: 7, .. }), "{transferred:?}");
+    assert_eq!(primary.asked(), [(RecordType::SOA, None)]);
+    assert!(!subscriber.file().exists());
+}
+
+#[test]
+fn changes_are_worked_into_the_version_that_we_have() {
+    let subscriber = Subscriber::having(7, "a.example CNAME .\nc.example CNAME .\nd.example CNAME .\n");
+    let changes = vec![
+        vec![soa(9), soa(7), block("C.example"), block("d.example"), soa(8), block("b.example")],
+        vec![block("d.example"), soa(8), block("b.example"), soa(9), block("e.example"), soa(9)],
+    ];
+    let primary = Primary::new(vec![says(vec![soa(9)]), says_in_messages(changes)]);
+    assert_eq!(new(&subscriber.transfer(&[primary.address]).unwrap()), (9, 3, true));
+    assert_eq!(primary.asked(), [(RecordType::SOA, None), (RecordType::IXFR, Some(7))]);
+    let lines = "a.example CNAME .\nd.example CNAME .\ne.example CNAME .\n";
+    assert_eq!(subscriber.text(), version_text(9, lines));
+}
+
+#[test]
+fn a_compressed_version_takes_changes_too() {
+    let subscriber = Subscriber::having(7, "a.example CNAME .\n");
+    let file = &subscriber.have.as_ref().unwrap().1;
+    let text = fs::read(file).unwrap();
+    let mut gzip = flate2::write::GzEncoder::new(File::create(file).unwrap(), flate2::Compression::fast());
+    gzip.write_all(&text).unwrap();
+    gzip.finish().unwrap();
+    let changes = vec![soa(8), soa(7), soa(8), block("b.example"), soa(8)];
+    assert_eq!(new(&subscriber.from(vec![says(vec![soa(8)]), says(changes)]).unwrap()), (8, 2, true));
+    assert_eq!(subscriber.text(), version_text(8, "a.example CNAME .\nb.example CNAME .\n"));
+}
+
+#[test]
+fn a_primary_without_changes_may_send_the_whole_zone() {
+    let subscriber = Subscriber::having(7, "a.example CNAME .\n");
+    // One record a message, as some primaries do, so that the first SOA stands alone.
+    let zone = vec![vec![soa(8)], vec![block("b.example")], vec![soa(8)]];
+    assert_eq!(
+        new(&subscriber.from(vec![says(vec![soa(8)]), says_in_messages(zone)]).unwrap()),
+        (8, 1, false)
+    );
+    assert_eq!(subscriber.text(), version_text(8, "b.example CNAME .\n"));
+}
+
+#[test]
+fn a_zone_may_have_become_empty() {
+    let subscriber = Subscriber::having(7, "a.example CNAME .\n");
+    assert_eq!(
+        new(&subscriber.from(vec![says(vec![soa(8)]), says(vec![soa(8), soa(8)])]).unwrap()),
+        (8, 0, false)
+    );
+    assert_eq!(subscriber.text(), version_text(8, ""));
+}
+
+#[test]
+fn changes_that_do_not_fit_lead_to_the_whole_zone() {
+    let gone = vec![soa(8), soa(7), block("nowhere.example"), soa(8), soa(8)];
+    let there = vec![soa(8), soa(7), soa(8), block("a.example"), soa(8)];
+    let gap = vec![soa(9), soa(7), soa(8), soa(10), soa(9), soa(9)];
+    let back = vec![soa(8), soa(7), soa(6), soa(8)];
+    let other = vec![soa(8), soa(5), soa(8), soa(8)];
+    for changes in [gone, there, gap, back, other] {
+        let subscriber = Subscriber::having(7, "a.example CNAME .\n");
+        let serial = match &changes[0].data {
+            RData::SOA(soa) => soa.serial,
+            other => panic!("{other:?}"),
+        };
+        let whole = says(vec![soa(serial), block("b.example"), soa(serial)]);
+        let primary = Primary::new(vec![says(vec![soa(serial)]), says(changes), whole]);
+        assert_eq!(new(&subscriber.transfer(&[primary.address]).unwrap()), (serial, 1, false));
+        let asked: Vec<_> = primary.asked().into_iter().map(|(kind, _)| kind).collect();
+        assert_eq!(asked, [RecordType::SOA, RecordType::IXFR, RecordType::AXFR]);
+        assert_eq!(subscriber.text(), version_text(serial, "b.example CNAME .\n"));
+    }
+}
+
+#[test]
+fn a_primary_that_does_no_changes_is_asked_for_the_whole_zone() {
+    for step in [
+        Box::new(|question: &[u8]| vec![refusal(question, ResponseCode::NotImp)]) as Step,
+        Box::new(|_: &[u8]| Vec::new()),
+    ] {
+        let subscriber = Subscriber::having(7, "a.example CNAME .\n");
+        let whole = says(vec![soa(8), block("b.example"), soa(8)]);
+        assert_eq!(new(&subscriber.from(vec![says(vec![soa(8)]), step, whole]).unwrap()), (8, 1, false));
+    }
+}
+
+#[test]
+fn without_the_file_of_our_version_the_whole_zone_is_transferred() {
+    for spoil in [
+        |file: &Path| fs::remove_file(file).unwrap(),
+        |file: &Path| fs::write(file, version_text(6, "")).unwrap(),
+        |file: &Path| fs::write(file, "bet.example\n").unwrap(),
+    ] {
+        let subscriber = Subscriber::having(7, "a.example CNAME .\n");
+        spoil(&subscriber.have.as_ref().unwrap().1);
+        let changes = says(vec![soa(8), soa(7), soa(8), block("b.example"), soa(8)]);
+        let whole = says(vec![soa(8), block("b.example"), soa(8)]);
+        let script = vec![says(vec![soa(8)]), changes, whole];
+        assert_eq!(new(&subscriber.from(script).unwrap()), (8, 1, false));
+    }
+}
+
+#[test]
+fn numbers_of_versions_wrap_around() {
+    let subscriber = Subscriber::having(u32::MAX, "a.example CNAME .\n");
+    let changes = vec![soa(1), soa(u32::MAX), block("a.example"), soa(1), soa(1)];
+    assert_eq!(new(&subscriber.from(vec![says(vec![soa(1)]), says(changes)]).unwrap()), (1, 0, true));
+}
+
+#[test]
+fn an_older_version_is_told_unless_another_primary_is_better() {
+    let subscriber = Subscriber::having(7, "");
+    let told = subscriber.failure(vec![says(vec![soa(6)])]);
+    assert!(told.contains("has version 6 of the zone, which is older than ours, 7"), "{told}");
+    // Half the circle ahead is not ahead.
+    let told = subscriber.failure(vec![says(vec![soa(7 + (1 << 31))])]);
+    assert!(told.contains("older than ours"), "{told}");
+    let old = Primary::new(vec![says(vec![soa(6)])]);
+    let good = Primary::new(vec![says(vec![soa(7)])]);
+    let transferred = subscriber.transfer(&[old.address, good.address]).unwrap();
+    assert!(matches!(transferred, Transferred::Current { primary, .. } if primary == good.address));
+}
+
+#[test]
+fn a_transfer_of_an_older_version_than_promised_is_refused() {
+    let subscriber = Subscriber::having(7, "");
+    let script = vec![says(vec![soa(8)]), says(vec![soa(6)])];
+    assert!(subscriber.failure(script).contains("has version 6"), "changes");
+    let nothing = Box::new(|_: &[u8]| Vec::new());
+    let script = vec![says(vec![soa(8)]), nothing, says(vec![soa(6), block("a.example"), soa(6)])];
+    assert!(subscriber.failure(script).contains("has version 6"), "whole");
+}
+
+#[test]
+fn primaries_are_asked_in_order_and_each_is_told_about() {
+    let dead = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap();
+    let refusing =
+        || Primary::new(vec![Box::new(|question: &[u8]| vec![refusal(question, ResponseCode::Refused)])]);
+    let good = Primary::new(vec![says(vec![soa(7)]), says(vec![soa(7), soa(7)])]);
+    let subscriber = Subscriber::new();
+    let first = refusing();
+    assert_eq!(new(&subscriber.transfer(&[dead, first.address, good.address]).unwrap()), (7, 0, false));
+    let second = refusing();
+    let told = subscriber.transfer(&[dead, second.address]).unwrap_err().to_string();
+    assert!(told.starts_with(&format!("{ZONE}.: {dead} can't be reached over TCP (")), "{told}");
+    assert!(told.contains(&format!("; {} refuses (REFUSED); ask whoever runs it", second.address)), "{told}");
+    let told = subscriber.transfer(&[]).unwrap_err().to_string();
+    assert!(told.contains("nobody is named who has the zone"), "{told}");
+}
+
+#[test]
+fn a_transfer_that_is_cut_off_changes_nothing() {
+    let whole = [vec![soa(7), block("a.example")], vec![block("b.example"), soa(7)]];
+    for keep in 0..2 {
+        let script = vec![says(vec![soa(7)]), says_in_messages(whole[..keep].to_vec())];
+        let told = Subscriber::new().failure(script);
+        assert!(told.ends_with("closed the connection before the end"), "{told}");
+    }
+    let half = Box::new(|question: &[u8]| {
+        let mut bytes = answer(question, &[soa(7), block("a.example"), soa(7)]);
+        bytes.truncate(bytes.len() - 1);
+        vec![bytes]
+    });
+    assert!(Subscriber::new().failure(vec![says(vec![soa(7)]), half]).contains("a message is cut off"));
+}
+
+#[test]
+fn what_is_no_zone_is_refused_and_told() {
+    let other = |owner: &str| record(owner, RData::A(A::new(0, 0, 0, 0)));
+    let sub = || {
+        let mut sub = soa(7);
+        sub.name = name("sub.rpz.trust.example.");
+        sub
+    };
+    let chaos = || {
+        let mut record = block("a.example");
+        record.dns_class = hickory_proto::rr::DNSClass::CH;
+        record
+    };
+    let differs = || {
+        let mut differs = soa(7);
+        differs.ttl = 1;
+        differs
+    };
+    for (records, told) in [
+        (vec![soa(7), other("a.example."), soa(7)], "not of the zone: a.example."),
+        (vec![soa(7), other("xrpz.trust.example."), soa(7)], "not of the zone: xrpz.trust.example."),
+        (vec![soa(7), chaos(), soa(7)], "not of the zone"),
+        (vec![soa(7), sub(), soa(7)], "not of the zone: sub."),
+        (vec![block("a.example"), soa(7)], "does not begin with its SOA"),
+        (vec![soa(7), block("a.example"), soa(8)], "a second SOA record is within it"),
+        (vec![soa(7), soa(8), soa(7)], "a second SOA record is within it"),
+        (vec![soa(7), block("a.example"), differs()], "its first and its last SOA record differ"),
+        (vec![soa(7), block("a.example"), soa(7), block("b.example")], "it goes on after its end"),
+        (vec![soa(7), soa(7), soa(7)], "it goes on after its end"),
+    ] {
+        let failure = Subscriber::new().failure(vec![says(vec![soa(7)]), says(records)]);
+        assert!(failure.contains(told), "{told}: {failure}");
+    }
+}
+
+#[test]
+fn what_is_no_answer_to_our_question_is_refused() {
+    let changed = |change: fn(&mut Vec<u8>)| -> Step {
+        Box::new(move |question| {
+            let mut bytes = answer(question, &[soa(7)]);
+            change(&mut bytes);
+            vec![bytes]
+        })
+    };
+    for (step, told) in [
+        (changed(|bytes| bytes[0] ^= 1), "answered another question"),
+        (changed(|bytes| bytes[2] &= 0x7f), "answered another question"),
+        (changed(|bytes| bytes[2] |= 4 << 3), "answered another question"),
+        (changed(|bytes| bytes[13] ^= 1), "answered another question"),
+        (changed(|bytes| bytes[2] &= !4), "answers at second hand"),
+        (changed(|bytes| bytes[2] |= 2), "says that it is cut off"),
+        (changed(|bytes| bytes.push(0)), "something behind the end"),
+        (changed(|bytes| bytes[5] = 2), "more than one question"),
+        (changed(|bytes| *bytes = b"HTTP/1.1 400 Bad Request".to_vec()), "can't be read"),
+        (changed(|bytes| bytes.truncate(5)), "a message is cut off"),
+        (says(vec![]), "without an SOA record"),
+    ] {
+        let failure = Subscriber::new().failure(vec![step]);
+        assert!(failure.contains(told), "{told}: {failure}");
+    }
+}
+
+#[test]
+fn errors_of_the_protocol_are_told_in_words() {
+    for (code, told) in [
+        (ResponseCode::Refused, "refuses (REFUSED)"),
+        (ResponseCode::NotAuth, "not in charge of the zone (NOTAUTH)"),
+        (ResponseCode::NXDomain, "does not have the zone (NXDOMAIN)"),
+        (ResponseCode::ServFail, "SERVFAIL (it can't give the zone now)"),
+        (ResponseCode::FormErr, "FORMERR"),
+        (ResponseCode::YXDomain, "answered with the error 6"),
+    ] {
+        let failure =
+            Subscriber::new().failure(vec![Box::new(move |question| vec![refusal(question, code)])]);
+        assert!(failure.contains(told), "{told}: {failure}");
+    }
+}
+
+#[test]
+fn a_signed_transfer_may_leave_messages_between_unsigned() {
+    let subscriber = Subscriber::signed();
+    let zone = || vec![vec![soa(7)], vec![block("a.example")], vec![block("b.example")], vec![soa(7)]];
+    for which in [|_| true, |place| place != 1 && place != 2] {
+        let script = vec![signs(&key(1), vec![vec![soa(7)]], |_| true), signs(&key(1), zone(), which)];
+        assert_eq!(new(&subscriber.from(script).unwrap()), (7, 2, false));
+    }
+    for (which, told) in [
+        ((|place| place != 0) as fn(usize) -> bool, "without a signature"),
+        (|place| place != 3, "without a signature"),
+    ] {
+        let script = vec![signs(&key(1), vec![vec![soa(7)]], |_| true), signs(&key(1), zone(), which)];
+        let failure = subscriber.failure(script);
+        assert!(failure.contains(told), "{failure}");
+    }
+}
+
+#[test]
+fn answers_must_be_signed_by_the_key_that_asks() {
+    let failure = Subscriber::signed().failure(vec![says(vec![soa(7)])]);
+    assert!(failure.contains("answered without a signature"), "{failure}");
+    let failure = Subscriber::signed().failure(vec![signs(&key(2), vec![vec![soa(7)]], |_| true)]);
+    assert!(failure.contains("a signature that does not fit"), "{failure}");
+    let other = TsigKey::new("other", KeyAlgorithm::HmacSha256, &[1; 32]).unwrap();
+    let failure = Subscriber::signed().failure(vec![signs(&other, vec![vec![soa(7)]], |_| true)]);
+    assert!(failure.contains("the signature of another key"), "{failure}");
+    let changed = signs(&key(1), vec![vec![soa(7)], vec![block("a.example"), soa(7)]], |_| true);
+    let changed = Box::new(move |question: &[u8]| {
+        let mut messages = changed(question);
+        // The target of the block: the root becomes one byte of something else's time to live.
+        let at = messages[1].len() - 150;
+        messages[1][at] ^= 1;
+        messages
+    });
+    let failure = Subscriber::signed().failure(vec![signs(&key(1), vec![vec![soa(7)]], |_| true), changed]);
+    assert!(failure.contains("does not fit") || failure.contains("can't be read"), "{failure}");
+}
+
+#[test]
+fn what_a_primary_says_about_our_signature_is_told_in_words() {
+    for (error, told) in [
+        (tsig::error::BADKEY, "does not know our key (BADKEY)"),
+        (tsig::error::BADSIG, "does not accept our signature (BADSIG)"),
+    ] {
+        let step: Step = Box::new(move |question| {
+            let mut bytes = refusal(question, ResponseCode::NotAuth);
+            let asked = wire::Message::read(question).unwrap();
+            let signature = tsig::Signature::of(&asked).unwrap().unwrap();
+            tsig::say(&mut bytes, &signature, error, NOW as u64);
+            vec![bytes]
+        });
+        let failure = Subscriber::signed().failure(vec![step]);
+        assert!(failure.contains(told), "{failure}");
+    }
+    let step: Step = Box::new(|question| {
+        let mut bytes = refusal(question, ResponseCode::NotAuth);
+        let asked = wire::Message::read(question).unwrap();
+        let signature = tsig::Signature::of(&asked).unwrap().unwrap();
+        tsig::sign_bad_time(&mut bytes, &key(1), &signature, NOW as u64 + 3600);
+        vec![bytes]
+    });
+    let failure = Subscriber::signed().failure(vec![step]);
+    assert!(failure.contains("a clock that is 60 minutes ahead of this box's"), "{failure}");
+}
+
+#[test]
+fn an_endless_transfer_comes_to_an_end() {
+    let endless = |records: usize| -> Vec<Step> {
+        let names = (0..records).map(|n| block(&format!("n{n}.example"))).collect::<Vec<_>>();
+        let mut messages = vec![vec![soa(7)]];
+        messages.extend(names.chunks(100).map(<[_]>::to_vec));
+        vec![says(vec![soa(7)]), says_in_messages(messages)]
+    };
+    let mut subscriber = Subscriber::new();
+    subscriber.limits.records = 500;
+    assert!(subscriber.failure(endless(2000)).contains("sent more than 500 records"));
+    let mut subscriber = Subscriber::new();
+    subscriber.limits.bytes = 5000;
+    assert!(subscriber.failure(endless(2000)).contains("sent more than 5000 bytes"));
+}
+
+/// A primary that answers the first question and is silent at the second until the test ends.
+fn silent() -> (SocketAddr, mpsc::Receiver<()>, JoinHandle<()>, mpsc::Sender<()>) {
+    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+    let address = listener.local_addr().unwrap();
+    let (asked, was_asked) = mpsc::channel();
+    let (end, ended) = mpsc::channel::<()>();
+    let thread = thread::spawn(move || {
+        let (mut stream, _) = listener.accept().unwrap();
+        let reply = answer(&receive(&mut stream), &[soa(7)]);
+        stream.write_all(&[&(reply.len() as u16).to_be_bytes()[..], &reply].concat()).unwrap();
+        let (mut stream, _) = listener.accept().unwrap();
+        receive(&mut stream);
+        asked.send(()).unwrap();
+        // Ends when the test drops its side.
+        let _ = ended.recv();
+    });
+    (address, was_asked, thread, end)
+}
+
+#[test]
+fn a_silent_primary_is_given_up() {
+    let (address, _asked, thread, end) = silent();
+    let mut subscriber = Subscriber::new();
+    subscriber.limits.silence = Duration::from_secs(1);
+    let told = subscriber.transfer(&[address]).unwrap_err().to_string();
+    assert!(told.contains("sent nothing for 1 seconds"), "{told}");
+    drop(end);
+    thread.join().unwrap();
+}
+
+#[test]
+fn a_transfer_has_a_time_limit_however_busy_it_is() {
+    let (address, _asked, thread, end) = silent();
+    let mut subscriber = Subscriber::new();
+    subscriber.limits.total = Duration::from_secs(1);
+    let told = subscriber.transfer(&[address]).unwrap_err().to_string();
+    assert!(told.contains("did not come to an end within 1 seconds"), "{told}");
+    drop(end);
+    thread.join().unwrap();
+}
+
+#[test]
+fn a_transfer_stops_when_it_is_told_to() {
+    let (address, asked, thread, end) = silent();
+    let subscriber = Subscriber::new();
+    let cancel = Arc::clone(&subscriber.cancel);
+    let stopper = thread::spawn(move || {
+        asked.recv().unwrap();
+        cancel.store(true, Ordering::Relaxed);
+    });
+    let error = subscriber.transfer(&[address]).unwrap_err();
+    assert!(matches!(error, TransferError::Cancelled(_)), "{error}");
+    stopper.join().unwrap();
+    drop(end);
+    thread.join().unwrap();
+}
+
+#[test]
+fn a_file_that_cannot_be_written_is_named() {
+    let subscriber = Subscriber::new();
+    fs::create_dir(subscriber.file()).unwrap();
+    let error =
+        subscriber.from(vec![says(vec![soa(7)]), says(vec![soa(7), soa(7)])]).unwrap_err().to_string();
+    assert!(error.starts_with(subscriber.file().to_str().unwrap()), "{error}");
+    assert_eq!(fs::read_dir(subscriber.folder.path()).unwrap().count(), 1, "nothing is left behind");
+}
+
+#[test]
+fn what_is_no_zones_name_is_told() {
+    for zone in ["", ".", "a..b", &"a".repeat(64)] {
+        let clock = Clock::default();
+        let request = Request {
+            zone,
+            primaries: &["127.0.0.1:53".parse().unwrap()],
+            key: None,
+            have: None,
+            into: Path::new("/nonexistent"),
+            limits: Limits::default(),
+            cancel: &AtomicBool::new(false),
+            clock: &clock,
+        };
+        assert!(matches!(transfer(&request), Err(TransferError::Zone(_))), "{zone:?}");
+    }
+}
+
+/// A transfer's messages, each with its length.
+fn framed(kind: RecordType, messages: &[Vec<Record>]) -> Vec<u8> {
+    let zone = zone_name(ZONE).unwrap();
+    let question = wire::question(1, &zone, u16::from(kind), None);
+    let frame = |records: &Vec<Record>| {
+        let bytes = answer(&question, records);
+        [&(bytes.len() as u16).to_be_bytes()[..], &bytes].concat()
+    };
+    messages.iter().flat_map(frame).collect()
+}
+
+proptest! {
+    #[test]
+    fn changes_and_the_whole_zone_lead_to_the_same_file(
+        old in proptest::collection::btree_set("[a-f]{1,2}", 0..10),
+        middle in proptest::collection::btree_set("[a-f]{1,2}", 0..10),
+        new in proptest::collection::btree_set("[a-f]{1,2}", 0..10),
+        each in 1..8usize,
+    ) {
+        let blocks = |names: &std::collections::BTreeSet<String>| {
+            names.iter().map(|name| block(name)).collect::<Vec<_>>()
+        };
+        let without = |a: &std::collections::BTreeSet<String>, b: &std::collections::BTreeSet<String>| {
+            blocks(&a.difference(b).cloned().collect())
+        };
+        let whole = [vec![soa(9)], blocks(&new), vec![soa(9)]].concat();
+        let changes = [
+            vec![soa(9), soa(7)],
+            without(&old, &middle),
+            vec![soa(8)],
+            without(&middle, &old),
+            vec![soa(8)],
+            without(&middle, &new),
+            vec![soa(9)],
+            without(&new, &middle),
+            vec![soa(9)],
+        ]
+        .concat();
+        let messages = |records: &[Record]| records.chunks(each).map(<[_]>::to_vec).collect::<Vec<_>>();
+        let had: String = old.iter().map(|name| format!("{name} CNAME .\n")).collect();
+        let had = version_text(7, &had);
+        let by_changes = assemble(ZONE, Some(&had), &framed(RecordType::IXFR, &messages(&changes)));
+        let by_whole = assemble(ZONE, None, &framed(RecordType::AXFR, &messages(&whole)));
+        prop_assert!(by_whole.is_ok(), "{:?}", by_whole);
+        prop_assert_eq!(by_changes, by_whole);
+    }
+
+    #[test]
+    fn any_bytes_are_a_transfer_or_none(
+        stream in proptest::collection::vec(any::<u8>(), 0..200),
+        at in any::<proptest::sample::Index>(),
+        bit in 0..8u8,
+    ) {
+        let _ = assemble(ZONE, None, &stream);
+        let mut broken = framed(RecordType::AXFR, &[vec![soa(7), block("a.example")], vec![soa(7)]]);
+        let at = at.index(broken.len());
+        broken[at] ^= 1 << bit;
+        if let Ok(text) = assemble(ZONE, None, &broken) {
+            prop_assert!(text.is_ascii());
+        }
+    }
+}
