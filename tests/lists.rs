@@ -35,8 +35,8 @@ const QUICK: &str = "[resolver]\ntime_limit_ms = 500\n";
 
 fn import(data: &Path, lists: &str) {
     let file = data.join("import.toml");
-    fs::write(&file, format!("{POLICY}{lists}")).unwrap();
-    let output = command_on(data, &["policy", "import", file.to_str().unwrap()]);
+    fs::write(&file, format!("{POLICY}{lists}")).expect("there");
+    let output = command_on(data, &["policy", "import", file.to_str().expect("there")]);
     assert!(output.status.success(), "{}", err(&output));
 }
 
@@ -56,7 +56,7 @@ fn is_listed(running: &Running, name: &str) -> bool {
 }
 
 fn list_of<'a>(report: &'a Value, id: &str) -> &'a Value {
-    report["lists"].as_array().unwrap().iter().find(|list| list["id"] == id).unwrap()
+    report["lists"].as_array().expect("there").iter().find(|list| list["id"] == id).expect("there")
 }
 
 /// `n` names of a list, so that one more or less is no great change.
@@ -86,6 +86,7 @@ fn a_dry_run_says_what_would_change_and_changes_nothing() {
     assert!(!is_listed(&running, "new.example."));
     let text = done(data, &["lists", "update", "--dry-run"]);
     assert!(text.contains("nothing was changed") && text.contains("1 names more"), "{text}");
+    assert!(text.contains("+ new.example"), "{text}");
 }
 
 #[test]
@@ -156,6 +157,28 @@ fn a_list_that_fails_does_not_keep_the_others_from_coming_in() {
 }
 
 #[test]
+fn a_list_of_name_servers_is_not_about_the_names_that_are_asked() {
+    let folder = tempfile::tempdir().unwrap();
+    let data = folder.path();
+    let dns = data.join("dns.txt");
+    // As a list of names, it would be held.
+    fs::write(&dns, "bet-dns.example\ngoogle.com\nwww.appleiphonecell.com\n").unwrap();
+    let running = Running::on_free_ports(data, QUICK);
+    import(
+        data,
+        &format!(
+            "[[list]]\nid = \"dns\"\ncategory = \"gambling\"\nfile = {dns:?}\napplies_to = \"name-servers\"\n"
+        ),
+    );
+    let status = json(data, &["lists", "status"]);
+    assert_eq!(list_of(&status, "dns")["entries"], 3, "{status}");
+    assert!(!is_listed(&running, "bet-dns.example."));
+    let why = done(data, &["lists", "why", "ns1.bet-dns.example"]);
+    assert!(why.contains("bet-dns.example, as a name server, is in gambling by dns"), "{why}");
+    assert!(why.contains("line 1: bet-dns.example"), "{why}");
+}
+
+#[test]
 fn lists_are_added_brought_by_hand_and_taken_out() {
     let folder = tempfile::tempdir().unwrap();
     let data = folder.path();
@@ -210,6 +233,15 @@ fn a_list_of_the_schools_own_keeps_its_comments_and_travels_with_the_policy() {
     let spare = Running::on_free_ports(elsewhere.path(), QUICK);
     done(elsewhere.path(), &["policy", "import", file.to_str().unwrap()]);
     assert!(is_listed(&spare, "ours.example."));
+    // Edited in its place, comments and all.
+    fs::write(&text, "# Mrs Hall again\nother.example\n").unwrap();
+    done(data, &["lists", "edit", "own", text.to_str().unwrap()]);
+    assert!(is_listed(&running, "other.example.") && !is_listed(&running, "ours.example."));
+    assert_eq!(done(data, &["lists", "text", "own"]), "# Mrs Hall again\nother.example\n");
+    done(data, &["lists", "rollback", "own"]);
+    assert!(is_listed(&running, "ours.example."), "the version before is there, too");
+    let none = command_on(data, &["lists", "edit", "starter-games", text.to_str().unwrap()]);
+    assert_eq!(none.status.code(), Some(2), "{}", err(&none));
     // Emptied is not lost: the school may well write it anew.
     let export = done(data, &["policy", "export"]).replace("ours.example  # the pupils' quiz", "");
     fs::write(&file, export).unwrap();

@@ -49,6 +49,20 @@ pub(super) enum Command {
     Catalogue(catalogue::Args),
     /// Subscribe to a list: of the catalogue, or from a source
     Add(Box<add::Args>),
+    /// Show a list that the school writes, as it was written
+    Text {
+        /// Which
+        #[arg(value_name = "ID")]
+        id: String,
+    },
+    /// Write a list of the school's own anew
+    Edit {
+        /// Which
+        #[arg(value_name = "ID")]
+        id: String,
+        /// The text: a file, or `-` for what is piped in
+        file: PathBuf,
+    },
     /// Take a list out
     Remove {
         /// Which
@@ -154,6 +168,17 @@ pub(super) fn run(context: &Context, command: Command) -> Result<bool, Failure> 
         }
         Command::Catalogue(args) => catalogue::run(context, &args),
         Command::Add(args) => add::run(context, *args),
+        Command::Text { id } => {
+            let Answer::Text(text) = context.ask(Request::ListsText { id })? else {
+                return Err(other_version());
+            };
+            context.print(&json!({ "text": text }), || text.clone())?;
+            Ok(true)
+        }
+        Command::Edit { id, file } => {
+            let text = add::pasted(&file)?;
+            imported(context, Request::ListsEdit { id, text, by: person() })
+        }
         Command::Remove { id } => imported(context, Request::ListsRemove { id, by: person() }),
         Command::Diff { id, from, to, most } => {
             let Answer::Diff(report) = context.ask(Request::ListsDiff { id, from, to, most })? else {

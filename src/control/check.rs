@@ -373,7 +373,6 @@ fn first_asked(control: &Control, key: &Key, qtype: RecordType, at: Timestamp) -
 /// Every list that has the name or a parent of it, as a name or as a name server, the longest match first.
 pub(super) fn listed_on(control: &Control, policy: &Policy, key: &Key, of_servers: bool) -> Vec<ListedOn> {
     let mut found = Vec::new();
-    let numbers = control.version_numbers();
     for index in policy.indexes() {
         for hit in index.lookup(key).iter().rev() {
             let depth = usize::from(hit.depth);
@@ -394,7 +393,7 @@ pub(super) fn listed_on(control: &Control, policy: &Policy, key: &Key, of_server
                     title: list.title.clone(),
                     category: list.category.clone(),
                     version: list.version.clone(),
-                    number: numbers.iter().find(|(id, _)| *id == list.id).map(|(_, number)| *number),
+                    number: control.version_number(&list.id),
                     entry: digest.map_or(name, |digest| digest.to_string()),
                     allow: entry.allow,
                     of_servers,

@@ -67,6 +67,20 @@ pub enum Request {
         /// Who does it.
         by: String,
     },
+    /// The text of a list that the school writes.
+    ListsText {
+        /// Which list.
+        id: String,
+    },
+    /// Write a list of the school's own anew.
+    ListsEdit {
+        /// Which list.
+        id: String,
+        /// The text.
+        text: String,
+        /// Who does it.
+        by: String,
+    },
     /// Take a list out.
     ListsRemove {
         /// Which list.
@@ -134,6 +148,8 @@ pub enum Answer {
     Lists(ListsReport),
     /// To an update.
     Updated(UpdateReport),
+    /// To a question for a text.
+    Text(String),
     /// To a question about two versions.
     Diff(DiffReport),
     /// To a question about a name.

@@ -152,9 +152,10 @@ impl Control {
         let news = Arc::<News>::default();
         let box_id = mask.name(b"box");
         let subscribed = library.open().map(Arc::new);
+        let numbers = library.numbers(subscribed.as_deref());
         let (indexes, (file, policy, revision)) = last_policy(folder, store.as_ref(), |file| {
             let sealed = library.open_sealed(&file.lists).map(Arc::new);
-            let indexes = Indexes { subscribed: subscribed.clone(), sealed };
+            let indexes = Indexes { subscribed: subscribed.clone(), numbers: Arc::clone(&numbers), sealed };
             let policy = Policy::build(file, &knowledge(&categories, &starter, &indexes))?;
             Ok((indexes, policy.with_mask(mask.clone())))
         });
@@ -240,6 +241,8 @@ impl Control {
             Request::ListsAdd { lists, dry_run, by } => {
                 Answer::Imported(self.add_lists(lists, &by, dry_run).await?)
             }
+            Request::ListsText { id } => Answer::Text(self.own_text(&id)?),
+            Request::ListsEdit { id, text, by } => Answer::Imported(self.edit_list(&id, text, &by).await?),
             Request::ListsRemove { id, by } => Answer::Imported(self.remove_list(&id, &by).await?),
             Request::ListsDiff { id, from, to, most } => Answer::Diff(self.diff(&id, from, to, most).await?),
             Request::ListsAccept { id, by } => Answer::Lists(self.accept_list(&id, &by).await?),
@@ -472,7 +475,8 @@ impl Control {
         if category::is_sealed(&list.category) {
             return None;
         }
-        let version = self.library.version_in_force(&list.id)?;
+        let number = self.state().indexes.number(&list.id);
+        let version = self.library.version(&list.id, number)?;
         self.library.line_of(&list, &version, name, entry)
     }
 

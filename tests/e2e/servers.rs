@@ -65,7 +65,7 @@ fn a_zone_of_a_listed_name_server_is_blocked_from_the_cache_and_after_a_restart_
     for part in [
         "www.glueless.test belongs to glueless.test, which has the name server ns1.hosting.example",
         "reason      name-server",
-        "listed by   dyn (dyn), line 1: hosting.example",
+        "listed by   dyn (dyn), version 1, line 1: hosting.example",
         "served by   NS glueless.test: ns1.hosting.example",
         "An allow rule for www.glueless.test would open it.",
     ] {

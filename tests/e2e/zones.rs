@@ -58,8 +58,8 @@ impl Drop for Primary {
 
 /// The zone as it begins: version 1, with so many names.
 fn zone_text() -> String {
-    let mut text = format!(
-        "$TTL 300\n@ IN SOA ns.trust.example. host.trust.example. 1 3600 600 604800 60\n@ NS ns.trust.example.\n"
+    let mut text = String::from(
+        "$TTL 300\n@ IN SOA ns.trust.example. host.trust.example. 1 3600 600 604800 60\n@ NS ns.trust.example.\n",
     );
     for n in 0..NAMES {
         let _ = writeln!(text, "bad{n}.example CNAME .\n*.bad{n}.example CNAME .");

@@ -193,7 +193,7 @@ fn described(id: String, args: &Args) -> Result<ListFile, Failure> {
     })
 }
 
-fn pasted(file: &Path) -> Result<String, Failure> {
+pub(in crate::cli) fn pasted(file: &Path) -> Result<String, Failure> {
     if file == Path::new("-") {
         return io::read_to_string(io::stdin())
             .map_err(|error| Failure::could_not(format!("what is piped in can't be read: {error}")));

@@ -33,6 +33,37 @@ impl Control {
         .await
     }
 
+    /// Writes a list of the school's own anew.
+    ///
+    /// # Errors
+    ///
+    /// When there is no such list or it is not one that the school writes; then nothing has changed.
+    pub async fn edit_list(&self, id: &str, text: String, by: &str) -> Result<ImportReport, ControlError> {
+        self.own_text(id)?;
+        let name = format!("list {id}");
+        let change = Change { name: &name, by, action: "lists.edit", dry_run: false };
+        self.change(change, |mut file| {
+            for list in file.lists.iter_mut().filter(|list| list.id == id) {
+                list.text = Some(text.clone());
+            }
+            Ok(file)
+        })
+        .await
+    }
+
+    /// The text of a list of the school's own, as it was written.
+    ///
+    /// # Errors
+    ///
+    /// When there is no such list, or it is not one that the school writes.
+    pub fn own_text(&self, id: &str) -> Result<String, ControlError> {
+        self.one(id)?.text.ok_or_else(|| {
+            ControlError::Input(format!(
+                "list {id} is not one that the school writes; it comes from elsewhere"
+            ))
+        })
+    }
+
     /// Takes a list out, and forgets its versions.
     ///
     /// # Errors

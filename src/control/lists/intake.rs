@@ -7,7 +7,7 @@ use jiff::Timestamp;
 use super::{
     library::{Library, LibraryError},
     look::{self, Look},
-    report::{Outcome, Updated},
+    report::{ChangedName, Outcome, Updated},
 };
 use crate::{
     category,
@@ -15,9 +15,12 @@ use crate::{
         Feeds, ObtainError, Obtained,
         shelf::{Draft, ShelfError, State, Version},
     },
-    lists::source::Source,
+    lists::{diff::Changes, source::Source},
     policy::{ListFile, ListSource},
 };
+
+/// How many names of each kind a dry run tells.
+const SHOWN: usize = 10;
 
 /// What fetching a list gave, to be taken in when nothing else changes.
 pub(super) struct Fetched {
@@ -136,11 +139,16 @@ impl Library {
         if let Some(updated) = self.known(list, state, &draft, manner)? {
             return Ok(updated);
         }
-        let look = self.look(list, state, &draft, source)?;
+        let most = if manner == Manner::Dry { SHOWN } else { 0 };
+        let look = self.look(most, list, state, &draft, source)?;
+        let named = |changes: Changes| changes.first.into_iter().map(ChangedName::from).collect();
+        let (added, removed) = (look.added.count, look.removed.count);
         let mut updated = Updated {
             entries: Some(look.entries),
-            added: look.added,
-            removed: look.removed,
+            added,
+            removed,
+            names_added: named(look.added),
+            names_removed: named(look.removed),
             ..Updated::new(&list.id, Outcome::New)
         };
         let trips = if manner == Manner::Accept { Vec::new() } else { look.trips.clone() };
@@ -152,10 +160,10 @@ impl Library {
             let facts = Version {
                 at: now,
                 entries: look.entries,
-                added: look.added,
-                removed: look.removed,
+                added,
+                removed,
                 format: look.format,
-                previous: look.previous.clone(),
+                previous: look.previous,
                 allow: draft.kept.allow,
                 ..Version::default()
             };
@@ -216,6 +224,7 @@ impl Library {
 
     fn look(
         &self,
+        most: usize,
         list: &ListFile,
         state: &State,
         draft: &Draft,
@@ -228,7 +237,7 @@ impl Library {
             Some(version) => self.shelf.source(&list.id, version.number).ok().map(|source| (source, version)),
             None => None,
         };
-        let look = look::look(list, draft, &text, previous).map_err(|mut source| {
+        let look = look::look(most, list, draft, &text, previous).map_err(|mut source| {
             // Nobody knows the copy's name.
             source.name = original.name();
             self.shelf_error(list, ShelfError::Source(source))

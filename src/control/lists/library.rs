@@ -1,6 +1,6 @@
 //! The compiled lists on disk: the index in force, the one before it, and which versions each was made from.
 //!
-//! `lists/index.sgi` is in force and `lists/index.previous.sgi` was before it; the `.json` beside each says what it was
+//! `lists/index.sgi` is in force and `lists/index.previous.sgi` was before it; `lists/index.json` says what each was
 //! made from. A version's text lies on the [shelf](crate::feeds::shelf), so an index that is lost or stale can always
 //! be made again without asking anyone.
 
@@ -32,6 +32,8 @@ use crate::{
 #[derive(Debug, Clone, Default)]
 pub(crate) struct Indexes {
     pub(crate) subscribed: Option<Arc<DomainIndex>>,
+    /// The number of the version of each list that it was made from.
+    pub(crate) numbers: Arc<[(String, u32)]>,
     /// Of the lists that must not be shown; never on disk.
     pub(crate) sealed: Option<Arc<SealedIndex>>,
 }
@@ -46,6 +48,14 @@ pub(crate) struct SealedIndex {
 impl Indexes {
     pub(crate) fn iter(&self) -> impl Iterator<Item = &Arc<DomainIndex>> {
         self.subscribed.iter().chain(self.sealed.iter().map(|sealed| &sealed.index))
+    }
+
+    /// Which version of a list is in force, where that is known.
+    pub(crate) fn number(&self, list: &str) -> Option<u32> {
+        let sealed = self.sealed.iter().flat_map(|sealed| &sealed.made_from);
+        let sealed = sealed.map(|ingredient| (&ingredient.id, ingredient.version));
+        let open = self.numbers.iter().map(|(id, number)| (id, *number));
+        open.chain(sealed).find(|(id, _)| *id == list).map(|(_, number)| number)
     }
 
     pub(super) fn lack_all(&self) -> bool {
@@ -107,13 +117,23 @@ pub(super) fn title(list: &ListFile) -> String {
 #[derive(Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 struct MadeFrom {
     ingredients: Vec<Ingredient>,
-    /// What the index says of its lists, so that a record beside another index is noticed.
+    /// What the index says of its lists: by that it is known.
     lists: Vec<(String, String)>,
+}
+
+impl MadeFrom {
+    fn numbers(&self) -> Arc<[(String, u32)]> {
+        self.ingredients.iter().map(|ingredient| (ingredient.id.clone(), ingredient.version)).collect()
+    }
 }
 
 fn said(lists: &[ListMeta]) -> Vec<(String, String)> {
     lists.iter().map(|meta| (meta.id.clone(), meta.version.clone())).collect()
 }
+
+/// Of how many indexes it is known what they were made from: of the two that there are, and one that was not put in its
+/// place.
+const RECORDS: usize = 4;
 
 /// The folder of lists.
 #[derive(Debug)]
@@ -160,12 +180,19 @@ impl Library {
         })
     }
 
-    fn record(&self, which: Which) -> PathBuf {
-        self.index(which).with_extension("json")
+    fn record(&self) -> PathBuf {
+        self.folder.join("index.json")
     }
 
-    fn made_from(&self, which: Which) -> Option<MadeFrom> {
-        serde_json::from_slice(&fs::read(self.record(which)).ok()?).ok()
+    /// What the last indexes were made from, the newest first.
+    fn records(&self) -> Vec<MadeFrom> {
+        fs::read(self.record()).ok().and_then(|bytes| serde_json::from_slice(&bytes).ok()).unwrap_or_default()
+    }
+
+    /// What an index was made from, where that is known.
+    fn made_from(&self, index: &DomainIndex) -> Option<MadeFrom> {
+        let lists = said(index.lists());
+        self.records().into_iter().find(|made| made.lists == lists)
     }
 
     /// The last good index: the one in force, or the one before it when that is damaged.
@@ -184,13 +211,7 @@ impl Library {
                 continue;
             }
             match DomainIndex::open(&path) {
-                Ok(index) => {
-                    if which == Which::Previous {
-                        // So that it is noticed to be stale.
-                        let _ = fs::remove_file(self.record(Which::InForce));
-                    }
-                    return Some(index);
-                }
+                Ok(index) => return Some(index),
                 Err(error) => error!(%error, file = %path.display(), "An index of lists can't be used"),
             }
         }
@@ -242,16 +263,13 @@ impl Library {
         let wanted = self.ingredients(lists, false);
         match &indexes.subscribed {
             None => !wanted.is_empty(),
-            Some(index) => self
-                .made_from(Which::InForce)
-                .is_none_or(|made| made.ingredients != wanted || made.lists != said(index.lists())),
+            Some(index) => self.made_from(index).is_none_or(|made| made.ingredients != wanted),
         }
     }
 
-    /// The number of the version of each list that the index in force was made from.
-    pub(super) fn numbers(&self) -> Vec<(String, u32)> {
-        let made = self.made_from(Which::InForce).unwrap_or_default();
-        made.ingredients.into_iter().map(|ingredient| (ingredient.id, ingredient.version)).collect()
+    /// The number of the version of each list that an index from the disk was made from, where its record says so.
+    pub(crate) fn numbers(&self, index: Option<&DomainIndex>) -> Arc<[(String, u32)]> {
+        index.and_then(|index| self.made_from(index)).map(|made| made.numbers()).unwrap_or_default()
     }
 
     /// Compiles the versions in force of these lists to an index beside the one in force.
@@ -276,7 +294,8 @@ impl Library {
             _ => self.compile_sealed(ingredients)?.map(Arc::new),
         };
         let (index, compiled) = self.compile_open(lists)?;
-        Ok((Indexes { subscribed: index.map(Arc::new), sealed }, compiled))
+        let numbers = compiled.made_from.numbers();
+        Ok((Indexes { subscribed: index.map(Arc::new), numbers, sealed }, compiled))
     }
 
     fn compile_open(&self, lists: &[ListFile]) -> Result<(Option<DomainIndex>, Compiled), LibraryError> {
@@ -286,10 +305,13 @@ impl Library {
         if ingredients.is_empty() {
             return Ok((None, Compiled { index: New::None, made_from: MadeFrom::default() }));
         }
-        if let Some(made_from) = self.made_from(Which::Previous)
+        let previous = self.index(Which::Previous);
+        // Opened only when it may be of use: it is as large as the other.
+        if previous.exists()
+            && self.records().iter().any(|made| made.ingredients == ingredients)
+            && let Ok(index) = DomainIndex::open(&previous)
+            && let Some(made_from) = self.made_from(&index)
             && made_from.ingredients == ingredients
-            && let Ok(index) = DomainIndex::open(&self.index(Which::Previous))
-            && made_from.lists == said(index.lists())
         {
             return Ok((Some(index), Compiled { index: New::Previous, made_from }));
         }
@@ -359,10 +381,9 @@ impl Library {
         Some((line, String::from_utf8_lossy(&bytes[..bytes.len().min(256)]).trim_end().to_owned()))
     }
 
-    /// Which version of a list the index in force has; the shelf's, when that is not known.
-    pub(crate) fn version_in_force(&self, list: &str) -> Option<Version> {
+    /// A version of a list by its number; the one that the books say is in force, when that is not known.
+    pub(crate) fn version(&self, list: &str, number: Option<u32>) -> Option<Version> {
         let state = self.shelf.state(list);
-        let number = self.numbers().into_iter().find(|(id, _)| id == list).map(|(_, number)| number);
         number.and_then(|number| state.version(number)).or_else(|| state.current()).cloned()
     }
 
@@ -380,33 +401,29 @@ impl Compiled {
     /// The one before is not kept when it `shows` names that must not be shown any more.
     pub(crate) fn activate(mut self, library: &Library, shows: bool) {
         let (index, previous) = (library.index(Which::InForce), library.index(Which::Previous));
-        let record = library.record(Which::InForce);
-        // Without a record the index is stale, whatever a power cut leaves of the steps below.
-        let old_record = fs::read(&record).ok();
-        let _ = fs::remove_file(&record);
-        let _ = fs::remove_file(library.record(Which::Previous));
-        let keep_record = |bytes: &Option<Vec<u8>>| match bytes {
-            Some(bytes) => disk::replace(&library.record(Which::Previous), bytes),
-            None => Ok(()),
-        };
-        let replaced = match std::mem::replace(&mut self.index, New::None) {
+        let mut records = library.records();
+        if let New::File(_) = self.index {
+            records.insert(0, std::mem::take(&mut self.made_from));
+            records.truncate(RECORDS);
+        }
+        // First, so that whichever index a power cut leaves there has its record.
+        let recorded = serde_json::to_vec(&records).map_err(io::Error::from);
+        let recorded = recorded.and_then(|bytes| disk::replace(&library.record(), &bytes));
+        let replaced = recorded.and_then(|()| match std::mem::replace(&mut self.index, New::None) {
             New::File(new) => {
                 // A link, not a rename, so that there is an index under its name at every moment.
                 let _ = fs::remove_file(&previous);
-                if shows {
-                    fs::rename(new, &index)
-                } else {
+                if !shows {
                     let _ = fs::hard_link(&index, &previous);
-                    fs::rename(new, &index).and_then(|()| keep_record(&old_record))
                 }
+                fs::rename(new, &index)
             }
             New::Previous => {
                 let aside = library.folder.join("index.new.aside.sgi");
                 let _ = fs::remove_file(&aside);
-                fs::hard_link(&index, &aside)
-                    .and_then(|()| fs::rename(&previous, &index))
-                    .and_then(|()| fs::rename(&aside, &previous))
-                    .and_then(|()| keep_record(&old_record))
+                fs::hard_link(&index, &aside)?;
+                fs::rename(&previous, &index)?;
+                fs::rename(&aside, &previous)
             }
             New::None => {
                 // Without lists there is nothing to fall back to, or the old ones would be back with the next start.
@@ -416,9 +433,8 @@ impl Compiled {
                     _ => Ok(()),
                 }
             }
-        };
-        let known = serde_json::to_vec(&self.made_from).unwrap_or_default();
-        if let Err(error) = replaced.and_then(|()| disk::replace(&record, &known)) {
+        });
+        if let Err(error) = replaced {
             error!(%error, "The new index could not be put in its place on disk");
         }
     }

@@ -6,7 +6,7 @@ use crate::{
     lists::{
         Format,
         catalogue::Catalogue,
-        diff::{self, Diff},
+        diff::{self, Changes, Diff},
         format::{NotAList, detect},
         guard::{Limits, Previous, Trip, judge},
         source::{Problem, Source, SourceError},
@@ -19,8 +19,9 @@ use crate::{
 #[derive(Debug, Clone)]
 pub(super) struct Look {
     pub(super) entries: u64,
-    pub(super) added: u64,
-    pub(super) removed: u64,
+    /// What it has that the version in force has not; names only as far as they were asked for.
+    pub(super) added: Changes,
+    pub(super) removed: Changes,
     pub(super) format: Option<Format>,
     /// By what the next version is to be judged.
     pub(super) previous: Option<Previous>,
@@ -29,7 +30,10 @@ pub(super) struct Look {
 }
 
 /// Looks at a text that came: what it holds, what changed, and whether it may be in force by itself.
+///
+/// At most `most` names of each kind are told that changed; none of a list that must not be shown.
 pub(super) fn look(
+    most: usize,
     list: &ListFile,
     draft: &Draft,
     text: &Source,
@@ -46,10 +50,11 @@ pub(super) fn look(
     let (added, removed) = match &previous {
         Some((source, version)) => {
             let old = reading_of(list, version, source);
-            let changes = compare(&old, &Fingerprints::of(&old)?, &reading, &survey.prints, 0)?;
-            (changes.added.count, changes.removed.count)
+            let most = if sealed { 0 } else { most };
+            let changes = compare(&old, &Fingerprints::of(&old)?, &reading, &survey.prints, most)?;
+            (changes.added, changes.removed)
         }
-        None => (survey.prints.len() as u64, 0),
+        None => (Changes { count: survey.prints.len() as u64, first: Vec::new() }, Changes::default()),
     };
     let known = previous.as_ref().and_then(|(_, version)| version.previous.as_ref());
     let trips = if written { Vec::new() } else { judge(&survey, known, &limits(list)) };

@@ -364,9 +364,9 @@ impl Control {
         Ok(())
     }
 
-    /// The number of the version of each list that is in force.
-    pub(super) fn version_numbers(&self) -> Vec<(String, u32)> {
-        self.library.numbers()
+    /// The number of the version of a list that is in force.
+    pub(super) fn version_number(&self, list: &str) -> Option<u32> {
+        self.state().indexes.number(list)
     }
 
     fn fetching(&self, id: &str) -> Arc<tokio::sync::Mutex<()>> {

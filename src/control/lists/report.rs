@@ -334,6 +334,12 @@ pub struct Updated {
     pub added: u64,
     /// How many names it takes away.
     pub removed: u64,
+    /// In a dry run, some of the names that it adds.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub names_added: Vec<ChangedName>,
+    /// In a dry run, some of the names that it takes away.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub names_removed: Vec<ChangedName>,
     /// Whether the fault lies with what came, rather than with the way to it.
     pub bad_input: bool,
 }
@@ -362,6 +368,8 @@ impl Updated {
             entries: None,
             added: 0,
             removed: 0,
+            names_added: Vec::new(),
+            names_removed: Vec::new(),
             bad_input: false,
         }
     }
@@ -397,6 +405,8 @@ impl fmt::Display for UpdateReport {
                 write!(f, "{} {reason}", if place == 0 { ":" } else { ";" })?;
             }
             writeln!(f)?;
+            write_names(f, '+', &list.names_added, list.added)?;
+            write_names(f, '-', &list.names_removed, list.removed)?;
         }
         Ok(())
     }
@@ -424,7 +434,8 @@ pub struct DiffReport {
 /// A name that one version of a list has and another has not.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct ChangedName {
-    /// The entry: a name, `=name` for the name alone, `@@` in front when it opens.
+    /// The entry: a name, `=name` for the name alone, `@@` in front when it opens, ` (a name server)` behind when it is
+    /// about one.
     pub name: String,
     /// How often it was asked for lately, where that is known.
     pub asked: Option<u64>,
@@ -447,20 +458,19 @@ impl fmt::Display for DiffReport {
             "{}: from {from} to version {}: {} names more, {} fewer",
             self.id, self.to, self.added, self.removed
         )?;
-        for (sign, names, all) in
-            [('+', &self.names_added, self.added), ('-', &self.names_removed, self.removed)]
-        {
-            for name in names {
-                match name.asked {
-                    Some(asked) => writeln!(f, "{sign} {}  (asked {asked} times lately)", name.name)?,
-                    None => writeln!(f, "{sign} {}", name.name)?,
-                }
-            }
-            let more = all.saturating_sub(names.len() as u64);
-            if more > 0 {
-                writeln!(f, "{sign} … and {more} more")?;
-            }
-        }
-        Ok(())
+        write_names(f, '+', &self.names_added, self.added)?;
+        write_names(f, '-', &self.names_removed, self.removed)
     }
+}
+
+/// Some names that changed, and how many more did; nothing where none is told.
+fn write_names(f: &mut fmt::Formatter<'_>, sign: char, names: &[ChangedName], all: u64) -> fmt::Result {
+    for name in names {
+        match name.asked {
+            Some(asked) => writeln!(f, "{sign} {}  (asked {asked} times lately)", name.name)?,
+            None => writeln!(f, "{sign} {}", name.name)?,
+        }
+    }
+    let more = all.saturating_sub(names.len() as u64);
+    if more > 0 && !names.is_empty() { writeln!(f, "{sign} … and {more} more") } else { Ok(()) }
 }

@@ -118,7 +118,7 @@ impl Part {
     }
 
     pub(super) fn write(&mut self, bytes: &[u8]) -> Result<(), FetchError> {
-        let written = self.to_file().and_then(|file| file.write_all(bytes));
+        let written = self.writing().and_then(|file| file.write_all(bytes));
         if let Err(source) = written {
             // A full disk is not helped by half a list.
             let path = self.path.clone();
@@ -129,7 +129,7 @@ impl Part {
         Ok(())
     }
 
-    fn to_file(&mut self) -> io::Result<&mut File> {
+    fn writing(&mut self) -> io::Result<&mut File> {
         if self.file.is_none() {
             let mut options = OpenOptions::new();
             let options = if self.length > 0 {
@@ -160,7 +160,7 @@ impl Part {
     /// It is whole: gives it its name. An empty file is a file, too.
     pub(super) fn finish(mut self, into: &Path) -> Result<u64, FetchError> {
         let wrong = |source| FetchError::Write { path: into.to_owned(), source };
-        self.to_file().and_then(|file| file.sync_all()).map_err(wrong)?;
+        self.writing().and_then(|file| file.sync_all()).map_err(wrong)?;
         fs::rename(&self.path, into).map_err(wrong)?;
         let _ = fs::remove_file(&self.about);
         Ok(self.length)
