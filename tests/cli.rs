@@ -593,7 +593,7 @@ fn new_names_wait_and_are_told_with_and_without_a_server() {
             1,
             &[&newcomer, "nobody at this school had asked for anything of newcomer.org before"],
         );
-        says("never.example.org", 1, &["new names wait a week", "first asked for at this school: never"]);
+        says("never.unheard-of.org", 1, &["new names wait a week", "first asked for at this school: never"]);
         assert_eq!(
             report("3"),
             format!(
