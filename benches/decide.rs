@@ -14,7 +14,7 @@ use schoolgate::{
         format::{MatchMode, Rule, Subject},
     },
     name::Key,
-    policy::{Answer, Cell, Knowledge, Policy, PolicyFile, Question, Verdict},
+    policy::{Answer, Cell, FirstAsked, Knowledge, Policy, PolicyFile, Question, Verdict},
 };
 
 fn main() {
@@ -103,7 +103,11 @@ impl Case {
 
     fn of(policy: Policy, name: &str) -> Self {
         let client = policy.identify("10.20.2.5".parse().expect("an address"), None);
-        let question = Question { key: Key::parse(name).expect("a name"), qtype: RecordType::A };
+        let question = Question {
+            key: Key::parse(name).expect("a name"),
+            qtype: RecordType::A,
+            first_asked: FirstAsked::Unknown,
+        };
         let now = "2026-11-23T10:00:00Z".parse().expect("a time");
         Self { policy, client, question, now }
     }

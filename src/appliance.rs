@@ -25,6 +25,7 @@ use crate::{
     dns::{self, Handler, NoticeReply, ServeError, Server},
     feeds::{self, Feeds, http::SystemLookup},
     resolver::{self, Resolver, ResolverError},
+    seen::Seen,
     store::StoreError,
 };
 
@@ -42,6 +43,7 @@ const BLOCKED_EXAMPLE: &str = "bet365.com";
 pub struct Appliance {
     dns: Vec<SocketAddr>,
     control: Arc<Control>,
+    seen: Arc<Seen>,
     stop: CancellationToken,
     tasks: TaskTracker,
 }
@@ -65,9 +67,12 @@ impl Appliance {
         let resolver = resolver(&config, &clock, Handle::current())?;
         let bound = Server::bind(&config.dns)?;
         let control = control(&config, &clock, &resolver)?;
+        let seen = Arc::new(Seen::open(&config.data.join(control::SEEN), clock.clone()));
+        let control = control.with_seen(Arc::clone(&seen));
         let listener = control.listener();
-        let handler =
-            Handler::new(&config.dns, control.policy(), resolver, clock).with_notices(move |packet, from| {
+        let handler = Handler::new(&config.dns, control.policy(), resolver, clock)
+            .with_seen(Arc::clone(&seen))
+            .with_notices(move |packet, from| {
                 let noticed = listener.take(packet, from)?;
                 Some(NoticeReply { bytes: noticed.reply, known: noticed.known })
             });
@@ -110,7 +115,7 @@ impl Appliance {
         });
         tasks.close();
         info!(?dns, "Answering");
-        Ok(Self { dns, control, stop, tasks })
+        Ok(Self { dns, control, seen, stop, tasks })
     }
 
     /// What an administrator can do.
@@ -149,6 +154,11 @@ impl Appliance {
         let _ = fs::remove_file(self.control.folder().join(ADDRESSES));
         if tokio::time::timeout(STOPPING, self.tasks.wait()).await.is_err() {
             warn!("Not everything ended in time");
+        }
+        let seen = self.seen;
+        let kept = tokio::task::spawn_blocking(move || seen.flush());
+        if tokio::time::timeout(STOPPING, kept).await.is_err() {
+            warn!("New names could not be written in time");
         }
     }
 }

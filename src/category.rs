@@ -32,6 +32,12 @@ pub const SEALED: &[&str] = &["illegal-child-abuse", "illegal-terrorism", "illeg
 /// The categories about the safety of machines: blocked even where a profile only watches.
 pub const SECURITY: &[&str] = &["malware", "phishing", "cryptomining"];
 
+/// The category of names that nobody at the school had asked for until a few days ago. Lists may feed it too.
+pub const NEWLY_SEEN: &str = "newly-seen";
+
+/// The category of names on no list.
+pub const UNCATEGORISED: &str = "uncategorised";
+
 /// Who a profile is for.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
@@ -326,6 +332,9 @@ mod tests {
             assert_eq!(locked, !category.locked_for.is_empty(), "{}", category.id);
         }
         assert_eq!(categories.security().iter().count(), SECURITY.len());
+        for id in [NEWLY_SEEN, UNCATEGORISED] {
+            assert!(categories.find(id).is_some(), "{id}");
+        }
     }
 
     #[test]

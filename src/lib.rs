@@ -5,8 +5,8 @@
 //! or on the internet; [`policy`] reviews that answer, and the [`delegation`] that it came from; [`dns`] sends it. `dns::Handler` is the one place where the path
 //! can be read.
 //!
-//! Beside the path, [`feeds`] brings lists to the box, [`control`] has every action of an administrator, [`store`] keeps what the school decided, and
-//! [`appliance`] builds the whole from its [`config`], starts it and stops it. [`cli`] is the command line.
+//! Beside the path, [`feeds`] brings lists to the box, [`control`] has every action of an administrator, [`store`] keeps what the school decided,
+//! [`seen`] since when the school asks for which names, and [`appliance`] builds the whole from its [`config`], starts it and stops it. [`cli`] is the command line.
 //!
 //! [`vault`] keeps what must never stand in clear. [`name`], [`category`], [`clock`], [`disk`], [`background`] and
 //! [`ede`] are the words that all of them use. A module imports only from those
@@ -29,6 +29,7 @@ pub mod lists;
 pub mod name;
 pub mod policy;
 pub mod resolver;
+pub mod seen;
 mod spelling;
 pub mod store;
 pub mod vault;

@@ -6,6 +6,7 @@
 use std::fmt;
 
 use hickory_proto::rr::Name;
+use psl::Psl as _;
 use smallvec::SmallVec;
 
 /// The longest key: a DNS name has at most 255 bytes on the wire, its key two fewer.
@@ -158,6 +159,22 @@ impl Key {
         psl::suffix(dotted(&self.bytes).as_bytes())
             .filter(psl::Suffix::is_known)
             .map_or(0, |suffix| suffix.as_bytes().split(|&b| b == b'.').count())
+    }
+
+    /// The part of the key that someone registered: one label more than the public suffix (`uk.co.example` for
+    /// `www.example.co.uk`). Below a top-level domain that the public suffix list does not know, that is two labels.
+    ///
+    /// None for the root, a single label, a public suffix, and everything below `arpa`, where addresses and not people
+    /// have names. Does not allocate.
+    #[must_use]
+    pub fn registrable(&self) -> Option<&[u8]> {
+        if self.depth() < 2 || self.prefix(1) == b"arpa" {
+            return None;
+        }
+        let info = psl::List.find(self.bytes.split(|&b| b == b'.'));
+        // The suffix is as long as the part of the key that it is: the same labels, the other way round.
+        let suffix = self.ends.iter().position(|&end| usize::from(end) == info.len)?;
+        (suffix + 1 < self.depth()).then(|| self.prefix(suffix + 2))
     }
 
     /// Whether the name itself is in the ICANN section of the public suffix list (`com`, `gov.uk`, never `github.io`).
@@ -328,6 +345,29 @@ mod tests {
         assert!(!Key::parse("badexample.com").unwrap().is_within(&parent));
         assert!(!Key::parse("example.com.uk").unwrap().is_within(&parent));
         assert!(parent.is_within(&Key::root()));
+    }
+
+    #[test]
+    fn the_registrable_part_is_one_label_more_than_the_suffix() {
+        for (name, part) in [
+            ("www.bbc.co.uk", Some("uk.co.bbc")),
+            ("bbc.co.uk", Some("uk.co.bbc")),
+            ("a.b.example.com", Some("com.example")),
+            ("pupil.github.io", Some("io.github.pupil")),
+            ("a.b.school.sch.uk", Some("uk.sch.school.b")),
+            ("www.city.kawasaki.jp", Some("jp.kawasaki.city")),
+            ("a.b.nothing.invalidtld", Some("invalidtld.nothing")),
+            ("co.uk", None),
+            ("github.io", None),
+            ("com", None),
+            ("printer", None),
+            ("1.20.10.in-addr.arpa", None),
+            ("x.home.arpa", None),
+        ] {
+            let key = Key::parse(name).unwrap();
+            assert_eq!(key.registrable().map(|part| str::from_utf8(part).unwrap()), part, "{name}");
+        }
+        assert_eq!(Key::root().registrable(), None);
     }
 
     #[test]

@@ -5,6 +5,7 @@ mod support;
 use std::{fs, net::UdpSocket, os::unix::fs::PermissionsExt, path::Path};
 
 use hickory_proto::{op::ResponseCode, rr::RecordType};
+use schoolgate::{clock::Clock, seen::Seen};
 use support::{Running, ask, command_on, ede, err, out, schoolgate};
 
 /// A policy for clients on loopback, with one own rule and one list.
@@ -548,4 +549,83 @@ fn a_lost_index_is_made_again_before_the_first_answer_even_without_the_originals
     let running = Running::on_free_ports(data, "[resolver]\ntime_limit_ms = 500\n");
     let open = running.ask("first.example.", RecordType::A);
     assert!(ede(&open).iter().all(|(code, _)| *code != 17), "{open:?}");
+}
+
+#[test]
+fn new_names_wait_and_are_told_with_and_without_a_server() {
+    let folder = tempfile::tempdir().unwrap();
+    let data = folder.path();
+    let now = Clock::system().now();
+    let ago = |days: i64| now - jiff::SignedDuration::from_hours(24 * days);
+    let remember = |names: &[&str], days: i64| {
+        let seen = Seen::open(&data.join("seen"), Clock::held_at(ago(days)));
+        for name in names {
+            seen.note(name.as_bytes(), "127.0.0.1".parse().unwrap(), ago(days));
+        }
+        seen.flush();
+    };
+    remember(&["org.old-friend"], 30);
+    remember(&["org.newcomer", "com.bet365"], 2);
+
+    let holding = policy("").replacen("games = \"allow\"", "games = \"allow\"\nnewly-seen = \"block\"", 1);
+    let learning = format!("{holding}\n[newly_seen]\nlearning_days = 31\n");
+    let output = import(data, &holding);
+    assert!(output.status.success(), "{}", err(&output));
+
+    let says = |name: &str, code: i32, words: &[&str]| {
+        let output = command_on(data, &["check", name, "--client", "127.0.0.1", "--no-resolve"]);
+        assert_eq!(output.status.code(), Some(code), "{name}: {}{}", out(&output), err(&output));
+        for word in words {
+            assert!(out(&output).contains(word), "{name}: {word:?} is not in\n{}", out(&output));
+        }
+    };
+    let date = |days: i64| ago(days).to_string()[..10].to_owned();
+    let report = |days: &str| out(&command_on(data, &["seen", "--days", days]));
+    let all = |server: &str| {
+        says(
+            "www.old-friend.org",
+            0,
+            &[&format!("first asked for at this school on {} (old-friend.org)", date(30))],
+        );
+        let newcomer = format!("first asked for at this school on {} (newcomer.org)", date(2));
+        says(
+            "a.newcomer.org",
+            1,
+            &[&newcomer, "nobody at this school had asked for anything of newcomer.org before"],
+        );
+        says("never.unheard-of.org", 1, &["new names wait a week", "first asked for at this school: never"]);
+        assert_eq!(
+            report("3"),
+            format!(
+                "{day}  bet365.com  (gambling)\n{day}  newcomer.org  (on no list)\n2 new names since {day}, 3 remembered since {}\n",
+                date(30),
+                day = date(2),
+            ),
+            "{server}"
+        );
+        assert!(report("31").contains("old-friend.org"), "{server}");
+    };
+    all("without a server");
+    let running = Running::on_free_ports(data, "");
+    all("beside a server");
+    let blocked = running.ask("www.newcomer.org.", RecordType::A);
+    assert_eq!(blocked.metadata.response_code, ResponseCode::NXDomain);
+    assert_eq!(ede(&blocked)[0].0, 17);
+    assert!(ede(&blocked)[0].1.contains("newcomer.org"), "{blocked:?}");
+
+    // A box that is still learning blocks nothing as new, and reports it.
+    assert!(import(data, &learning).status.success());
+    says("a.newcomer.org", 0, &["reported    newly-seen"]);
+    assert!(report("3").contains("The box is learning what this school asks for"), "{}", report("3"));
+    let json = command_on(data, &["--json", "seen"]);
+    let json: serde_json::Value = serde_json::from_slice(&json.stdout).unwrap();
+    assert_eq!((&json["remembered"], &json["names"][1]["name"]), (&3.into(), &"newcomer.org".into()));
+
+    let wrong = command_on(data, &["seen", "--days", "0"]);
+    assert_eq!(wrong.status.code(), Some(2), "{}", err(&wrong));
+    running.kill();
+    says("a.newcomer.org", 0, &[]);
+    let nothing = tempfile::tempdir().unwrap();
+    let empty = command_on(nothing.path(), &["seen"]);
+    assert!(empty.status.success() && out(&empty).contains("Nothing is remembered yet"), "{}", out(&empty));
 }

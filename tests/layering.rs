@@ -23,6 +23,7 @@ const FLOORS: &[(&str, u8)] = &[
     ("policy", 2),
     ("feeds", 3),
     ("resolver", 3),
+    ("seen", 3),
     ("store", 3),
     ("dns", 5),
     ("control", 5),

@@ -12,6 +12,7 @@ use hickory_proto::{
     op::{Message, ResponseCode},
     rr::{RecordType, rdata::opt::EdnsOption},
 };
+use schoolgate::{clock::Clock, seen::Seen};
 use support::{Running, ask, command_on, ede, err, exchange, exchange_tcp, out, question, schoolgate};
 
 /// Names that nobody has, as a member's feed would have real ones.
@@ -261,6 +262,34 @@ fn a_list_that_becomes_locked_leaves_nothing_in_clear() {
     school.assert_nothing_on_disk();
     let check = school.run(&["check", "worst.test", "--profile", "staff"]);
     assert_eq!(check.status.code(), Some(1), "{}", out(&check));
+}
+
+#[test]
+fn what_the_school_asked_for_before_is_told_by_its_digest() {
+    let school = School::new();
+    // Below no zone that the box serves itself, as it does `test`, and below none that there is.
+    fs::write(school.feed(), "worst.nowhere\n").unwrap();
+    let clock = Clock::system();
+    let seen = Seen::open(&school.data().join("seen"), clock.clone());
+    for name in ["nowhere.worst", "nowhere.fine"] {
+        seen.note(name.as_bytes(), "127.0.0.1".parse().unwrap(), clock.now());
+    }
+    seen.flush();
+    drop(seen);
+    assert!(school.import(&school.policy("illegal-child-abuse", ""), &[]).status.success());
+    let json = school.run(&["--json", "seen"]);
+    let json: serde_json::Value = serde_json::from_str(&out(&json)).unwrap();
+    let names: Vec<&str> =
+        json["names"].as_array().unwrap().iter().map(|n| n["name"].as_str().unwrap()).collect();
+    assert_eq!(names.len(), 2, "{json}");
+    assert!(names.contains(&"fine.nowhere"), "{json}");
+    let listed = digest(&out(&school.run(&["seen"])));
+    let check = out(&school.run(&["check", "www.worst.nowhere", "--no-resolve"]));
+    let told = check
+        .lines()
+        .find(|line| line.contains("first asked for at this school on"))
+        .unwrap_or_else(|| panic!("{check}"));
+    assert_eq!(digest(told), listed, "{check}");
 }
 
 #[test]

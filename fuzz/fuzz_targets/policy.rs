@@ -7,8 +7,9 @@ use hickory_proto::rr::RecordType;
 use libfuzzer_sys::fuzz_target;
 use schoolgate::{
     category::Categories,
+    clock::Day,
     name::Key,
-    policy::{Knowledge, Policy, PolicyFile, Question},
+    policy::{FirstAsked, Knowledge, Policy, PolicyFile, Question},
 };
 
 fuzz_target!(|data: &[u8]| {
@@ -24,8 +25,10 @@ fuzz_target!(|data: &[u8]| {
     let client = policy.identify([10, 0, 0, 1].into(), None);
     for rule in &file.rules {
         let Ok(key) = Key::parse(rule.name.trim_start_matches('=')) else { continue };
-        let question = Question { key, qtype: RecordType::A };
-        let decision = policy.decide(&question, &client, now);
-        let _ = policy.explain(&decision, &question, &client);
+        for first_asked in [FirstAsked::Unknown, FirstAsked::Never { began: Day::default() }] {
+            let question = Question { key: key.clone(), qtype: RecordType::A, first_asked };
+            let decision = policy.decide(&question, &client, now);
+            let _ = policy.explain(&decision, &question, &client);
+        }
     }
 });

@@ -26,6 +26,7 @@ use schoolgate::{
     delegation::Delegations,
     dns::{Asked, Config, Decide, Handler, Resolve, Transport},
     ede::EdeCode,
+    name::Key,
     policy::{Answer, BlockResponse, Decision, Question, Reason, Review, Target, Verdict},
     resolver::{AnswerSource, Ask, Resolved, Security},
 };
@@ -48,7 +49,13 @@ impl Decide for Byte {
             5 => Verdict::Rewrite(Target { name: Name::root(), last_good: Vec::new() }),
             _ => Verdict::Allow,
         };
-        Decision { verdict, reason: Reason::Default, categories: CategorySet::EMPTY, would_block: None }
+        Decision {
+            verdict,
+            reason: Reason::Default,
+            categories: CategorySet::EMPTY,
+            would_block: None,
+            reported: CategorySet::EMPTY,
+        }
     }
 
     fn review(
@@ -75,6 +82,14 @@ impl Decide for Byte {
         self.explain(decision, question, client)
     }
 
+    fn shown(&self, key: &Key) -> String {
+        key.to_string()
+    }
+
+    fn masked_reason(&self, reason: &Reason) -> String {
+        format!("{reason:?}")
+    }
+
     fn block_ttl(&self) -> u32 {
         10
     }
@@ -88,6 +103,10 @@ impl Decide for Byte {
 struct Address;
 
 impl Resolve for Address {
+    fn is_own(&self, _: &Query) -> bool {
+        false
+    }
+
     async fn resolve(&self, query: &Query, _: Ask) -> Resolved {
         let data = RData::A(A::new(192, 0, 2, 1));
         Resolved {

@@ -6,6 +6,7 @@ mod check;
 mod config;
 mod lists;
 mod policy;
+mod seen;
 mod serve;
 
 use std::{
@@ -54,6 +55,8 @@ enum Command {
     /// Take out, bring in and check the school's policy
     #[command(subcommand)]
     Policy(policy::Command),
+    /// Say which names this school asked for lately and never before
+    Seen(seen::Args),
 }
 
 impl Cli {
@@ -67,6 +70,7 @@ impl Cli {
             Command::Config(command) => config::run(&context, &command),
             Command::Lists(command) => lists::run(&context, command),
             Command::Policy(command) => policy::run(&context, command),
+            Command::Seen(args) => seen::run(&context, &args),
         };
         match done {
             Ok(true) => ExitCode::SUCCESS,

@@ -6,15 +6,16 @@ use hickory_proto::{
     op::Query,
     rr::{Name, RData, Record, RecordType},
 };
-use jiff::Timestamp;
+use jiff::{Timestamp, civil::Date};
 use serde::{Deserialize, Serialize};
+use tracing::warn;
 
 use super::{Control, ControlError};
 use crate::{
     clients::Client,
     delegation::Delegation,
-    name::Key,
-    policy::{Action, Answer, Decision, Policy, Question, Reason, RuleRef, Server, Verdict},
+    name::{Key, dotted},
+    policy::{Action, Answer, Decision, FirstAsked, Policy, Question, Reason, RuleRef, Server, Verdict},
     resolver::{Ask, Resolved, Resolver, Security},
     vault::Digest,
 };
@@ -90,6 +91,12 @@ pub struct CheckReport {
     pub path: Vec<Hop>,
     /// How resolving ended, when it was tried: the rcode and whether it is proven.
     pub resolution: Option<String>,
+    /// The domain that someone registered, which the next is about, or its digest; none for local names.
+    pub domain: Option<String>,
+    /// The day on which this school first asked for anything of that domain; none for never.
+    pub first_asked: Option<Date>,
+    /// Those of the categories, `uncategorised` and `newly-seen` among them, that the profile wants reported.
+    pub reported: Vec<String>,
     /// In a profile that only watches: what would have been done.
     pub would_block: Option<String>,
     /// In plain English.
@@ -189,6 +196,21 @@ impl fmt::Display for CheckReport {
         if let Some(resolution) = &self.resolution {
             writeln!(f, "  resolved    {resolution}")?;
         }
+        match (&self.domain, self.first_asked) {
+            (Some(domain), Some(day)) => {
+                writeln!(f, "  first asked for at this school on {day} ({domain})")?;
+            }
+            (Some(domain), None) => {
+                writeln!(
+                    f,
+                    "  first asked for at this school: never ({domain}; blocked questions don't count)"
+                )?;
+            }
+            (None, _) => {}
+        }
+        if !self.reported.is_empty() {
+            writeln!(f, "  reported    {}", self.reported.join(", "))?;
+        }
         if let Some(would) = &self.would_block {
             writeln!(f, "  would block {would}")?;
         }
@@ -227,7 +249,8 @@ pub(super) async fn check(
         Asker::Unknown => policy.identify(NOBODY, None),
     };
     let at = request.at.unwrap_or(now);
-    let question = Question { key, qtype };
+    let first_asked = first_asked(control, &key, qtype, at);
+    let question = Question { key, qtype, first_asked };
     let mut decision = policy.decide(&question, &client, at);
     let mut path = Vec::new();
     let mut resolution = None;
@@ -274,6 +297,7 @@ pub(super) async fn check(
     }
     let (profile, profile_title) = policy.profile(client.profile);
     let categories = policy.categories();
+    let domain = domain(policy, &question);
     let (verdict, response) = match &decision.verdict {
         Verdict::Allow => ("allow", None),
         Verdict::Block(response) => ("block", Some(response.word().to_owned())),
@@ -301,10 +325,49 @@ pub(super) async fn check(
         rule: rule(policy, &decision),
         path,
         resolution,
+        first_asked: match question.first_asked {
+            FirstAsked::On { day, .. } if domain.is_some() => Some(day.date()),
+            _ => None,
+        },
+        domain,
+        reported: categories.ids(decision.reported).into_iter().map(str::to_owned).collect(),
         would_block: decision.would_block.as_ref().map(|reason| reason.word().to_owned()),
         explanation: policy.explain(&decision, &question, &client),
         advice: policy.advice(&decision, &question, &client),
     })
+}
+
+/// The domain that someone registered, of a name whose age is known: as it may be shown.
+///
+/// None also where only a name below the domain must not be shown: its digest beside the domain's age would say of the
+/// one what is true of the other.
+fn domain(policy: &Policy, question: &Question) -> Option<String> {
+    if question.first_asked == FirstAsked::Unknown {
+        return None;
+    }
+    let domain = dotted(question.key.registrable()?);
+    let digest = Key::parse(&domain).ok().and_then(|key| policy.sealed_name(&key));
+    match digest {
+        Some(digest) => Some(digest.to_string()),
+        None => policy.sealed_name(&question.key).is_none().then_some(domain),
+    }
+}
+
+/// Since when the school asks for a name, as the server would find it; unknown where the table can't be read.
+fn first_asked(control: &Control, key: &Key, qtype: RecordType, at: Timestamp) -> FirstAsked {
+    let query = || Name::from_ascii(format!("{key}.")).map(|name| Query::query(name, qtype));
+    let is_own = || {
+        control.resolver.as_ref().zip(query().ok()).is_some_and(|(resolver, query)| resolver.is_own(&query))
+    };
+    let Some(domain) = key.registrable() else { return FirstAsked::Unknown };
+    match control.seen() {
+        Ok(_) if is_own() => FirstAsked::Unknown,
+        Ok(seen) => seen.look(domain, at),
+        Err(error) => {
+            warn!(%error, "It can't be told since when the school asks for this name");
+            FirstAsked::Unknown
+        }
+    }
 }
 
 /// Every list that has the name or a parent of it, as a name or as a name server, the longest match first.

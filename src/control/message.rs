@@ -4,7 +4,9 @@ use std::{fmt, path::PathBuf};
 
 use serde::{Deserialize, Serialize};
 
-use super::{CheckReport, CheckRequest, DiffReport, ListsReport, SuppliersReport, UpdateReport, WhyReport};
+use super::{
+    CheckReport, CheckRequest, DiffReport, ListsReport, SeenReport, SuppliersReport, UpdateReport, WhyReport,
+};
 use crate::policy::ListFile;
 
 /// What a command asks of whoever owns the data folder.
@@ -118,6 +120,11 @@ pub enum Request {
         /// The name.
         name: String,
     },
+    /// The names that came up lately.
+    Seen {
+        /// In how many days, today among them: 1 to 400.
+        days: u16,
+    },
 }
 
 /// What a command gets.
@@ -149,6 +156,8 @@ pub enum Answer {
     Why(WhyReport),
     /// To the question who supplies what.
     Suppliers(SuppliersReport),
+    /// To the question for new names.
+    Seen(SeenReport),
 }
 
 /// What an import changed, or would change.

@@ -7,6 +7,7 @@ mod check;
 mod lists;
 mod lookup;
 mod message;
+mod novelty;
 pub mod socket;
 mod suppliers;
 
@@ -30,6 +31,7 @@ pub use lists::{
 };
 pub use lookup::OwnLookup;
 pub use message::{Answer, ImportReport, Request, ValidationReport};
+pub use novelty::{SeenName, SeenReport};
 pub use suppliers::{SupplierReport, SuppliersReport};
 
 use self::lists::{Compiled, Indexes, Library, News};
@@ -44,9 +46,13 @@ use crate::{
     name::Key,
     policy::{Knowledge, ListSource, Policy, PolicyErrors, PolicyFile, Problem, Severity},
     resolver::Resolver,
+    seen::{Seen, SeenError},
     store::{self, AuditRecord, Store, StoreError},
     vault::{Mask, Vault},
 };
+
+/// The folder of the table of names, in the data folder.
+pub const SEEN: &str = "seen";
 
 /// Finds the link-layer address of a client, where the box's neighbour table has it.
 type Neighbours = Box<dyn Fn(IpAddr) -> Option<Mac> + Send + Sync>;
@@ -60,6 +66,7 @@ pub struct Control {
     policy: Arc<ArcSwap<Policy>>,
     resolver: Option<Arc<Resolver>>,
     neighbours: Option<Neighbours>,
+    seen: Option<Arc<Seen>>,
     library: Arc<Library>,
     feeds: Arc<Feeds>,
     mask: Mask,
@@ -160,6 +167,7 @@ impl Control {
             policy: Arc::new(ArcSwap::from_pointee(policy)),
             resolver: None,
             neighbours: None,
+            seen: None,
             library,
             mask,
             state: Mutex::new(State { store, file, revision, indexes }),
@@ -180,6 +188,13 @@ impl Control {
     #[must_use]
     pub fn with_resolver(mut self, resolver: Arc<Resolver>) -> Self {
         self.resolver = Some(resolver);
+        self
+    }
+
+    /// Hands in the table of names that a server keeps; without it, the file is read where it is needed.
+    #[must_use]
+    pub fn with_seen(mut self, seen: Arc<Seen>) -> Self {
+        self.seen = Some(seen);
         self
     }
 
@@ -233,6 +248,7 @@ impl Control {
             Request::ListsAccept { id, by } => Answer::Lists(self.accept_list(&id, &by).await?),
             Request::ListsRollback { id, to, by } => Answer::Lists(self.roll_back(&id, to, &by).await?),
             Request::ListsWhy { name } => Answer::Why(self.why(&name)?),
+            Request::Seen { days } => Answer::Seen(novelty::report(self, days)?),
         })
     }
 
@@ -436,6 +452,14 @@ impl Control {
         (state.file.clone(), state.revision)
     }
 
+    /// The table of names: the server's, or what the folder has.
+    fn seen(&self) -> Result<Arc<Seen>, ControlError> {
+        match &self.seen {
+            Some(seen) => Ok(Arc::clone(seen)),
+            None => Ok(Arc::new(Seen::read(&self.folder.join(SEEN))?)),
+        }
+    }
+
     /// The link-layer address of a client, where the neighbour table knows it.
     pub(crate) fn neighbour(&self, address: IpAddr) -> Option<Mac> {
         self.neighbours.as_ref().and_then(|find| find(address))
@@ -568,6 +592,9 @@ pub enum ControlError {
     /// The settings can't be read or kept.
     #[error(transparent)]
     Store(#[from] StoreError),
+    /// The table of names can't be read.
+    #[error(transparent)]
+    Seen(#[from] SeenError),
     /// The settings could not be read at start, so nothing can be published.
     #[error("the database of settings can't be read, so nothing can be changed; the server's log says why")]
     NoStore,
@@ -588,7 +615,7 @@ impl ControlError {
         match self {
             Self::Input(_) | Self::Policy { .. } => true,
             Self::Library(error) => error.is_bad_input(),
-            Self::Store(_) | Self::NoStore | Self::BrokeOff(_) => false,
+            Self::Store(_) | Self::Seen(_) | Self::NoStore | Self::BrokeOff(_) => false,
             Self::Server { bad_input, .. } | Self::Lists { bad_input, .. } => *bad_input,
         }
     }

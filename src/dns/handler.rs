@@ -11,10 +11,11 @@ use arc_swap::ArcSwap;
 use futures_util::FutureExt;
 use hickory_proto::{
     op::{Query, ResponseCode},
-    rr::RecordType,
+    rr::{Name, RecordType},
 };
 use ipnet::IpNet;
 use jiff::Timestamp;
+use tokio::sync::Semaphore;
 
 use super::{
     answer::{Reply, Room},
@@ -29,12 +30,19 @@ use super::{
 };
 use crate::{
     clients::Client,
-    clock::Clock,
+    clock::{Clock, Day},
     ede::{Ede, EdeCode},
     name::Key,
-    policy::{self, BlockResponse, Decision, Policy, Reason, Target, Verdict},
+    policy::{self, BlockResponse, Decision, FirstAsked, Policy, Reason, Target, Verdict},
     resolver::{AnswerSource, Ask, Resolved, Resolver, Security},
+    seen::Seen,
 };
+
+/// How many names that were blocked as new are looked for at one time.
+const PROBES: usize = 32;
+
+/// The longest that a name can count as new, in days.
+const RECENT: u16 = 90;
 
 /// How a question came.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
@@ -93,6 +101,9 @@ pub struct Outcome {
 pub struct Handler<P = Policy, R = Resolver> {
     policy: Arc<ArcSwap<P>>,
     resolver: Arc<R>,
+    /// Since when the school asks for names; none where nobody remembers.
+    seen: Option<Arc<Seen>>,
+    probes: Arc<Semaphore>,
     clock: Clock,
     neighbours: Neighbours,
     notices: Notices,
@@ -122,6 +133,8 @@ impl<P: Decide, R: Resolve> Handler<P, R> {
         Self {
             policy,
             resolver,
+            seen: None,
+            probes: Arc::new(Semaphore::new(PROBES)),
             clock,
             neighbours: Neighbours::default(),
             notices: Notices::default(),
@@ -134,6 +147,13 @@ impl<P: Decide, R: Resolve> Handler<P, R> {
             udp_size: config.udp_size,
             tcp_idle: config.tcp_idle(),
         }
+    }
+
+    /// Remembers which names were asked for, and tells the policy which are new.
+    #[must_use]
+    pub fn with_seen(mut self, seen: Arc<Seen>) -> Self {
+        self.seen = Some(seen);
+        self
     }
 
     /// Hands notices of new zone versions to `take`, with the sender's address; without it, nobody's are taken.
@@ -192,18 +212,19 @@ impl<P: Decide, R: Resolve> Handler<P, R> {
             Received::Wrong(_) | Received::Nothing => return Answered { reply: None, outcome: None },
         };
         let address = self.client_address(&question, asked);
-        let about = policy::Question {
+        let mut about = policy::Question {
             key: Key::from_name(question.query.name()),
             qtype: question.query.query_type(),
+            first_asked: FirstAsked::Unknown,
         };
-        let finish = |reply: Reply, client, decision, source, security| {
+        let finish = |reply: Reply, about: policy::Question, client, decision, source, security| {
             let rcode = reply.rcode;
             Answered {
                 reply: Some(reply.encode(&question, self.room(asked.transport))),
                 outcome: Some(Box::new(Outcome {
                     address,
                     client,
-                    question: about.clone(),
+                    question: about,
                     transport: asked.transport,
                     rcode,
                     decision,
@@ -216,12 +237,12 @@ impl<P: Decide, R: Resolve> Handler<P, R> {
 
         // Admission before anything that costs: strangers and floods get the cheapest answer there is.
         if let Some(refusal) = self.refusal(address, asked, started) {
-            return finish(refusal, None, None, AnswerSource::Policy, None);
+            return finish(refusal, about, None, None, AnswerSource::Policy, None);
         }
 
         // The protocol's own rules before the policy: no policy changes them.
         if let Some(reply) = rules::reply(&question, self.version_bind) {
-            return finish(reply, None, None, AnswerSource::Policy, None);
+            return finish(reply, about, None, None, AnswerSource::Policy, None);
         }
 
         // One policy and one moment for the whole question, so that a change halfway never mixes two policies.
@@ -230,6 +251,9 @@ impl<P: Decide, R: Resolve> Handler<P, R> {
 
         // Identity before the decision, so that every record names a client.
         let client = policy.identify(address, self.neighbours.mac(address));
+
+        // What the school has asked for before, before the decision that depends on it.
+        about.first_asked = self.first_asked(&question, &about.key, now);
 
         // The decision above the cache, so that one cache serves all profiles and a change is in force at once.
         let decision = policy.decide(&about, &client, now);
@@ -246,7 +270,7 @@ impl<P: Decide, R: Resolve> Handler<P, R> {
             Verdict::Allow => self.resolve(&subject, decision, asked).await,
         };
 
-        finish(done.reply, Some(client), Some(done.decision), done.source, done.security)
+        finish(done.reply, about, Some(client), Some(done.decision), done.source, done.security)
     }
 
     /// A block looks the same whether the question or the answer led to it.
@@ -331,6 +355,13 @@ impl<P: Decide, R: Resolve> Handler<P, R> {
         // Client subnets and other options of the asker stay here: the question alone goes on.
         let ask = Ask { checking_disabled: question.checking_disabled };
         let mut resolved = self.resolver.resolve(&question.query, ask).await;
+        // After the answer, since only what exists is remembered: see `seen`.
+        if resolved.rcode == ResponseCode::NoError
+            && !resolved.own_zone
+            && done.decision.reason != Reason::Essential
+        {
+            self.note(subject);
+        }
         done.source = resolved.source;
         done.security = Some(resolved.security);
 
@@ -355,6 +386,59 @@ impl<P: Decide, R: Resolve> Handler<P, R> {
         }
         done.reply.ede.splice(0..0, subject.ede(&done.decision));
         done
+    }
+
+    /// Since when the school asks for the name.
+    fn first_asked(&self, question: &Question, key: &Key, now: Timestamp) -> FirstAsked {
+        let Some((seen, name)) = self.seen.as_ref().zip(key.registrable()) else {
+            return FirstAsked::Unknown;
+        };
+        let first = seen.first_asked(name, now);
+        let is_recent = match first {
+            FirstAsked::Unknown => false,
+            FirstAsked::Never { .. } => true,
+            FirstAsked::On { day, .. } => Day::of(now).since(day) <= RECENT,
+        };
+        // Asked last, since it costs more than the table and only few names are new.
+        if is_recent && self.resolver.is_own(&question.query) { FirstAsked::Unknown } else { first }
+    }
+
+    /// Remembers a name that exists, if it was never asked for before and may be written down.
+    fn note(&self, subject: &Subject<'_, P>) {
+        let key = &subject.about.key;
+        if matches!(subject.about.first_asked, FirstAsked::Never { .. })
+            && let Some((seen, name)) = self.seen.as_ref().zip(key.registrable())
+            && subject.policy.shown(key) == key.to_string()
+        {
+            seen.note(name, subject.client.address, subject.now);
+        }
+    }
+
+    /// Finds out behind the reply whether a name exists that was blocked as new, or it would stay new for ever.
+    ///
+    /// Only the registrable domain is asked for, by its NS records: what stands below it, which may be a message of
+    /// malware to its maker, does not leave the school.
+    fn probe(&self, outcome: &Outcome) {
+        let is_new = outcome.decision.as_ref().is_some_and(|d| matches!(d.reason, Reason::NewlySeen { .. }));
+        let FirstAsked::Never { .. } = outcome.question.first_asked else { return };
+        if !is_new {
+            return;
+        }
+        let Some((seen, key)) = self.seen.clone().zip(outcome.question.key.registrable()) else { return };
+        let Ok(name) = Name::from_labels(key.rsplit(|&b| b == b'.')) else { return };
+        // Too many at one time are a flood; what is real is asked for again.
+        let Ok(place) = Arc::clone(&self.probes).try_acquire_owned() else { return };
+        let Ok(runtime) = tokio::runtime::Handle::try_current() else { return };
+        let (resolver, clock) = (Arc::clone(&self.resolver), self.clock.clone());
+        let (client, key) = (outcome.address, Box::<[u8]>::from(key));
+        runtime.spawn(async move {
+            let _place = place;
+            let query = Query::query(name, RecordType::NS);
+            let resolved = resolver.resolve(&query, Ask::default()).await;
+            if resolved.rcode == ResponseCode::NoError {
+                seen.note(&key, client, clock.now());
+            }
+        });
     }
 
     /// The answer to a notice: strangers get none, and a flood gets silence.
@@ -443,6 +527,7 @@ impl<P: Decide, R: Resolve> Handler<P, R> {
 
     /// Records what became of a question. Called after the reply is sent, so that it never slows one.
     pub fn record(&self, outcome: &Outcome) {
+        self.probe(outcome);
         if !tracing::enabled!(tracing::Level::DEBUG) {
             return;
         }
@@ -455,6 +540,7 @@ impl<P: Decide, R: Resolve> Handler<P, R> {
             transport = ?outcome.transport,
             rcode = %outcome.rcode,
             reason = outcome.decision.as_ref().map(|decision| policy.masked_reason(&decision.reason)),
+            reported = ?outcome.decision.as_ref().map(|decision| decision.reported),
             source = ?outcome.source,
             security = ?outcome.security,
             elapsed_us = outcome.elapsed.as_micros() as u64,

@@ -97,10 +97,16 @@ impl Decide for Policy {
 pub trait Resolve: Send + Sync + 'static {
     /// See [`Resolver::resolve`].
     fn resolve(&self, query: &Query, ask: Ask) -> impl Future<Output = Resolved> + Send;
+    /// See [`Resolver::is_own`].
+    fn is_own(&self, query: &Query) -> bool;
 }
 
 impl Resolve for Resolver {
     async fn resolve(&self, query: &Query, ask: Ask) -> Resolved {
         self.resolve(query, ask).await
+    }
+
+    fn is_own(&self, query: &Query) -> bool {
+        self.is_own(query)
     }
 }

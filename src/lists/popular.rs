@@ -64,6 +64,11 @@ impl Popular {
             .map(|(key, _)| key)
     }
 
+    /// All names, in the table's order.
+    pub fn names(&self) -> impl Iterator<Item = &Key> {
+        self.names.iter().map(|(key, _)| key)
+    }
+
     /// How many names there are.
     #[must_use]
     pub fn len(&self) -> usize {

@@ -16,7 +16,7 @@ use super::{
     tables::{EngineKind, Tables},
 };
 use crate::{
-    category::{Audience, Categories, Category},
+    category::{Audience, Categories, Category, NEWLY_SEEN, UNCATEGORISED},
     clients::{ClientIndex, Device, ProfileId},
     vault::Mask,
 };
@@ -82,6 +82,8 @@ impl Policy {
         let members = |words: &[String]| Members::read(words, device_place).0;
         Self {
             security: categories.security(),
+            uncategorised: categories.find(UNCATEGORISED).into_iter().collect(),
+            newly_seen: categories.find(NEWLY_SEEN).into_iter().collect(),
             server_lists: lookup::server_lists(&views),
             sealed: categories.sealed(),
             mask: Mask::without_key(),

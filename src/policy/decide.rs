@@ -8,6 +8,7 @@ use super::{
     file::{Access, Mode, YouTube},
     lookup::Matches,
     names::{Found, What},
+    novelty::Novelty,
     profile::Profile,
     tables::{Engine, EngineKind},
 };
@@ -50,13 +51,16 @@ impl Policy {
         let facts = self.names.find(&question.key);
         let matches = self.look_up(&question.key);
         let categories = matches.open.union(matches.raw.intersection(asker.profile.locked));
+        let novelty = asker.novelty(question, &facts, &matches);
+        let approved = asker.is_approved(&facts, &matches);
         let mut would_block = None;
-        let reason = match asker.first(&question.key, &facts, &matches) {
+        let reason = match asker.first(&question.key, &facts, &matches, approved, novelty) {
             Outcome::Allow(reason) => reason,
             Outcome::Block(reason) => match asker.enforced(&question.key, &facts, &matches, &reason) {
                 Some(reason) => {
                     let verdict = Verdict::Block(asker.response(&facts));
-                    return Decision { verdict, reason, categories, would_block: None };
+                    let reported = CategorySet::EMPTY;
+                    return Decision { verdict, reason, categories, would_block: None, reported };
                 }
                 None => {
                     would_block = Some(Box::new(reason));
@@ -64,7 +68,12 @@ impl Policy {
                 }
             },
         };
-        // 10. SafeSearch and YouTube, whatever allowed the name.
+        // What a service's switch opened is known, and its category is heard of where the switch says so.
+        let opened = match reason {
+            Reason::AllowService(service) => Some(service),
+            _ => None,
+        };
+        // 11. SafeSearch and YouTube, whatever allowed the name.
         let (verdict, reason) = match asker.restriction(&facts) {
             None => (Verdict::Allow, reason),
             Some((engine, Some(target))) => (Verdict::Rewrite(target), Reason::SafeSearch(engine.id.clone())),
@@ -78,7 +87,14 @@ impl Policy {
                 }
             }
         };
-        Decision { verdict, reason, categories, would_block }
+        // What an essential name is about is nobody's business: help lines are among them.
+        let reported = if matches!(verdict, Verdict::Block(_)) || facts.essential().is_some() {
+            CategorySet::EMPTY
+        } else {
+            let reported = asker.reported(&matches, approved || opened.is_some(), novelty);
+            reported.union(asker.reported_service(opened))
+        };
+        Decision { verdict, reason, categories, would_block, reported }
     }
 
     pub(crate) fn asker<'a>(&'a self, client: &'a Client, now: Timestamp) -> Asker<'a> {
@@ -88,8 +104,15 @@ impl Policy {
 }
 
 impl Asker<'_> {
-    /// Steps 3 to 9.
-    fn first(&self, key: &Key, facts: &Found<'_>, matches: &Matches) -> Outcome {
+    /// Steps 3 to 10.
+    fn first(
+        &self,
+        key: &Key,
+        facts: &Found<'_>,
+        matches: &Matches,
+        approved: bool,
+        novelty: Novelty,
+    ) -> Outcome {
         // 3. What is locked; then a suspended device; then a lesson's list.
         if let Some(listed) = self.locked(key, matches) {
             return Outcome::Block(Reason::Locked(listed));
@@ -120,7 +143,6 @@ impl Asker<'_> {
             return Outcome::Allow(Reason::Essential);
         }
         // 7. The youngest: only what was approved.
-        let approved = self.is_approved(facts, matches);
         if self.profile.mode == Mode::AllowOnly && !approved {
             return Outcome::Block(Reason::AllowOnly);
         }
@@ -131,12 +153,19 @@ impl Asker<'_> {
             Listing::Nothing => {}
         }
         // 9. On no list. What was approved is known, in a profile of any mode.
-        let unknown = matches.open.is_empty() && self.profile.uncategorised == Access::Block;
+        let unknown = matches.open.is_empty() && !self.blocked_now(self.policy.uncategorised).is_empty();
         if approved && (unknown || self.profile.mode == Mode::AllowOnly) {
             return Outcome::Allow(Reason::Approved);
         }
         if unknown {
             return Outcome::Block(Reason::Uncategorised);
+        }
+        // 10. New to the school. Last of the blocks, since it is the only one that ends by itself: whoever reads that a
+        // name opens next week must not find another reason then.
+        if let Novelty::New { since, until } = novelty
+            && !self.blocked_now(self.policy.newly_seen).is_empty()
+        {
+            return Outcome::Block(Reason::NewlySeen { since, until });
         }
         Outcome::Allow(Reason::Default)
     }

@@ -3,7 +3,7 @@
 use std::collections::BTreeSet;
 
 use super::{
-    file::{Access, Action, Cell, ListFile, Mode, PolicyFile, ProfileFile, RuleFile, YouTube},
+    file::{Action, Cell, ListFile, Mode, PolicyFile, ProfileFile, RuleFile, YouTube},
     problem::Problems,
     supplier::SupplierFile,
     tables::Tables,
@@ -38,6 +38,10 @@ impl PolicyFile {
         diff.words("own name", &self.own_names, &new.own_names, (true, false));
         diff.whole("terms", &self.terms, &new.terms);
         diff.whole("holidays", &self.holidays, &new.holidays);
+        let (before, after) = (self.newly_seen, new.newly_seen);
+        diff.value("newly_seen.days", &before.days, &after.days, after.days < before.days);
+        let longer = after.learning_days > before.learning_days;
+        diff.value("newly_seen.learning_days", &before.learning_days, &after.learning_days, longer);
         diff.profiles(&self.profiles, &new.profiles);
         diff.things("group", &self.groups, &new.groups, |group| &group.id, (false, true));
         diff.things("device", &self.devices, &new.devices, |device| &device.name, (true, true));
@@ -143,8 +147,6 @@ impl Diff<'_> {
             word(&new.mode),
             strictness_of_mode(new.mode) < strictness_of_mode(old.mode),
         );
-        let opens = old.uncategorised == Access::Block && new.uncategorised == Access::Allow;
-        setting("uncategorised", word(&old.uncategorised), word(&new.uncategorised), opens);
         let on = |b: bool| String::from(if b { "on" } else { "off" });
         setting("safe_search", on(old.safe_search), on(new.safe_search), old.safe_search);
         let looser = strictness_of_youtube(new.youtube) < strictness_of_youtube(old.youtube);
@@ -159,7 +161,7 @@ impl Diff<'_> {
             let (before, after) = (old.cell(category, tables), new.cell(category, tables));
             if before != after {
                 let loosens = match (&before, &after) {
-                    (Cell::Allow, _) | (_, Cell::Locked) => false,
+                    (Cell::Allow | Cell::Report, _) | (_, Cell::Locked) => false,
                     (Cell::Locked, _) => true,
                     (_, after) => *after != Cell::Block,
                 };
@@ -177,7 +179,8 @@ impl Diff<'_> {
         for id in ids {
             let (before, after) = (old.services.get(id), new.services.get(id));
             if before != after {
-                let loosens = before != Some(&Cell::Allow) && after != Some(&Cell::Block);
+                let loosens =
+                    !matches!(before, Some(Cell::Allow | Cell::Report)) && after != Some(&Cell::Block);
                 let say =
                     |cell: Option<&Cell>| cell.map_or_else(|| String::from("as its category"), say_cell);
                 let what = format!("{place}: service {id}: {}, was {}", say(after), say(before));
@@ -278,6 +281,7 @@ fn word(value: &impl serde::Serialize) -> String {
 fn say_cell(cell: &Cell) -> String {
     match cell {
         Cell::Allow => String::from("allow"),
+        Cell::Report => String::from("report"),
         Cell::Block => String::from("block"),
         Cell::Locked => String::from("locked"),
         Cell::AllowDuring(schedule) => format!("allow during {schedule}"),

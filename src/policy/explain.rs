@@ -1,14 +1,14 @@
 //! A decision in plain English: for the block page, the log and `schoolgate check`.
 
 use super::{
-    Decision, Listed, Policy, Question, Reason, RuleRef, ServedBy, Server, ServiceRef, Verdict,
+    Decision, FirstAsked, Listed, Policy, Question, Reason, RuleRef, ServedBy, Server, ServiceRef, Verdict,
     file::{Action, RuleFile},
     names::NamePattern,
     schedule,
     services::Switch,
     wire::list_behind,
 };
-use crate::{category::CategoryId, clients::Client, lists::services::Service};
+use crate::{category::CategoryId, clients::Client, lists::services::Service, name::dotted};
 
 impl Policy {
     /// Says a decision in plain English, for the block page, the log and `schoolgate check`.
@@ -143,6 +143,9 @@ impl Policy {
                 }
                 ways
             }
+            Reason::NewlySeen { until, .. } => {
+                vec![rule, format!("It opens by itself on {until}, unless a list has it by then.")]
+            }
             Reason::AllowOnly | Reason::Uncategorised | Reason::Address { .. } => vec![rule],
             Reason::BlockRule(block) => vec![
                 format!(
@@ -223,7 +226,30 @@ impl Policy {
                 };
                 format!("{} of the category {title}, which {may}", self.on_list(&name, listed, question))
             }
-            Reason::Uncategorised => format!("{name} is on no list, and {profile} may not use such names"),
+            Reason::Uncategorised => {
+                let limit = self.uncategorised.iter().find_map(|category| self.limit(category, client));
+                match limit {
+                    Some(limit) => format!("{name} is on no list, and {profile} may use such names {limit}"),
+                    None => format!("{name} is on no list, and {profile} may not use such names"),
+                }
+            }
+            Reason::NewlySeen { since, until } => {
+                let domain = question.key.registrable().map_or_else(|| name.clone(), dotted);
+                let wait = match self.file.newly_seen.days {
+                    1 => String::from("a day"),
+                    7 => String::from("a week"),
+                    days => format!("{days} days"),
+                };
+                let limit = self
+                    .newly_seen
+                    .iter()
+                    .find_map(|category| self.limit(category, client))
+                    .map(|limit| format!(" ({profile} may use new names {limit})"))
+                    .unwrap_or_default();
+                format!(
+                    "nobody at this school had asked for anything of {domain} before {since}, and new names wait {wait}, until {until}{limit}"
+                )
+            }
             Reason::SafeSearch(engine) => {
                 let title = self
                     .tables
@@ -238,7 +264,8 @@ impl Policy {
                 }
             }
             Reason::Alias { target, because } => {
-                let inner = Question { key: target.clone(), qtype: question.qtype };
+                let inner =
+                    Question { key: target.clone(), qtype: question.qtype, first_asked: FirstAsked::Unknown };
                 match self.sealed_name(target) {
                     // The rest would call it the name that was asked for, and it was not.
                     Some(digest) => {
@@ -406,6 +433,8 @@ impl Policy {
         };
         match reason {
             Reason::BlockService(service) => self.categories.find(&self.service(*service)?.category),
+            Reason::Uncategorised => self.uncategorised.iter().next(),
+            Reason::NewlySeen { .. } => self.newly_seen.iter().next(),
             _ => list_behind(reason).map(|listed| listed.category),
         }
     }

@@ -56,6 +56,9 @@ pub struct PolicyFile {
     /// Days within terms without school.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub holidays: Vec<DateRange>,
+    /// When names count as newly seen.
+    #[serde(default, skip_serializing_if = "is_usual")]
+    pub newly_seen: NewlySeen,
     /// The profiles.
     #[serde(default, rename = "profile", skip_serializing_if = "Vec::is_empty")]
     pub profiles: Vec<ProfileFile>,
@@ -88,6 +91,23 @@ pub struct PolicyFile {
     pub categories: Vec<OwnCategory>,
 }
 
+/// When names count as newly seen (category `newly-seen`).
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct NewlySeen {
+    /// For how many days a name is new, from the day on which the school first asked for it: 1 to 90.
+    pub days: u16,
+    /// For how many days a new box only learns what the school asks for: 0 to 90. What comes up in that time is never
+    /// blocked as newly seen.
+    pub learning_days: u16,
+}
+
+impl Default for NewlySeen {
+    fn default() -> Self {
+        Self { days: 7, learning_days: 14 }
+    }
+}
+
 /// The rules for some of the clients.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -105,9 +125,9 @@ pub struct ProfileFile {
     /// How it decides.
     #[serde(default)]
     pub mode: Mode,
-    /// What happens to names on no list.
-    #[serde(default)]
-    pub uncategorised: Access,
+    /// What happens to names on no list. The same can be said by the cell `uncategorised`; allowed, if neither is there.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub uncategorised: Option<Access>,
     /// Whether search engines are held in their safe mode.
     #[serde(default = "yes")]
     pub safe_search: bool,
@@ -143,6 +163,8 @@ pub struct ProfileFile {
 pub enum Cell {
     /// Acceptable.
     Allow,
+    /// Acceptable, and to be reported.
+    Report,
     /// Acceptable at certain times: the schedule's identifier.
     AllowDuring(String),
     /// Acceptable for nominated users: the group's identifier.
@@ -582,6 +604,10 @@ fn is_yes(b: &bool) -> bool {
 
 fn is_no(b: &bool) -> bool {
     !*b
+}
+
+fn is_usual(newly_seen: &NewlySeen) -> bool {
+    *newly_seen == NewlySeen::default()
 }
 
 fn is_names(applies_to: &AppliesTo) -> bool {

@@ -163,11 +163,19 @@ pub(crate) struct Matches {
     pub(crate) open: CategorySet,
     /// A list that approves names has it.
     pub(crate) approved: bool,
+    /// Some list has it, whatever it says.
+    pub(crate) known: bool,
     /// The categories that some allow entry for it, or for a parent, opens.
     pub(crate) opened: CategorySet,
 }
 
 impl Policy {
+    /// The categories of every list that has a name or a parent of it, whatever a profile says of them.
+    #[must_use]
+    pub fn categories_of(&self, key: &Key) -> CategorySet {
+        self.look_up(key).raw
+    }
+
     /// Looks a name and its parents up in every index.
     pub(crate) fn look_up(&self, key: &Key) -> Matches {
         self.look_up_as(Of::Names, key)
@@ -182,7 +190,9 @@ impl Policy {
             for hit in view.index.lookup(key) {
                 let exact = usize::from(hit.depth) == key.depth();
                 let meaning = view.meaning(hit.set, of);
-                levels.push((hit.depth, meaning.block.of(exact), meaning.allow.of(exact)));
+                let (block, allow) = (meaning.block.of(exact), meaning.allow.of(exact));
+                matches.known |= !block.union(allow).is_empty();
+                levels.push((hit.depth, block, allow));
                 matches.approved |= meaning.approves || (exact && meaning.approves_exact);
             }
         }

@@ -12,6 +12,7 @@ mod explain;
 mod file;
 mod lookup;
 mod names;
+mod novelty;
 mod problem;
 mod profile;
 mod rebinding;
@@ -38,10 +39,11 @@ pub use self::{
     diff::Change,
     file::{
         Access, Action, AppliesTo, BundleFile, Cell, DateRange, DeviceFile, GroupFile, LessonFile, ListFile,
-        ListSource, LogLevel, Mode, OwnCategory, PolicyFile, ProfileFile, RuleFile, ScheduleFile, VERSION,
-        WindowFile, YouTube,
+        ListSource, LogLevel, Mode, NewlySeen, OwnCategory, PolicyFile, ProfileFile, RuleFile, ScheduleFile,
+        VERSION, WindowFile, YouTube,
     },
     names::{Essential, NamePattern},
+    novelty::FirstAsked,
     problem::{PolicyErrors, Problem, Severity},
     rebinding::is_private,
     supplier::{Supplied, SupplierFile, Supply, VERIFY_DAYS},
@@ -56,6 +58,7 @@ use self::{
 use crate::{
     category::{Categories, Category, CategoryId, CategorySet},
     clients::{Client, ClientIndex, Mac, ProfileId},
+    clock::Day,
     delegation::Delegations,
     lists::{DomainIndex, ListMeta, services::Service},
     name::Key,
@@ -75,6 +78,10 @@ pub struct Policy {
     categories: Arc<Categories>,
     /// The categories that even a profile that only watches blocks.
     security: CategorySet,
+    /// The category of names on no list, alone in its set.
+    uncategorised: CategorySet,
+    /// The category of names that are new to the school, alone in its set.
+    newly_seen: CategorySet,
     /// The categories whose names must not be shown.
     sealed: CategorySet,
     mask: Mask,
@@ -109,6 +116,8 @@ pub struct Question {
     pub key: Key,
     /// The type asked.
     pub qtype: RecordType,
+    /// Since when the school asks for it; what nobody looked up ([`FirstAsked::Unknown`]) is never newly seen.
+    pub first_asked: FirstAsked,
 }
 
 /// The outcome of one question.
@@ -122,6 +131,9 @@ pub struct Decision {
     pub categories: CategorySet,
     /// In a profile that only watches: the reason for which it would have been blocked.
     pub would_block: Option<Box<Reason>>,
+    /// For a name that is allowed: those of its categories that the profile wants reported, `uncategorised` and
+    /// `newly-seen` among them.
+    pub reported: CategorySet,
 }
 
 /// What happens to a question.
@@ -202,6 +214,13 @@ pub enum Reason {
     Schedule(Listed),
     /// On no list, and the profile blocks such names.
     Uncategorised,
+    /// New to the school, and the profile blocks such names.
+    NewlySeen {
+        /// When it was first asked for; the day of the question, if never before.
+        since: Day,
+        /// The first day on which it is not new any more.
+        until: Day,
+    },
     /// SafeSearch or YouTube's restricted mode (the engine's id).
     SafeSearch(String),
     /// An alias target in the answer is blocked.

@@ -13,7 +13,7 @@ use super::{
     tables::Tables,
 };
 use crate::{
-    category::{Audience, Categories, Category, CategorySet},
+    category::{Audience, Categories, Category, CategorySet, NEWLY_SEEN, UNCATEGORISED},
     clients::{Client, Mac},
 };
 
@@ -22,7 +22,8 @@ use crate::{
 pub(crate) struct Profile {
     pub(crate) audience: Audience,
     pub(crate) mode: Mode,
-    pub(crate) uncategorised: Access,
+    /// Whether names on no list are always blocked.
+    blocks_unlisted: bool,
     pub(crate) safe_search: bool,
     pub(crate) youtube: YouTube,
     pub(crate) strip_ech: bool,
@@ -30,6 +31,8 @@ pub(crate) struct Profile {
     pub(crate) canaries: bool,
     /// What nothing opens.
     pub(crate) locked: CategorySet,
+    /// What is allowed and reported.
+    pub(crate) report: CategorySet,
     /// What is always blocked, locked categories included.
     pub(crate) block: CategorySet,
     /// What is blocked outside a schedule (its place).
@@ -55,13 +58,14 @@ impl Profile {
         let mut profile = Self {
             audience: file.audience,
             mode: file.mode,
-            uncategorised: file.uncategorised,
+            blocks_unlisted: matches!(file.unlisted(), Cell::Block | Cell::Locked),
             safe_search: file.safe_search,
             youtube: file.youtube,
             strip_ech: file.strip_ech,
             block_with: file.block_with,
             canaries: file.canaries,
             locked: categories.locked(file.audience),
+            report: CategorySet::EMPTY,
             block: CategorySet::EMPTY,
             during: Vec::new(),
             reserved: Vec::new(),
@@ -71,6 +75,7 @@ impl Profile {
         for (id, category) in categories.iter() {
             match file.cell(category, tables) {
                 Cell::Allow => {}
+                Cell::Report => profile.report.insert(id),
                 Cell::Block => profile.block.insert(id),
                 Cell::Locked => profile.locked.insert(id),
                 Cell::AllowDuring(name) => match schedule(&name) {
@@ -105,7 +110,7 @@ impl Profile {
         (
             self.mode != Mode::Watch,
             self.mode == Mode::AllowOnly,
-            self.uncategorised == Access::Block,
+            self.blocks_unlisted,
             self.block.iter().count(),
             limited,
             self.services.iter().map(|(_, switched)| switched.strictness()).sum(),
@@ -120,12 +125,25 @@ impl ProfileFile {
         if self.name.is_empty() { &self.id } else { &self.name }
     }
 
-    /// The state of a category: as written, else as shipped.
+    /// The state of names on no list: the cell `uncategorised`, else the setting, else allowed.
+    #[must_use]
+    pub fn unlisted(&self) -> Cell {
+        match (self.categories.get(UNCATEGORISED), self.uncategorised) {
+            (Some(cell), _) => cell.clone(),
+            (None, Some(Access::Block)) => Cell::Block,
+            (None, Some(Access::Allow) | None) => Cell::Allow,
+        }
+    }
+
+    /// The state of a category: as written, else as shipped; of `uncategorised`, see [`unlisted`](Self::unlisted).
     ///
     /// The shipped state is that of the shipped profile with this identifier, if it is for the same audience, else the
-    /// strictest of all shipped profiles for this audience. A category of the school's own is blocked.
+    /// strictest of all shipped profiles for this audience; `newly-seen` is then allowed. A category of the school's own is blocked.
     #[must_use]
     pub fn cell(&self, category: &Category, tables: &Tables) -> Cell {
+        if category.id == UNCATEGORISED {
+            return self.unlisted();
+        }
         if let Some(cell) = self.categories.get(&category.id) {
             return cell.clone();
         }
@@ -135,13 +153,18 @@ impl ProfileFile {
             _ => Cell::Block,
         };
         let rank = |cell: &Cell| match cell {
-            Cell::Allow => 0,
+            Cell::Allow | Cell::Report => 0,
             Cell::Locked => 2,
             _ => 1,
         };
         let same = tables.profiles.iter().filter(|profile| profile.audience == self.audience);
         if same.clone().any(|profile| profile.id == self.id) {
             return shipped(&self.id);
+        }
+        // The strictest one approves every name, so new names are none of its worries; a school that wants to hold them
+        // back elsewhere says so.
+        if category.id == NEWLY_SEEN {
+            return Cell::Allow;
         }
         same.map(|profile| shipped(&profile.id)).max_by_key(rank).unwrap_or(Cell::Block)
     }

@@ -75,6 +75,7 @@ impl Policy {
                 reason: finding.reason,
                 categories: decision.categories.union(finding.categories),
                 would_block: None,
+                reported: CategorySet::EMPTY,
             });
             review.would_block = None;
             break;

@@ -27,6 +27,8 @@ pub(crate) struct Switched {
     pub(crate) own: Option<Switch>,
     /// By services that need it: while one of them is open, so is this one. They never close it.
     pub(crate) with: Vec<Switch>,
+    /// Whether the profile wants to hear of it while it is open.
+    pub(crate) report: bool,
 }
 
 impl Switched {
@@ -62,12 +64,13 @@ pub(crate) fn switched(
     for (id, cell) in &file.services {
         let Some(service) = place(id) else { continue };
         let switch = match cell {
-            Cell::Allow => Switch::Allow,
+            Cell::Allow | Cell::Report => Switch::Allow,
             Cell::AllowDuring(id) => schedule(id).map_or(Switch::Block, Switch::During),
             Cell::AllowFor(id) => group(id).map_or(Switch::Block, Switch::For),
             Cell::Block | Cell::Locked => Switch::Block,
         };
         all[service].own = Some(switch);
+        all[service].report = *cell == Cell::Report;
         if switch != Switch::Block {
             for needed in tables.services[service].needs.iter().filter_map(|id| place(id)) {
                 all[needed].with.push(switch);

@@ -1,10 +1,10 @@
 //! The policy of a box that nobody has set up yet.
 
 use super::{
-    file::{PolicyFile, ProfileFile, VERSION},
+    file::{NewlySeen, PolicyFile, ProfileFile, VERSION},
     tables::Tables,
 };
-use crate::category::Categories;
+use crate::category::{Categories, UNCATEGORISED};
 
 /// The profile of questions from the box itself, so that whoever tries it there meets a filter that also answers.
 const LOOPBACK_PROFILE: &str = "ks2";
@@ -29,6 +29,7 @@ impl PolicyFile {
             own_names: Vec::new(),
             terms: Vec::new(),
             holidays: Vec::new(),
+            newly_seen: NewlySeen::default(),
             profiles: tables
                 .profiles
                 .iter()
@@ -42,7 +43,7 @@ impl PolicyFile {
                     },
                     audience: profile.audience,
                     mode: profile.mode,
-                    uncategorised: profile.uncategorised,
+                    uncategorised: Some(profile.uncategorised),
                     safe_search: profile.safe_search,
                     youtube: profile.youtube,
                     strip_ech: profile.strip_ech,
@@ -73,7 +74,7 @@ impl PolicyFile {
     pub fn fill(&mut self, categories: &Categories) {
         for profile in &mut self.profiles {
             for (_, category) in categories.iter() {
-                if category.id != "uncategorised" && !profile.categories.contains_key(&category.id) {
+                if category.id != UNCATEGORISED && !profile.categories.contains_key(&category.id) {
                     let cell = profile.cell(category, Tables::shipped());
                     profile.categories.insert(category.id.clone(), cell);
                 }

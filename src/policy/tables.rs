@@ -3,7 +3,11 @@
 //! All of it is data under `lists/`, part of the program, and parsed by a test of this module; so a service more is a
 //! line in a table.
 
-use std::{collections::BTreeSet, net::IpAddr, sync::LazyLock};
+use std::{
+    collections::{BTreeSet, HashSet},
+    net::IpAddr,
+    sync::{Arc, LazyLock},
+};
 
 use hickory_proto::rr::Name;
 use rust_embed::Embed;
@@ -18,8 +22,10 @@ use crate::{
     category::Audience,
     lists::{
         curated::lint::Protected,
+        popular::Popular,
         services::{self, Service},
     },
+    name::Key,
 };
 
 /// A profile that the product ships.
@@ -113,6 +119,8 @@ pub struct Tables {
     pub bundles: Vec<Bundle>,
     /// The services that can be switched by themselves.
     pub services: Vec<Service>,
+    /// The registrable domains that so many people use that they are new to no school, those of services among them.
+    popular: Arc<HashSet<Box<[u8]>>>,
 }
 
 /// Approved sites with everything that their pages load, as far as that is known.
@@ -234,7 +242,25 @@ impl Tables {
             }
         }
         tables.services = services::shipped().to_vec();
+        tables.add_popular(Popular::shipped().names());
+        // Whoever writes a service into the table has an opinion on it, whether or not a profile switches it.
+        let of_services = tables.services.iter().flat_map(|service| &service.names);
+        let of_services: Vec<Key> =
+            of_services.filter_map(|name| Some(NamePattern::parse(name).ok()?.key)).collect();
+        tables.add_popular(&of_services);
         Ok(tables)
+    }
+
+    /// Adds names that are never newly seen, since many people use them; what belongs to the same registrable domain is
+    /// not either.
+    pub fn add_popular<'a>(&mut self, names: impl IntoIterator<Item = &'a Key>) {
+        let domains = names.into_iter().filter_map(|key| key.registrable()).map(Box::from);
+        Arc::make_mut(&mut self.popular).extend(domains);
+    }
+
+    /// Whether a registrable domain is a popular one.
+    pub(crate) fn is_popular(&self, domain: &[u8]) -> bool {
+        self.popular.contains(domain)
     }
 
     /// Adds the profiles of a text in the form of `lists/profiles.toml`.

@@ -87,6 +87,7 @@ fn code(reason: &Reason) -> EdeCode {
         | Reason::Category(_)
         | Reason::Schedule(_)
         | Reason::Uncategorised
+        | Reason::NewlySeen { .. }
         | Reason::SafeSearch(_)
         | Reason::Address { .. }
         | Reason::NameServer(_)

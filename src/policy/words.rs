@@ -36,6 +36,7 @@ impl Reason {
             Self::Category(_) => "category",
             Self::Schedule(_) => "schedule",
             Self::Uncategorised => "uncategorised",
+            Self::NewlySeen { .. } => "newly-seen",
             Self::SafeSearch(_) => "safe-search",
             Self::Alias { .. } => "alias",
             Self::Address { .. } => "address",

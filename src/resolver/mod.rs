@@ -253,6 +253,14 @@ impl Resolver {
         self.ready(query, ask).ok()
     }
 
+    /// Whether a question is the school's own business: a local zone or record answers it, a special name, or the
+    /// server of an own zone.
+    #[must_use]
+    pub fn is_own(&self, query: &Query) -> bool {
+        let key = Key::from_name(query.name());
+        self.routes.own.iter().any(|(zone, _)| key.is_within(zone)) || (self.routes.local)(query).is_some()
+    }
+
     /// Forgets all answers.
     pub fn flush(&self) {
         self.cache.flush();

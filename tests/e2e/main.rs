@@ -11,6 +11,7 @@
 mod answers;
 mod filtering;
 mod lasting;
+mod novelty;
 mod school;
 mod servers;
 #[path = "../support/mod.rs"]

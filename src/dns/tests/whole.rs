@@ -14,6 +14,7 @@ use crate::{
         backend::{Backend, Failure, Found},
         cache::CacheConfig,
     },
+    seen::Seen,
 };
 
 const POLICY: &str = r#"
@@ -115,4 +116,132 @@ async fn the_policy_and_the_resolver_fit_the_handler() {
     policy.store(Arc::new(stricter));
     assert_eq!(ask("fine.example.").await.metadata.response_code, ResponseCode::NXDomain);
     assert_eq!(ask("www.bad.example.").await.metadata.response_code, ResponseCode::NoError);
+}
+
+const NEW_NAMES: &str = r#"
+version = 1
+[newly_seen]
+learning_days = 0
+[[profile]]
+id = "ks2"
+audience = "pupil"
+subnets = ["127.0.0.1/32"]
+block_with = "nxdomain"
+[profile.categories]
+newly-seen = "block"
+[[profile]]
+id = "staff"
+audience = "staff"
+subnets = ["127.0.0.2/32"]
+"#;
+
+/// The handler with a table of names, asked without sockets.
+struct WithMemory {
+    handler: Handler<Policy, Internet>,
+    internet: Arc<Internet>,
+    seen: Arc<Seen>,
+    clock: Clock,
+    _folder: tempfile::TempDir,
+}
+
+impl WithMemory {
+    fn new() -> Self {
+        let folder = tempfile::tempdir().unwrap();
+        let clock = Clock::held_at("2026-11-23T09:00:00Z".parse().unwrap());
+        let knowledge = Knowledge { categories: Arc::new(Categories::shipped()), indexes: Vec::new() };
+        let policy = Policy::build(&PolicyFile::parse(NEW_NAMES).unwrap(), &knowledge).unwrap();
+        let internet = Arc::new(Internet::default());
+        let seen = Arc::new(Seen::open(folder.path(), clock.clone()));
+        let policy = Arc::new(ArcSwap::from_pointee(policy));
+        let handler = Handler::new(&Config::default(), policy, Arc::clone(&internet), clock.clone())
+            .with_seen(Arc::clone(&seen));
+        Self { handler, internet, seen, clock, _folder: folder }
+    }
+
+    /// How a question ended, with its extended error.
+    async fn ask(&self, from: &str, asked: &str) -> (ResponseCode, String) {
+        let asked = (
+            edns_query(asked, RecordType::A),
+            Asked {
+                from: SocketAddr::new(from.parse().unwrap(), 5000),
+                at: "127.0.0.1".parse().unwrap(),
+                transport: Transport::Udp,
+            },
+        );
+        let answered = self.handler.handle(&asked.0.to_vec().unwrap(), asked.1).await;
+        self.handler.record(&answered.outcome.unwrap());
+        let reply = Message::from_vec(&answered.reply.unwrap()).unwrap();
+        let ede = edes(&reply).first().map(|(_, text)| text.clone()).unwrap_or_default();
+        (reply.metadata.response_code, ede)
+    }
+
+    /// Waits until a probe behind a reply has ended, and what it brought is kept.
+    async fn remembers(&self, domains: usize) {
+        let remembered = async {
+            while self.seen.len() < domains {
+                self.seen.flush();
+                tokio::task::yield_now().await;
+            }
+        };
+        tokio::time::timeout(PATIENCE, remembered).await.expect("the name is remembered");
+    }
+}
+
+const PUPIL: &str = "127.0.0.1";
+const TEACHER: &str = "127.0.0.2";
+
+#[tokio::test]
+async fn a_new_name_is_blocked_then_found_to_exist_and_opens_in_its_time() {
+    let school = WithMemory::new();
+    let (rcode, said) = school.ask(PUPIL, "www.new.co.uk.").await;
+    assert_eq!(rcode, ResponseCode::NXDomain);
+    assert!(said.contains("for anything of new.co.uk before 23 November 2026"), "{said}");
+    assert!(said.contains("until 30 November 2026"), "{said}");
+    school.remembers(1).await;
+    school.clock.set("2026-11-29T23:00:00Z".parse().unwrap());
+    assert_eq!(school.ask(PUPIL, "other.new.co.uk.").await.0, ResponseCode::NXDomain);
+    school.clock.set("2026-11-30T00:00:00Z".parse().unwrap());
+    assert_eq!(school.ask(PUPIL, "other.new.co.uk.").await.0, ResponseCode::NoError);
+    assert_eq!(school.seen.len(), 1, "the domain, not each name below it");
+}
+
+#[tokio::test]
+async fn only_the_registrable_domain_of_a_blocked_name_is_asked_for() {
+    let school = WithMemory::new();
+    // Whoever asks for a name that does not exist must not make it old.
+    school.internet.put("made-up.org.", RecordType::NS, negative(ResponseCode::NXDomain));
+    school.ask(PUPIL, "secret-message.made-up.org.").await;
+    school.internet.wait_for(1).await;
+    school.ask(PUPIL, "exists.org.").await;
+    school.remembers(1).await;
+    let names: Vec<_> =
+        school.seen.since(crate::clock::Day::default()).unwrap().into_iter().map(|s| s.name).collect();
+    assert_eq!(names, [b"org.exists".as_slice().into()]);
+    assert_eq!(school.internet.asked.load(Ordering::SeqCst), 2, "and not for the names that were blocked");
+}
+
+#[tokio::test]
+async fn what_others_ask_for_becomes_known_to_all() {
+    let school = WithMemory::new();
+    assert_eq!(school.ask(TEACHER, "www.lesson.org.").await.0, ResponseCode::NoError);
+    school.remembers(1).await;
+    let (rcode, said) = school.ask(PUPIL, "www.lesson.org.").await;
+    assert_eq!(rcode, ResponseCode::NXDomain, "it is still new");
+    assert!(said.contains("before 23 November 2026"), "{said}");
+    school.clock.set("2026-12-01T09:00:00Z".parse().unwrap());
+    assert_eq!(school.ask(PUPIL, "www.lesson.org.").await.0, ResponseCode::NoError);
+}
+
+#[tokio::test]
+async fn answers_that_fail_and_names_of_the_school_are_not_remembered() {
+    let school = WithMemory::new();
+    school.internet.put("typo.org.", RecordType::A, negative(ResponseCode::NXDomain));
+    school.internet.put("broken.org.", RecordType::A, negative(ResponseCode::ServFail));
+    school.internet.put("own.org.", RecordType::A, Resolved { own_zone: true, ..positive(Vec::new()) });
+    for name in ["typo.org.", "broken.org.", "own.org.", "printer.", "1.2.0.192.in-addr.arpa."] {
+        school.ask(TEACHER, name).await;
+    }
+    assert_eq!(school.ask(PUPIL, "printer.school.test.").await.0, ResponseCode::NoError, "a zone of its own");
+    school.seen.flush();
+    assert_eq!(school.seen.len(), 0);
 }

@@ -17,7 +17,7 @@ fn the_shipped_tables_are_valid() {
     // A school cannot be asked to hold an engine in a mode whose name is itself rewritten.
     for engine in &tables.engines {
         for (target, _) in [&engine.strict, &engine.moderate] {
-            let key = crate::name::Key::from_name(target);
+            let key = Key::from_name(target);
             assert!(
                 tables.engines.iter().flat_map(|e| &e.hosts).all(|host| host.key != key),
                 "{target} is rewritten"
@@ -80,7 +80,7 @@ fn no_service_and_no_list_of_ours_has_an_essential_name() {
         ])
         .chain(["youngminds.org.uk", "rapecrisis.org.uk", "switchboard.lgbt"])
     {
-        let key = crate::name::Key::parse(help).unwrap();
+        let key = Key::parse(help).unwrap();
         assert!(protected.iter().any(|p: &Protected| p.help && p.key == key), "{help} is a help site");
     }
     let categories = Categories::shipped();

@@ -1,6 +1,7 @@
 //! The order of decision, step against step; what must hold of every policy; and what people read.
 
 mod files;
+mod novelty;
 mod order;
 mod properties;
 mod review;
@@ -165,7 +166,7 @@ fn school_of(text: &str, more: Vec<(ListMeta, Vec<Rule>)>) -> Policy {
 }
 
 fn ask(name: &str) -> Question {
-    Question { key: Key::parse(name).unwrap(), qtype: RecordType::A }
+    Question { key: Key::parse(name).unwrap(), qtype: RecordType::A, first_asked: FirstAsked::Unknown }
 }
 
 fn time(text: &str) -> Timestamp {

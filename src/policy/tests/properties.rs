@@ -53,6 +53,17 @@ fn rule() -> impl Strategy<Value = RuleFile> {
     })
 }
 
+/// Any date, near [`MORNING`] more often than not.
+fn first_asked() -> impl Strategy<Value = FirstAsked> {
+    let today = Day::of(time(MORNING)).number();
+    let day = prop_oneof![(today - 40..today + 3), any::<u16>()].prop_map(Day::from_number);
+    prop_oneof![
+        Just(FirstAsked::Unknown),
+        day.clone().prop_map(|began| FirstAsked::Never { began }),
+        (day.clone(), day).prop_map(|(day, began)| FirstAsked::On { day, began }),
+    ]
+}
+
 /// Everything about a policy that can vary.
 #[derive(Debug, Clone)]
 struct World {
@@ -95,7 +106,7 @@ prop_compose! {
         let profile = &mut file.profiles[0];
         profile.audience = audience;
         profile.mode = mode;
-        profile.uncategorised = uncategorised;
+        profile.uncategorised = Some(uncategorised);
         profile.safe_search = safe_search;
         profile.youtube = youtube;
         profile.canaries = canaries;
@@ -223,7 +234,7 @@ impl Tightening {
                     profile.mode = Mode::Filter;
                 }
             }
-            Self::BlockUncategorised => profile.uncategorised = Access::Block,
+            Self::BlockUncategorised => profile.uncategorised = Some(Access::Block),
             Self::BlockYouTube => profile.youtube = YouTube::Block,
             Self::BlockService => drop(profile.services.insert("chirp".into(), Cell::Block)),
             Self::Canaries => profile.canaries = true,
@@ -282,6 +293,56 @@ proptest! {
     }
 
     #[test]
+    fn being_new_blocks_only_what_nothing_else_decides(
+        world in world(),
+        newly_seen in cell(),
+        first_asked in first_asked(),
+        days in 1..30_u16,
+        learning_days in 0..30_u16,
+    ) {
+        let mut world = world;
+        world.file.newly_seen = NewlySeen { days, learning_days };
+        let profile = &mut world.file.profiles[0];
+        profile.categories.insert("newly-seen".into(), newly_seen);
+        let policy = world.policy();
+        let client = policy.client("10.0.0.1");
+        for name in NAMES {
+            let old = policy.ask(name, "10.0.0.1", MORNING);
+            let question = Question { first_asked, ..ask(name) };
+            let new = policy.decide(&question, &client, time(MORNING));
+            let blocked = new.would_block.as_deref().unwrap_or(&new.reason);
+            let Reason::NewlySeen { since, until } = blocked else {
+                prop_assert_eq!((new.verdict, new.reason), (old.verdict, old.reason));
+                continue;
+            };
+            prop_assert_eq!((old.verdict, old.reason), (Verdict::Allow, Reason::Default));
+            prop_assert!(policy.look_up(&question.key).raw.is_empty(), "{} is on a list", name);
+            // The date that it gives is right: on it, and not before, the same name is open.
+            let (day, began) = match first_asked {
+                FirstAsked::Never { began } => (Day::of(time(MORNING)), began),
+                FirstAsked::On { day, began } => (day, began),
+                FirstAsked::Unknown => panic!("nobody looked"),
+            };
+            prop_assert_eq!((*since, *until), (day, day.plus(days)));
+            prop_assert!(day >= began.plus(learning_days));
+            let question = Question { first_asked: FirstAsked::On { day, began }, ..ask(name) };
+            let at = |day: Day| Timestamp::from_second(i64::from(day.number()) * 86_400 + 36_000).unwrap();
+            let later = policy.decide(&question, &client, at(*until));
+            prop_assert_eq!((later.verdict, later.reason, later.would_block), (Verdict::Allow, Reason::Default, None));
+        }
+    }
+
+    #[test]
+    fn the_setting_and_the_cell_uncategorised_mean_the_same(world in world(), blocked in any::<bool>()) {
+        let (mut setting, mut cell) = (world.clone(), world);
+        let (access, state) = if blocked { (Access::Block, Cell::Block) } else { (Access::Allow, Cell::Allow) };
+        setting.file.profiles[0].uncategorised = Some(access);
+        cell.file.profiles[0].uncategorised = None;
+        cell.file.profiles[0].categories.insert("uncategorised".into(), state);
+        prop_assert_eq!(decide_all(&setting.policy()), decide_all(&cell.policy()));
+    }
+
+    #[test]
     fn a_decision_does_not_depend_on_the_order_of_lists_or_rules(
         world in world(),
         order in Just((0..8_usize).collect::<Vec<_>>()).prop_shuffle(),
@@ -321,10 +382,11 @@ proptest! {
         address in any::<IpAddr>(),
         qtype in any::<u16>(),
         profile in any::<u16>(),
+        first_asked in first_asked(),
     ) {
         let policy = school();
         let name = Name::from_labels(labels).unwrap();
-        let question = Question { key: Key::from_name(&name), qtype: RecordType::from(qtype) };
+        let question = Question { key: Key::from_name(&name), qtype: RecordType::from(qtype), first_asked };
         let mut client = policy.identify(address, None);
         let now = Timestamp::from_second(seconds).unwrap();
         for _ in 0..2 {

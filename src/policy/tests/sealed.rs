@@ -237,3 +237,18 @@ mod properties {
         }
     }
 }
+
+#[test]
+fn a_name_below_one_that_must_not_be_shown_is_never_called_new() {
+    let (_folder, mask) = vault();
+    let policy = policy("[profile.categories]\nnewly-seen = \"block\"\n", mask);
+    let began = Day::of(time("2026-01-05T09:00:00Z"));
+    let client = policy.client("10.20.9.5");
+    for (name, new) in [("www.vile.test", false), ("www.fine.test", true)] {
+        let question = Question { first_asked: FirstAsked::Never { began }, ..ask(name) };
+        let decision = policy.decide(&question, &client, time(MORNING));
+        let reason = decision.would_block.as_deref().unwrap_or(&decision.reason);
+        assert_eq!(matches!(reason, Reason::NewlySeen { .. }), new, "{name}");
+        assert_masked(&policy.explain(&decision, &question, &client));
+    }
+}

@@ -200,6 +200,18 @@ fn the_name_servers_of_an_open_service_count_only_where_they_harm() {
 }
 
 #[test]
+fn an_open_service_has_its_category_reported_where_its_switch_says_so() {
+    let reported = |services: &str, name: &str| {
+        let policy = school_of(services, "");
+        let decision = policy.ask(name, KS2, MORNING);
+        assert_eq!(decision.reason.word(), "allow-service", "{services}");
+        policy.categories().ids(decision.reported).join(" ")
+    };
+    assert_eq!(reported("chirp = 'report'", "www.chirp.example"), "social");
+    assert_eq!(reported("chirp = 'allow'", "www.chirp.example"), "");
+}
+
+#[test]
 fn people_read_the_service_and_its_setting() {
     let policy = school_of("chirp = { allow-during = 'lunch' }\nhello = 'block'", "");
     let said = |name: &str, at: &str| {

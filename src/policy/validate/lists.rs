@@ -4,7 +4,7 @@ use std::net::{IpAddr, SocketAddr};
 
 use super::Check;
 use crate::{
-    category::{LOCKED, is_sealed},
+    category::{LOCKED, UNCATEGORISED, is_sealed},
     policy::{Action, AppliesTo, ListFile, ListSource, problem::suggest},
 };
 
@@ -20,6 +20,13 @@ impl Check<'_> {
                 let instead = suggest(&list.category, known);
                 let what = format!("there is no category {:?}", list.category);
                 self.problems.error(format!("{place}: category"), what, instead);
+            }
+            if list.category == UNCATEGORISED {
+                self.problems.error(
+                    format!("{place}: category"),
+                    "no list can have names that are on no list",
+                    "write the category that its names are about",
+                );
             }
             self.list_source(&place, list);
             self.list_companions(&place, list);

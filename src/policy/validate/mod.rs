@@ -17,7 +17,7 @@ use jiff::{Timestamp, tz::TimeZone};
 use super::{
     MAX_PROFILES,
     build::{subnet, zone},
-    file::{Access, Cell, Mode, PolicyFile, ProfileFile, VERSION, YouTube},
+    file::{Access, Cell, Mode, NewlySeen, PolicyFile, ProfileFile, VERSION, YouTube},
     names::NamePattern,
     problem::{Problem, Problems, suggest},
     profile::Members,
@@ -25,7 +25,7 @@ use super::{
     tables::Tables,
 };
 use crate::{
-    category::{Audience, Categories, LOCKED},
+    category::{Audience, Categories, LOCKED, NEWLY_SEEN, UNCATEGORISED},
     clients::Mac,
     spelling::nearest,
 };
@@ -117,6 +117,13 @@ impl PolicyFile {
                 if let Err(e) = schedule::days(range) {
                     problems.error(format!("{what}[{i}]"), e, "");
                 }
+            }
+        }
+        let NewlySeen { days, learning_days } = self.newly_seen;
+        for (what, given, least, usual) in [("days", days, 1, 7), ("learning_days", learning_days, 0, 14)] {
+            if !(least..=90).contains(&given) {
+                let instead = format!("write {least} to 90 days; {usual} is usual");
+                problems.error(format!("newly_seen.{what}"), format!("{given} is out of range"), instead);
             }
         }
         zone.unwrap_or(TimeZone::UTC)
@@ -223,7 +230,8 @@ impl Check<'_> {
             for bundle in &profile.bundles {
                 self.is_bundle(&place, bundle);
             }
-            let needs_approval = profile.mode == Mode::AllowOnly || profile.uncategorised == Access::Block;
+            let open = matches!(profile.unlisted(), Cell::Allow | Cell::Report);
+            let needs_approval = profile.mode == Mode::AllowOnly || !open;
             if !profile.bundles.is_empty() && !needs_approval {
                 self.problems.warning(
                     format!("{place}: bundles"),
@@ -267,13 +275,26 @@ impl Check<'_> {
     fn cells(&mut self, profile: &ProfileFile) {
         for (id, cell) in &profile.categories {
             let place = format!("profile {:?}: categories.{id}", profile.id);
-            if id == "uncategorised" {
+            if [UNCATEGORISED, NEWLY_SEEN].contains(&id.as_str()) && *cell == Cell::Locked {
                 self.problems.error(
-                    place,
-                    "names on no list are a setting of the profile",
-                    "write uncategorised = \"allow\" or \"block\" beside its other settings",
+                    &place,
+                    "it can't be locked: what is on no list yet must stay possible to open",
+                    "write \"block\"",
                 );
-                continue;
+            }
+            if id == UNCATEGORISED
+                && let Some(access) = profile.uncategorised
+                && !matches!(
+                    (access, cell),
+                    (Access::Allow, Cell::Allow | Cell::Report) | (Access::Block, Cell::Block)
+                )
+            {
+                let word = if access == Access::Allow { "allow" } else { "block" };
+                self.problems.error(
+                    &place,
+                    format!("the setting uncategorised of this profile says {word:?}"),
+                    "take one of the two out",
+                );
             }
             if self.categories.find(id).is_none() {
                 let instead = suggest(id, self.categories.iter().map(|(_, category)| category.id.as_str()));
