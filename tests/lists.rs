@@ -85,7 +85,7 @@ fn a_dry_run_says_what_would_change_and_changes_nothing() {
     assert_eq!(json(data, &["lists", "status"]), before);
     assert!(!is_listed(&running, "new.example."));
     let text = done(data, &["lists", "update", "--dry-run"]);
-    assert!(text.contains("nothing was changed") && text.contains("1 names more"), "{text}");
+    assert!(text.contains("nothing was changed") && text.contains("1 name more"), "{text}");
     assert!(text.contains("+ new.example"), "{text}");
 }
 

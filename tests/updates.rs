@@ -6,6 +6,7 @@ use std::{
     fs,
     path::Path,
     process::{Command, Stdio},
+    sync::Arc,
     thread,
     time::{Duration, Instant},
 };
@@ -192,9 +193,23 @@ fn a_version_that_looks_wrong_is_held_until_somebody_accepts_it() {
 
 #[test]
 fn a_mirror_an_archive_and_a_token_serve_a_list() {
-    let (first, mirror) = (ListServer::start(), ListServer::start());
     let folder = tempfile::tempdir().unwrap();
     let data = folder.path();
+    // An authority of the trust's own, which the settings name.
+    let certified = rcgen::generate_simple_self_signed(["127.0.0.1".to_owned()]).unwrap();
+    fs::write(data.join("trust.pem"), certified.cert.pem()).unwrap();
+    let tls = || {
+        let key = rustls::pki_types::PrivatePkcs8KeyDer::from(certified.signing_key.serialize_der());
+        let config =
+            rustls::ServerConfig::builder_with_provider(Arc::new(rustls::crypto::ring::default_provider()))
+                .with_safe_default_protocol_versions()
+                .unwrap()
+                .with_no_client_auth()
+                .with_single_cert(vec![certified.cert.der().clone()], key.into())
+                .unwrap();
+        ListServer::with_tls(Arc::new(config))
+    };
+    let (first, mirror) = (tls(), tls());
     let archive = {
         let mut tar =
             tar::Builder::new(flate2::write::GzEncoder::new(Vec::new(), flate2::Compression::fast()));
@@ -213,8 +228,11 @@ fn a_mirror_an_archive_and_a_token_serve_a_list() {
     mirror.wants("authorization", "Bearer open-sesame");
     first.always(Fault::Status(500, String::new()));
     fs::write(data.join("token"), "open-sesame\n").unwrap();
-    let settings =
-        format!("{QUICK}[[lists.credential]]\nid = \"trust\"\ntoken_file = {:?}\n", data.join("token"));
+    let settings = format!(
+        "{QUICK}certificate_authorities = [{:?}]\n[[lists.credential]]\nid = \"trust\"\ntoken_file = {:?}\n",
+        data.join("trust.pem"),
+        data.join("token")
+    );
     let running = Running::on_free_ports(data, &settings);
     let list_at = |id: &str, category: &str, part: &str| {
         format!(
@@ -223,6 +241,10 @@ fn a_mirror_an_archive_and_a_token_serve_a_list() {
             mirror.url("/all.tar.gz"),
         )
     };
+    let clear = (list_at("games", "games", "games")).replace("https://", "http://");
+    fs::write(data.join("clear.toml"), format!("{POLICY}{clear}")).unwrap();
+    let refused = command_on(data, &["policy", "validate", data.join("clear.toml").to_str().unwrap()]);
+    assert!(out(&refused).contains("anybody on its way can read it"), "{}{}", out(&refused), err(&refused));
     import(data, &(list_at("games", "games", "games") + &list_at("shops", "shopping", "shop")));
     until("both are in force", || list(data, "games")["entries"] == 1 && list(data, "shops")["entries"] == 1);
     assert!(is_listed(&running, "play.example.") && is_listed(&running, "shop.example."));

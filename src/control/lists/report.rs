@@ -236,13 +236,23 @@ impl ListReport {
             (Some(error), Some(_)) if subscription.failures > 1 => {
                 let last = subscription.last_success.map_or_else(
                     || String::from("it was never up to date"),
-                    |last| format!("it was last up to date at {last}"),
+                    |last| format!("it was last up to date at {}", when(last)),
                 );
                 Some(format!("{}: {} tries failed, {last}: {error}", self.id, subscription.failures))
             }
             _ => None,
         }
     }
+}
+
+/// A time as people read it.
+fn when(time: Timestamp) -> String {
+    time.strftime("%Y-%m-%d %H:%M UTC").to_string()
+}
+
+/// So many names.
+fn names(count: u64) -> String {
+    if count == 1 { String::from("1 name") } else { format!("{count} names") }
 }
 
 fn origin(list: &ListFile, source: ListSource<'_>) -> String {
@@ -286,20 +296,24 @@ impl fmt::Display for ListsReport {
 impl SubscriptionReport {
     fn describe(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         if let (Some(number), Some(since)) = (self.number, self.since) {
-            write!(f, "\n{:>14}version {number}, came {since}", "")?;
+            write!(f, "\n{:>14}version {number}, came {}", "", when(since))?;
             match (self.added, self.removed) {
                 (Some(0), Some(0)) | (None, _) | (_, None) => {}
                 (Some(added), Some(removed)) => write!(f, " (+{added} −{removed})")?,
             }
         }
         match (self.last_attempt, self.last_success) {
-            (Some(attempt), Some(success)) if attempt == success => write!(f, ", up to date at {success}")?,
-            (Some(attempt), Some(success)) => write!(f, ", up to date at {success}, last tried {attempt}")?,
-            (Some(attempt), None) => write!(f, ", last tried {attempt}")?,
+            (Some(attempt), Some(success)) if attempt == success => {
+                write!(f, ", up to date at {}", when(success))?;
+            }
+            (Some(attempt), Some(success)) => {
+                write!(f, ", up to date at {}, last tried {}", when(success), when(attempt))?;
+            }
+            (Some(attempt), None) => write!(f, ", last tried {}", when(attempt))?,
             (None, _) => {}
         }
         if let Some(next) = self.next {
-            write!(f, ", next {next}")?;
+            write!(f, ", next {}", when(next))?;
         }
         if let Some(error) = &self.error {
             write!(f, "\n{:>14}{error}", "")?;
@@ -395,9 +409,11 @@ impl fmt::Display for UpdateReport {
             let entries = list.entries.unwrap_or_default();
             match list.outcome {
                 Outcome::Unchanged => write!(f, "{id}: up to date")?,
-                Outcome::New => write!(f, "{id}: {entries} entries, {added} names more, {removed} fewer")?,
+                Outcome::New => {
+                    write!(f, "{id}: {entries} entries, {} more, {removed} fewer", names(*added))?;
+                }
                 Outcome::Held => {
-                    write!(f, "{id}: held ({entries} entries, {added} names more, {removed} fewer)")?;
+                    write!(f, "{id}: held ({entries} entries, {} more, {removed} fewer)", names(*added))?;
                 }
                 Outcome::Failed => write!(f, "{id}: failed")?,
             }
@@ -455,8 +471,11 @@ impl fmt::Display for DiffReport {
         let from = self.from.map_or_else(|| String::from("nothing"), |number| format!("version {number}"));
         writeln!(
             f,
-            "{}: from {from} to version {}: {} names more, {} fewer",
-            self.id, self.to, self.added, self.removed
+            "{}: from {from} to version {}: {} more, {} fewer",
+            self.id,
+            self.to,
+            names(self.added),
+            self.removed
         )?;
         write_names(f, '+', &self.names_added, self.added)?;
         write_names(f, '-', &self.names_removed, self.removed)

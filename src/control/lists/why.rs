@@ -29,7 +29,8 @@ impl Control {
         let policy = self.policy.load_full();
         let mut lists = check::listed_on(self, &policy, &key, false);
         lists.extend(check::listed_on(self, &policy, &key, true));
-        Ok(WhyReport { name: key.to_string(), lists })
+        // The name of a list that must not be shown is not repeated either.
+        Ok(WhyReport { name: policy.shown(&key), lists })
     }
 }
 

@@ -63,7 +63,7 @@ impl Check<'_> {
                     .map(|url| ("url", url))
                     .chain(list.mirrors.iter().map(|url| ("mirrors", url)))
                 {
-                    self.address(&format!("{place}: {key}"), url);
+                    self.address(&format!("{place}: {key}"), url, list.credential.is_some());
                 }
             }
             Some(ListSource::Zone(zone)) => {
@@ -100,8 +100,11 @@ impl Check<'_> {
         }
     }
 
-    fn address(&mut self, place: &str, url: &str) {
-        if url.starts_with("http://") {
+    fn address(&mut self, place: &str, url: &str, secret: bool) {
+        if url.starts_with("http://") && secret {
+            let what = "it would send the credential so that anybody on its way can read it";
+            self.problems.error(place, what, "write https, or leave credential out");
+        } else if url.starts_with("http://") {
             self.problems.warning(
                 place,
                 "what is fetched over http can be changed on its way",
