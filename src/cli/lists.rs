@@ -96,11 +96,11 @@ pub(super) enum Command {
         #[arg(long)]
         accept: bool,
     },
-    /// Put the held version of a list in force
+    /// Put the held versions of lists in force
     Accept {
         /// Which
-        #[arg(value_name = "ID")]
-        id: String,
+        #[arg(value_name = "ID", required = true)]
+        ids: Vec<String>,
     },
     /// Put an older version of a list in force
     Rollback {
@@ -192,7 +192,7 @@ pub(super) fn run(context: &Context, command: Command) -> Result<bool, Failure> 
                 .map_err(|error| Failure::could_not(format!("{}: {error}", file.display())))?;
             updated(context, Request::ListsUpload { id, file, accept, by: person() })
         }
-        Command::Accept { id } => show(context, Request::ListsAccept { id, by: person() }),
+        Command::Accept { ids } => show(context, Request::ListsAccept { ids, by: person() }),
         Command::Rollback { id, to } => show(context, Request::ListsRollback { id, to, by: person() }),
         Command::Why { name } => {
             let Answer::Why(report) = context.ask(Request::ListsWhy { name })? else {

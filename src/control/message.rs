@@ -99,10 +99,10 @@ pub enum Request {
         /// How many names to show of each kind.
         most: usize,
     },
-    /// Put the held version of a list in force.
+    /// Put the held versions of lists in force.
     ListsAccept {
-        /// Which list.
-        id: String,
+        /// Which lists.
+        ids: Vec<String>,
         /// Who does it.
         by: String,
     },

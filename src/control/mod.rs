@@ -245,7 +245,7 @@ impl Control {
             Request::ListsEdit { id, text, by } => Answer::Imported(self.edit_list(&id, text, &by).await?),
             Request::ListsRemove { id, by } => Answer::Imported(self.remove_list(&id, &by).await?),
             Request::ListsDiff { id, from, to, most } => Answer::Diff(self.diff(&id, from, to, most).await?),
-            Request::ListsAccept { id, by } => Answer::Lists(self.accept_list(&id, &by).await?),
+            Request::ListsAccept { ids, by } => Answer::Lists(self.accept_lists(&ids, &by).await?),
             Request::ListsRollback { id, to, by } => Answer::Lists(self.roll_back(&id, to, &by).await?),
             Request::ListsWhy { name } => Answer::Why(self.why(&name)?),
             Request::Seen { days } => Answer::Seen(novelty::report(self, days)?),

@@ -115,25 +115,34 @@ impl Control {
         self.take_in(vec![Library::brought(list, text)], manner, by).await
     }
 
-    /// Puts the held version of a list in force.
+    /// Puts the held versions of lists in force.
     ///
     /// # Errors
     ///
     /// When there is no such list, nothing of it is held, or it can't be put in force.
-    pub async fn accept_list(&self, id: &str, by: &str) -> Result<ListsReport, ControlError> {
-        let list = self.one(id)?;
+    pub async fn accept_lists(&self, ids: &[String], by: &str) -> Result<ListsReport, ControlError> {
         let _changing = self.changing.lock().await;
-        let mut state = self.library.shelf.state(id);
-        let Some(held) = state.held.clone() else {
-            return Err(ControlError::Input(format!("nothing of list {id} is held")));
-        };
-        let accepted =
-            self.library.shelf.accept(id, &mut state).and_then(|_| self.library.shelf.save(id, &state));
-        accepted.map_err(|source| LibraryError::Shelf { id: list.id, source })?;
+        let mut accepted = Vec::new();
+        for id in ids {
+            self.one(id)?;
+            let state = self.library.shelf.state(id);
+            let Some(held) = state.held.clone() else {
+                return Err(ControlError::Input(format!("nothing of list {id} is held")));
+            };
+            accepted.push((id, state, held));
+        }
+        let mut details = Vec::new();
+        for (id, mut state, held) in accepted {
+            let shelf = &self.library.shelf;
+            let done = shelf.accept(id, &mut state).and_then(|_| shelf.save(id, &state));
+            done.map_err(|source| LibraryError::Shelf { id: id.clone(), source })?;
+            let reasons = held.reasons.join(", and ");
+            details.push(format!("{id}: version {}, which was held since {reasons}", held.version));
+        }
         self.put_lists(by).await?;
-        let detail =
-            format!("{id}: version {}, which was held since {}", held.version, held.reasons.join(", and "));
-        self.record(self.clock.now(), by, "lists.accept", &detail);
+        for detail in details {
+            self.record(self.clock.now(), by, "lists.accept", &detail);
+        }
         Ok(self.lists())
     }
 
