@@ -2,7 +2,7 @@
 //!
 //! Rates are of rules: lines that give none take time too, in real lists.
 
-use std::{fmt::Write, fs, sync::Arc};
+use std::{fmt, fmt::Write as _, fs};
 
 use super::support::{self, Names};
 use divan::{
@@ -18,24 +18,37 @@ use schoolgate::lists::{
 /// How many rules made-up lists have.
 const RULES: u64 = 300_000;
 
-/// Lists of one format.
-#[derive(Debug, Clone)]
+/// Which lists are measured.
+#[derive(Debug, Clone, Copy)]
+struct Kind {
+    format: Format,
+    real: bool,
+}
+
+impl fmt::Display for Kind {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{} {}", if self.real { "real" } else { "made-up" }, self.format)
+    }
+}
+
+/// Lists of one format, in memory, so that the disk is not measured.
 struct Lists {
     format: Format,
-    title: &'static str,
     sources: Vec<Source>,
     bytes: u64,
     rules: u64,
 }
 
-impl std::fmt::Display for Lists {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        write!(f, "{} {}", self.title, self.format)
-    }
+fn kinds() -> Vec<Kind> {
+    let real = if support::folder().is_some() { &[false, true][..] } else { &[false] };
+    let of = |&real: &bool| Format::ALL.into_iter().map(move |format| Kind { format, real });
+    // Files of names within squidGuard's folders are read as plain names are.
+    real.iter().flat_map(of).filter(|kind| kind.real || kind.format != Format::Squidguard).collect()
 }
 
-#[divan::bench(args = lists(), sample_count = 5, sample_size = 1)]
-fn read(bencher: Bencher<'_, '_>, lists: &Lists) {
+#[divan::bench(args = kinds(), sample_count = 5, sample_size = 1)]
+fn read(bencher: Bencher<'_, '_>, kind: Kind) {
+    let lists = kind.lists();
     bencher.counter(ItemsCount::new(lists.rules)).counter(BytesCount::new(lists.bytes)).bench(|| {
         let mut rules = 0_u64;
         for source in &lists.sources {
@@ -45,8 +58,9 @@ fn read(bencher: Bencher<'_, '_>, lists: &Lists) {
     });
 }
 
-#[divan::bench(args = lists(), sample_count = 3, sample_size = 1)]
-fn compile(bencher: Bencher<'_, '_>, lists: &Lists) {
+#[divan::bench(args = kinds(), sample_count = 3, sample_size = 1)]
+fn compile(bencher: Bencher<'_, '_>, kind: Kind) {
+    let lists = kind.lists();
     bencher.counter(ItemsCount::new(lists.rules)).bench(|| {
         let mut compiler = Compiler::in_memory();
         for (i, source) in lists.sources.iter().enumerate() {
@@ -71,34 +85,35 @@ fn count(source: &Source, format: Format) -> u64 {
     rules
 }
 
-fn lists() -> Vec<Lists> {
-    let mut all: Vec<_> = Format::ALL.into_iter().filter_map(made_up).collect();
+impl Kind {
+    fn lists(self) -> Lists {
+        if self.real { real(self.format) } else { made_up(self.format) }
+    }
+}
+
+/// All real lists of a format.
+fn real(format: Format) -> Lists {
     let folder = tempfile::tempdir().expect("a temporary folder");
-    if support::folder().is_some() {
-        let files = Names::Real.write(folder.path()).expect("the lists are written");
-        for file in files {
-            // Texts are held in memory, so that reading is measured and not the disk.
-            let bytes: Arc<[u8]> = fs::read(&file).expect("it was written").into();
-            let length = bytes.len() as u64;
+    let files = Names::Real.write(folder.path()).expect("the lists are written");
+    let mut lists = Lists { format, sources: Vec::new(), bytes: 0, rules: 0 };
+    for file in files {
+        // A file of names knows by what lies beside it that it is squidGuard's.
+        let Ok(contents) = Source::at(&file).read(None, MatchMode::Subdomains, &mut |_, _| {}) else {
+            continue;
+        };
+        if contents.format == format {
+            let bytes = fs::read(&file).expect("it was written");
+            lists.bytes += bytes.len() as u64;
             let source = Source::bytes(file.display().to_string(), bytes);
-            let Ok(contents) = source.read(None, MatchMode::Subdomains, &mut |_, _| {}) else { continue };
-            let format = contents.format;
-            let rules = count(&source, format);
-            let place = all.iter().position(|lists| lists.format == format && lists.title == "real");
-            let place = place.unwrap_or_else(|| {
-                all.push(Lists { format, title: "real", sources: Vec::new(), bytes: 0, rules: 0 });
-                all.len() - 1
-            });
-            all[place].sources.push(source);
-            all[place].bytes += length;
-            all[place].rules += rules;
+            lists.rules += count(&source, format);
+            lists.sources.push(source);
         }
     }
-    all
+    lists
 }
 
 /// A list of made-up names, or addresses, as this format writes them.
-fn made_up(format: Format) -> Option<Lists> {
+fn made_up(format: Format) -> Lists {
     let mut text = String::new();
     if format == Format::Rpz {
         text.push_str("$TTL 300\n@ SOA localhost. root.localhost. 1 3600 600 86400 300\n NS localhost.\n");
@@ -116,12 +131,11 @@ fn made_up(format: Format) -> Option<Lists> {
             Format::Addresses => {
                 writeln!(text, "{}.{}.{}.0/24", 11 + i % 100, i / 100 % 250, i / 25_000 % 250)
             }
-            // Its files of names are read as plain names are.
-            Format::Squidguard => return None,
+            Format::Squidguard => Ok(()),
         };
     }
     let bytes = text.len() as u64;
     let source = Source::bytes(format.to_string(), text.into_bytes());
     let rules = count(&source, format);
-    Some(Lists { format, title: "made-up", sources: vec![source], bytes, rules })
+    Lists { format, sources: vec![source], bytes, rules }
 }
