@@ -63,6 +63,9 @@ const AT_MOST: Duration = Duration::from_secs(10 * 60);
 /// How long at least, so that nothing makes it spin.
 const AT_LEAST: Duration = Duration::from_secs(1);
 
+/// How long after a round of which the books could not be kept, since what was tried is due still: on a full disk.
+const UNABLE: Duration = Duration::from_secs(10 * 60);
+
 impl Control {
     /// What takes the notices of the primaries of the policy's zones.
     #[must_use]
@@ -87,12 +90,11 @@ impl Control {
     /// Fetches lists when they are due, until told to stop.
     pub async fn keep_lists_fresh(self: Arc<Self>, stop: CancellationToken) {
         loop {
-            let looked = Instant::now();
-            tokio::select! {
+            let kept = tokio::select! {
                 () = stop.cancelled() => break,
-                () = self.round() => {}
-            }
-            let wait = self.until_due().max(AT_LEAST.saturating_sub(looked.elapsed()));
+                kept = self.round() => kept,
+            };
+            let wait = self.until_due().max(if kept { AT_LEAST } else { UNABLE });
             tokio::select! {
                 () = stop.cancelled() => break,
                 () = self.news.again.notified() => {}
@@ -124,8 +126,8 @@ impl Control {
         })
     }
 
-    /// Fetches what is due, takes it in and puts it in force.
-    async fn round(self: &Arc<Self>) {
+    /// Fetches what is due, takes it in and puts it in force; whether all that came could be kept.
+    async fn round(self: &Arc<Self>) -> bool {
         let plan = self.plan();
         // After planning, where "at once" is the time of then.
         let now = self.clock.now();
@@ -142,13 +144,15 @@ impl Control {
         for _ in 0..AT_ONCE {
             begin(&mut fetching);
         }
+        let mut kept = true;
         let mut waiting: Option<Instant> = None;
         while let Some(done) = fetching.join_next().await {
             begin(&mut fetching);
             match done {
                 Ok(Ok(fetched)) => {
-                    let new = self.take_one(fetched).await.then(Instant::now);
-                    waiting = waiting.or(new);
+                    let taken = self.take_one(fetched).await;
+                    kept &= taken.is_some();
+                    waiting = waiting.or_else(|| taken.filter(|new| *new).map(|_| Instant::now()));
                 }
                 Ok(Err(error)) => error!(%error, "A list could not be fetched"),
                 Err(error) => error!(%error, "Fetching a list broke off"),
@@ -161,19 +165,20 @@ impl Control {
         if waiting.is_some() {
             self.put_in_force().await;
         }
+        kept
     }
 
-    /// Takes in one list; whether something new came.
-    async fn take_one(&self, fetched: Fetched) -> bool {
+    /// Takes in one list; whether something new came, or nothing when the books could not be kept.
+    async fn take_one(&self, fetched: Fetched) -> Option<bool> {
         let _changing = self.changing.lock().await;
         match self.taken_in(vec![fetched], Manner::Keep).await {
             Ok(updated) => {
                 self.note(&updated, WHO, Manner::Keep);
-                updated.iter().any(|list| list.outcome == super::Outcome::New)
+                Some(updated.iter().any(|list| list.outcome == super::Outcome::New))
             }
             Err(error) => {
                 warn!(%error, "A list could not be taken in");
-                false
+                None
             }
         }
     }
