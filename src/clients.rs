@@ -14,7 +14,7 @@ use ipnet::IpNet;
 pub struct ProfileId(pub u16);
 
 /// Who asks a question.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub struct Client {
     /// The address that the question came from (an IPv4-mapped one as IPv4).
     pub address: IpAddr,

@@ -11,7 +11,7 @@ use std::{
 
 use serde::Deserialize;
 
-use crate::{dns, feeds, resolver, spelling::nearest};
+use crate::{dns, feeds, querylog, resolver, spelling::nearest};
 
 /// What the variables of the environment that override keys start with.
 pub const ENV_PREFIX: &str = "SCHOOLGATE_";
@@ -35,7 +35,7 @@ pub struct Config {
     /// Where the web pages are.
     pub admin: Admin,
     /// The query log.
-    pub log: Log,
+    pub log: querylog::Config,
 }
 
 /// The web pages' addresses; kept here until the pages have a module.
@@ -48,14 +48,6 @@ pub struct Admin {
     pub block_page: Vec<SocketAddr>,
 }
 
-/// The query log's settings; kept here until the log has a module.
-#[derive(Debug, Clone, Deserialize)]
-#[serde(deny_unknown_fields, default)]
-pub struct Log {
-    /// For how many days questions are kept.
-    pub retention_days: u32,
-}
-
 impl Default for Config {
     fn default() -> Self {
         Self {
@@ -64,7 +56,7 @@ impl Default for Config {
             resolver: resolver::Config::default(),
             lists: feeds::Config::default(),
             admin: Admin::default(),
-            log: Log::default(),
+            log: querylog::Config::default(),
         }
     }
 }
@@ -75,12 +67,6 @@ impl Default for Admin {
             listen: vec![SocketAddr::from(([127, 0, 0, 1], 8080))],
             block_page: vec![SocketAddr::from(([127, 0, 0, 1], 8081))],
         }
-    }
-}
-
-impl Default for Log {
-    fn default() -> Self {
-        Self { retention_days: 90 }
     }
 }
 

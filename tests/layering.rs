@@ -25,6 +25,7 @@ const FLOORS: &[(&str, u8)] = &[
     ("resolver", 3),
     ("seen", 3),
     ("store", 3),
+    ("querylog", 4),
     ("dns", 5),
     ("control", 5),
     ("config", 7),

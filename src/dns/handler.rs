@@ -34,6 +34,7 @@ use crate::{
     ede::{Ede, EdeCode},
     name::Key,
     policy::{self, BlockResponse, Decision, FirstAsked, Policy, Reason, Target, Verdict},
+    querylog::Transport,
     resolver::{AnswerSource, Ask, Resolved, Resolver, Security},
     seen::Seen,
 };
@@ -43,15 +44,6 @@ const PROBES: usize = 32;
 
 /// The longest that a name can count as new, in days.
 const RECENT: u16 = 90;
-
-/// How a question came.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
-pub enum Transport {
-    /// One packet.
-    Udp,
-    /// A stream of questions.
-    Tcp,
-}
 
 /// Where a question came from and where it was asked.
 #[derive(Debug, Clone, Copy)]

@@ -19,8 +19,9 @@ mod tcp;
 mod udp;
 mod work;
 
+pub use crate::querylog::Transport;
 pub use config::{Config, ConfigError};
-pub use handler::{Answered, Asked, Handler, Outcome, Transport};
+pub use handler::{Answered, Asked, Handler, Outcome};
 pub use neighbours::Neighbours;
 pub use notice::NoticeReply;
 pub use seams::{Decide, Resolve};

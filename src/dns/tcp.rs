@@ -20,10 +20,11 @@ use tokio_util::sync::CancellationToken;
 
 use super::{
     connections::{Connections, Seat},
-    handler::{Answered, Asked, Transport},
+    handler::{Answered, Asked},
     seams::{Decide, Resolve},
     work::{Begun, Work},
 };
+use crate::querylog::Transport;
 
 /// Limits of each connection.
 #[derive(Debug, Clone, Copy)]

@@ -11,10 +11,11 @@ use quinn_udp::{BATCH_SIZE, RecvMeta, Transmit, UdpSocketState};
 use tokio::io::Interest;
 
 use super::{
-    handler::{Answered, Asked, Transport},
+    handler::{Answered, Asked},
     seams::{Decide, Resolve},
     work::{Begun, Work},
 };
+use crate::querylog::Transport;
 
 /// Room for one receive: the kernel may hand over several packets of one sender as one (GRO), up to this many bytes.
 /// Pages of it that never hold data cost nothing.

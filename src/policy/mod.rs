@@ -16,6 +16,7 @@ mod novelty;
 mod problem;
 mod profile;
 mod rebinding;
+mod record;
 mod review;
 mod schedule;
 mod sealed;
@@ -46,6 +47,7 @@ pub use self::{
     novelty::FirstAsked,
     problem::{PolicyErrors, Problem, Severity},
     rebinding::is_private,
+    record::DecisionWords,
     supplier::{Supplied, SupplierFile, Supply, VERIFY_DAYS},
     tables::{Bundle, Canary, Engine, EngineKind, ShippedProfile, TableError, Tables},
 };
@@ -121,7 +123,7 @@ pub struct Question {
 }
 
 /// The outcome of one question.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub struct Decision {
     /// What happens.
     pub verdict: Verdict,
@@ -137,7 +139,7 @@ pub struct Decision {
 }
 
 /// What happens to a question.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub enum Verdict {
     /// It is resolved.
     Allow,
@@ -148,7 +150,7 @@ pub enum Verdict {
 }
 
 /// The name that a question is rewritten to.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub struct Target {
     /// The alias target.
     pub name: hickory_proto::rr::Name,
@@ -182,7 +184,7 @@ impl BlockResponse {
 }
 
 /// Why a question was decided as it was.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub enum Reason {
     /// A locked category has the name.
     Locked(Listed),
@@ -253,7 +255,7 @@ pub enum Reason {
 }
 
 /// Which name server spoke against a zone.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub struct ServedBy {
     /// The zone: the name asked, an alias target, or a parent of one of them.
     pub zone: Key,
@@ -266,7 +268,7 @@ pub struct ServedBy {
 }
 
 /// A name server, by what a list knows of it.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub enum Server {
     /// Its name.
     Name(Key),
@@ -275,7 +277,7 @@ pub enum Server {
 }
 
 /// Which listed name decided.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub struct Listed {
     /// The category.
     pub category: CategoryId,
@@ -288,15 +290,15 @@ pub struct Listed {
 }
 
 /// A school's rule, by its place in the policy.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub struct RuleRef(pub u32);
 
 /// A lesson, by its place in the policy.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub struct LessonRef(pub u16);
 
 /// A service, by its place in [`Tables::services`].
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub struct ServiceRef(pub u16);
 /// An answer as the review sees it.
 #[derive(Debug, Clone, Copy)]
@@ -367,12 +369,6 @@ impl Policy {
     #[must_use]
     pub fn fallback(&self) -> ProfileId {
         ProfileId(self.fallback as u16)
-    }
-
-    /// What is logged of a profile's clients.
-    #[must_use]
-    pub fn log_level(&self, id: ProfileId) -> LogLevel {
-        self.written(id).log
     }
 
     /// How long a client may keep a blocked answer, in seconds.

@@ -1,0 +1,28 @@
+//! The `[log]` table of the box's settings. How long questions are kept is the school's decision, and in its policy.
+
+use serde::Deserialize;
+
+/// What the box does with the query log.
+#[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct Config {
+    /// The most days that a policy may keep allowed questions for without saying why.
+    pub retention_days: u16,
+    /// The most days that a policy may keep blocked questions for without saying why.
+    pub blocked_retention_days: u16,
+    /// The most days that a policy may keep counts for without saying why.
+    pub rollup_retention_days: u16,
+    /// How much of the disk stays free, in megabytes: below it, the oldest days go first.
+    pub free_megabytes: u64,
+}
+
+impl Default for Config {
+    fn default() -> Self {
+        Self {
+            retention_days: 90,
+            blocked_retention_days: 365,
+            rollup_retention_days: 730,
+            free_megabytes: 512,
+        }
+    }
+}

@@ -1,0 +1,424 @@
+//! Filling the file of a day.
+
+use std::path::{Path, PathBuf};
+
+use rusqlite::{CachedStatement, Connection, OptionalExtension, ToSql, params};
+
+use super::{DAY_MS, PER_MILLISECOND, SPAN, open};
+use crate::{
+    clock::Day,
+    querylog::{error::LogError, event::Action},
+};
+
+/// How many statements are kept prepared: all that this file has.
+const STATEMENTS: usize = 32;
+
+/// For how many askers, names and fates it is remembered in which span they occurred last; of later ones the database
+/// is asked, so that a flood of made-up names costs time and not memory.
+const MOST_REMEMBERED: usize = 1 << 20;
+
+/// Who asked, as a day file has it; `schema-1.sql` says what the fields mean.
+#[derive(Debug, Clone, PartialEq, Eq, Hash, Default)]
+pub(in crate::querylog) struct AskerRow {
+    pub(in crate::querylog) client: String,
+    pub(in crate::querylog) profile: String,
+    pub(in crate::querylog) device: String,
+    pub(in crate::querylog) mac: String,
+    pub(in crate::querylog) known_by: String,
+    pub(in crate::querylog) confidence: String,
+    /// Seconds since 1970, from when to when; zeros where unknown.
+    pub(in crate::querylog) lease: (i64, i64),
+    pub(in crate::querylog) sealed: Option<Vec<u8>>,
+}
+
+/// What became of a question, as a day file has it; `schema-1.sql` says what the fields mean.
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+pub(in crate::querylog) struct FateRow {
+    pub(in crate::querylog) transport: String,
+    pub(in crate::querylog) qtype: String,
+    pub(in crate::querylog) rcode: String,
+    pub(in crate::querylog) action: Action,
+    pub(in crate::querylog) reason: String,
+    pub(in crate::querylog) category: String,
+    pub(in crate::querylog) list: String,
+    pub(in crate::querylog) rule: String,
+    pub(in crate::querylog) detail: String,
+    pub(in crate::querylog) would: String,
+    pub(in crate::querylog) categories: String,
+    pub(in crate::querylog) dnssec: String,
+    pub(in crate::querylog) source: String,
+    pub(in crate::querylog) alert: bool,
+}
+
+impl FateRow {
+    /// Whether the row outlives the time for which everything is kept: it was blocked or rewritten, or somebody may have
+    /// to look at it.
+    pub(in crate::querylog) fn stays(&self) -> bool {
+        matches!(self.action, Action::Blocked | Action::Rewritten) || self.alert || !self.would.is_empty()
+    }
+}
+
+/// A question as a day file has it: numbers that point to the words.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(in crate::querylog) struct QuestionRow {
+    /// The millisecond of the day, or what [`at`](Self::at) says.
+    pub(in crate::querylog) ms: i64,
+    pub(in crate::querylog) asker: i64,
+    pub(in crate::querylog) name: i64,
+    pub(in crate::querylog) fate: i64,
+    pub(in crate::querylog) took: u32,
+}
+
+/// Writes the file of one day: what it is told between [`begin`](Self::begin) and [`commit`](Self::commit) is in the
+/// file after the latter, or not at all.
+#[derive(Debug)]
+pub(in crate::querylog) struct DayWriter {
+    connection: Connection,
+    file: PathBuf,
+    day: Day,
+    place: Place,
+    /// The place as of the last commit.
+    committed: Place,
+    askers: LastSpans,
+    names: LastSpans,
+    fates: LastSpans,
+}
+
+/// Where the next question goes.
+#[derive(Debug, Clone, Copy)]
+struct Place {
+    /// The key of the last question; -1 before the first.
+    last: i64,
+    /// The span that is being filled; 0 before the first.
+    span: u32,
+    /// The first key of that span.
+    first: i64,
+    /// How many questions it has.
+    filled: u32,
+}
+
+/// The last span in which each number occurred, so that most questions need not be entered in the index again.
+#[derive(Debug, Default)]
+struct LastSpans(Vec<u32>);
+
+impl LastSpans {
+    /// Whether the number occurred in this span before, as far as is remembered.
+    fn occurs(&mut self, number: i64, span: u32) -> bool {
+        let Some(at) = usize::try_from(number).ok().filter(|at| *at < MOST_REMEMBERED) else { return false };
+        if at >= self.0.len() {
+            self.0.resize(at + 1, 0);
+        }
+        std::mem::replace(&mut self.0[at], span) == span
+    }
+}
+
+impl DayWriter {
+    /// Opens the file of a day, and makes it when it is not there.
+    ///
+    /// # Errors
+    ///
+    /// When it can't be read or written, is damaged, or a newer program made it.
+    pub(in crate::querylog) fn open(file: &Path, day: Day) -> Result<Self, LogError> {
+        let connection = open(file, day)?;
+        connection.set_prepared_statement_cache_capacity(STATEMENTS);
+        let place = (|| {
+            let last = connection
+                .query_row("SELECT max(at) FROM question", [], |row| row.get::<_, Option<i64>>(0))?
+                .unwrap_or(-1);
+            let span = connection
+                .query_row("SELECT number, first FROM span ORDER BY number DESC LIMIT 1", [], |row| {
+                    Ok((row.get(0)?, row.get(1)?))
+                })
+                .optional()?;
+            let (span, first) = span.unwrap_or((0, 0));
+            // How far the last span is filled is not kept, so the next question begins another.
+            Ok(Place { last, span, first, filled: SPAN })
+        })()
+        .map_err(|source| LogError::database(file, source))?;
+        Ok(Self {
+            connection,
+            file: file.to_owned(),
+            day,
+            place,
+            committed: place,
+            askers: LastSpans::default(),
+            names: LastSpans::default(),
+            fates: LastSpans::default(),
+        })
+    }
+
+    /// Begins to write. Others who write to the file wait until the commit.
+    ///
+    /// # Errors
+    ///
+    /// When another writes for longer than is waited for.
+    pub(in crate::querylog) fn begin(&mut self) -> Result<(), LogError> {
+        self.batch("BEGIN IMMEDIATE")
+    }
+
+    /// The day whose questions it takes.
+    pub(in crate::querylog) fn day(&self) -> Day {
+        self.day
+    }
+
+    /// The file that it writes.
+    pub(in crate::querylog) fn file(&self) -> &Path {
+        &self.file
+    }
+
+    /// The number of an asker, new or known.
+    pub(in crate::querylog) fn asker(&mut self, row: &AskerRow) -> Result<i64, LogError> {
+        let AskerRow { client, profile, device, mac, known_by, confidence, lease, sealed } = row;
+        self.number(
+            "SELECT id FROM asker WHERE client = ?1 AND profile = ?2 AND device = ?3 AND mac = ?4 AND known_by = ?5
+                AND lease_from = ?6 AND lease_until = ?7",
+            params![client, profile, device, mac, known_by, lease.0, lease.1],
+            "INSERT INTO asker (client, profile, device, mac, known_by, confidence, lease_from, lease_until, sealed)
+                VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9)",
+            params![client, profile, device, mac, known_by, confidence, lease.0, lease.1, sealed],
+        )
+    }
+
+    /// The number of a name, new or known, by what [`reversed`](super::reversed) makes of it.
+    pub(in crate::querylog) fn name(
+        &mut self,
+        reversed: &str,
+        seal: impl FnOnce() -> Option<Vec<u8>>,
+    ) -> Result<i64, LogError> {
+        let known = self.ask("SELECT id FROM name WHERE reversed = ?1", [reversed])?;
+        if let Some(id) = known {
+            return Ok(id);
+        }
+        self.insert("INSERT INTO name (reversed, sealed) VALUES (?1, ?2)", params![reversed, seal()])
+    }
+
+    /// The number of a fate, new or known.
+    pub(in crate::querylog) fn fate(&mut self, row: &FateRow) -> Result<i64, LogError> {
+        let action = row.action.word();
+        let values: [&dyn ToSql; 14] = [
+            &row.transport,
+            &row.qtype,
+            &row.rcode,
+            &action,
+            &row.reason,
+            &row.category,
+            &row.list,
+            &row.rule,
+            &row.detail,
+            &row.would,
+            &row.categories,
+            &row.dnssec,
+            &row.source,
+            &row.alert,
+        ];
+        self.number(
+            "SELECT id FROM fate WHERE transport = ?1 AND qtype = ?2 AND rcode = ?3 AND action = ?4 AND reason = ?5
+                AND category = ?6 AND list = ?7 AND rule = ?8 AND detail = ?9 AND would = ?10 AND categories = ?11
+                AND dnssec = ?12 AND source = ?13 AND alert = ?14",
+            values.as_slice(),
+            "INSERT INTO fate (transport, qtype, rcode, action, reason, category, list, rule, detail, would, categories,
+                dnssec, source, alert) VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14)",
+            values.as_slice(),
+        )
+    }
+
+    /// Adds a question. Those that come in the order of time cost least; others find their place all the same.
+    pub(in crate::querylog) fn question(&mut self, row: &QuestionRow) -> Result<(), LogError> {
+        let wanted = row.ms.clamp(0, DAY_MS - 1) * PER_MILLISECOND;
+        let at = if wanted > self.place.last {
+            wanted
+        } else if wanted + PER_MILLISECOND > self.place.last {
+            // The same millisecond as the last.
+            self.place.last + 1
+        } else {
+            self.free_place(wanted)?
+        };
+        let mut statement =
+            self.prepared("INSERT INTO question (at, asker, name, fate, took) VALUES (?1, ?2, ?3, ?4, ?5)")?;
+        statement
+            .execute(params![at, row.asker, row.name, row.fate, row.took])
+            .map_err(|source| LogError::database(&self.file, source))?;
+        drop(statement);
+        let span = self.span(at)?;
+        self.place.last = self.place.last.max(at);
+        self.enter(row, span)
+    }
+
+    /// The first free key at or after one that is not the last.
+    fn free_place(&self, wanted: i64) -> Result<i64, LogError> {
+        let mut at = wanted;
+        // One round, but where a millisecond is full and its questions took places of the next.
+        loop {
+            let end = at / PER_MILLISECOND * PER_MILLISECOND + PER_MILLISECOND;
+            let taken: Option<i64> = self
+                .prepared("SELECT max(at) FROM question WHERE at >= ?1 AND at < ?2")?
+                .query_row([at, end], |row| row.get(0))
+                .map_err(|source| LogError::database(&self.file, source))?;
+            match taken {
+                None => return Ok(at),
+                Some(taken) if taken + 1 < end => return Ok(taken + 1),
+                Some(_) => at = end,
+            }
+        }
+    }
+
+    /// The span that a key belongs to; a new one, where the last is full.
+    fn span(&mut self, at: i64) -> Result<u32, LogError> {
+        if at < self.place.first {
+            return self
+                .ask("SELECT number FROM span WHERE first <= ?1 ORDER BY number DESC LIMIT 1", [at])
+                .map(|number| number.and_then(|number| u32::try_from(number).ok()).unwrap_or(1));
+        }
+        if self.place.filled >= SPAN && at > self.place.last {
+            self.place.span += 1;
+            // The first begins with the day, so that whatever comes late has one.
+            self.place.first = if self.place.span == 1 { 0 } else { at };
+            self.place.filled = 0;
+            self.insert(
+                "INSERT INTO span (number, first) VALUES (?1, ?2)",
+                params![self.place.span, self.place.first],
+            )?;
+        }
+        self.place.filled += 1;
+        Ok(self.place.span)
+    }
+
+    /// Enters a question in the index.
+    fn enter(&mut self, row: &QuestionRow, span: u32) -> Result<(), LogError> {
+        if !self.askers.occurs(row.asker, span) {
+            self.run(
+                "INSERT OR IGNORE INTO asker_span (asker, span) VALUES (?1, ?2)",
+                [row.asker, span.into()],
+            )?;
+        }
+        if !self.names.occurs(row.name, span) {
+            self.run(
+                "INSERT OR IGNORE INTO name_span (name, span) VALUES (?1, ?2)",
+                [row.name, span.into()],
+            )?;
+        }
+        if !self.fates.occurs(row.fate, span) {
+            self.run(
+                "INSERT OR IGNORE INTO fate_span (fate, span) VALUES (?1, ?2)",
+                [row.fate, span.into()],
+            )?;
+        }
+        Ok(())
+    }
+
+    /// Counts questions of an hour (0 to 23).
+    pub(in crate::querylog) fn count(
+        &mut self,
+        hour: u8,
+        profile: &str,
+        category: &str,
+        action: Action,
+        questions: u64,
+    ) -> Result<(), LogError> {
+        self.run(
+            "INSERT INTO hour_count (hour, profile, category, action, questions) VALUES (?1, ?2, ?3, ?4, ?5)
+                ON CONFLICT DO UPDATE SET questions = questions + excluded.questions",
+            params![hour, profile, category, action.word(), questions as i64],
+        )
+    }
+
+    /// Counts how long questions of an hour took: `bucket` is the number of bits of the microseconds.
+    pub(in crate::querylog) fn latency(
+        &mut self,
+        hour: u8,
+        source: &str,
+        bucket: u8,
+        questions: u64,
+    ) -> Result<(), LogError> {
+        self.run(
+            "INSERT INTO hour_latency (hour, source, bucket, questions) VALUES (?1, ?2, ?3, ?4)
+                ON CONFLICT DO UPDATE SET questions = questions + excluded.questions",
+            params![hour, source, bucket, questions as i64],
+        )
+    }
+
+    /// Writes down that questions between two moments (milliseconds since 1970) have no row.
+    pub(in crate::querylog) fn unkept(
+        &mut self,
+        from_ms: i64,
+        until_ms: i64,
+        questions: u64,
+        reason: &str,
+    ) -> Result<(), LogError> {
+        self.run(
+            "INSERT INTO unkept (from_ms, until_ms, questions, reason) VALUES (?1, ?2, ?3, ?4)",
+            params![from_ms, until_ms, questions as i64, reason],
+        )
+    }
+
+    /// Puts on the disk what was written since the last time.
+    ///
+    /// # Errors
+    ///
+    /// When it can't be written; then [`roll_back`](Self::roll_back) leads back to the last commit.
+    pub(in crate::querylog) fn commit(&mut self) -> Result<(), LogError> {
+        self.batch("COMMIT")?;
+        self.committed = self.place;
+        Ok(())
+    }
+
+    /// Forgets what was written since the last commit; all numbers given out since then are void.
+    pub(in crate::querylog) fn roll_back(&mut self) -> Result<(), LogError> {
+        if !self.connection.is_autocommit() {
+            self.batch("ROLLBACK")?;
+        }
+        self.place = self.committed;
+        for spans in [&mut self.askers, &mut self.names, &mut self.fates] {
+            spans.0.clear();
+        }
+        Ok(())
+    }
+
+    /// Closes the file; what was not committed is gone.
+    pub(in crate::querylog) fn close(self) -> Result<(), LogError> {
+        let Self { connection, file, .. } = self;
+        if !connection.is_autocommit() {
+            connection.execute_batch("ROLLBACK").map_err(|source| LogError::database(&file, source))?;
+        }
+        connection.flush_prepared_statement_cache();
+        connection.close().map_err(|(_, source)| LogError::database(&file, source))
+    }
+
+    fn number(
+        &self,
+        find: &str,
+        by: impl rusqlite::Params,
+        add: &str,
+        row: impl rusqlite::Params,
+    ) -> Result<i64, LogError> {
+        match self.ask(find, by)? {
+            Some(id) => Ok(id),
+            None => self.insert(add, row),
+        }
+    }
+
+    fn ask(&self, sql: &str, by: impl rusqlite::Params) -> Result<Option<i64>, LogError> {
+        self.prepared(sql)?
+            .query_row(by, |row| row.get(0))
+            .optional()
+            .map_err(|source| LogError::database(&self.file, source))
+    }
+
+    fn insert(&self, sql: &str, row: impl rusqlite::Params) -> Result<i64, LogError> {
+        self.run(sql, row)?;
+        Ok(self.connection.last_insert_rowid())
+    }
+
+    fn run(&self, sql: &str, row: impl rusqlite::Params) -> Result<(), LogError> {
+        let mut statement = self.prepared(sql)?;
+        statement.execute(row).map(drop).map_err(|source| LogError::database(&self.file, source))
+    }
+
+    fn batch(&self, sql: &str) -> Result<(), LogError> {
+        self.connection.execute_batch(sql).map_err(|source| LogError::database(&self.file, source))
+    }
+
+    fn prepared(&self, sql: &str) -> Result<CachedStatement<'_>, LogError> {
+        self.connection.prepare_cached(sql).map_err(|source| LogError::database(&self.file, source))
+    }
+}

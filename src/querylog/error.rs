@@ -1,0 +1,90 @@
+//! Why the log can't be read or written.
+
+use std::{
+    io,
+    path::{Path, PathBuf},
+};
+
+use rusqlite::ErrorCode;
+
+/// Why the log can't be read or written.
+#[derive(Debug, thiserror::Error)]
+pub enum LogError {
+    /// SQLite refuses.
+    #[error("{file}: {source}", file = file.display())]
+    Database {
+        /// The database.
+        file: PathBuf,
+        /// Why.
+        source: rusqlite::Error,
+    },
+    /// A file or folder can't be read or written.
+    #[error("{file}: {source}", file = file.display())]
+    File {
+        /// Which.
+        file: PathBuf,
+        /// Why.
+        source: io::Error,
+    },
+    /// A later program made it.
+    #[error("{file} was made by a newer Schoolgate; read it with that version", file = file.display())]
+    Newer {
+        /// The file.
+        file: PathBuf,
+    },
+    /// What was asked for makes no sense.
+    #[error("{argument}: {what}")]
+    Input {
+        /// The argument, as it is called on the command line (`--from`).
+        argument: &'static str,
+        /// What is wrong with it, and what would be right.
+        what: String,
+    },
+    /// The log has ended.
+    #[error("the query log has stopped")]
+    Stopped,
+}
+
+impl LogError {
+    pub(super) fn database(file: &Path, source: rusqlite::Error) -> Self {
+        Self::Database { file: file.to_owned(), source }
+    }
+
+    pub(super) fn file(file: &Path, source: io::Error) -> Self {
+        Self::File { file: file.to_owned(), source }
+    }
+
+    pub(super) fn input(argument: &'static str, what: impl Into<String>) -> Self {
+        Self::Input { argument, what: what.into() }
+    }
+
+    /// Whether the request was wrong, rather than the box unable.
+    #[must_use]
+    pub fn is_bad_input(&self) -> bool {
+        matches!(self, Self::Input { .. } | Self::Newer { .. })
+    }
+
+    /// Whether a file is not what it should be, and would not be if it were tried again.
+    #[must_use]
+    pub fn is_damage(&self) -> bool {
+        matches!(self.code(), Some(ErrorCode::DatabaseCorrupt | ErrorCode::NotADatabase))
+    }
+
+    /// Whether there is no room on the disk.
+    #[must_use]
+    pub fn is_full(&self) -> bool {
+        match self {
+            Self::File { source, .. } => {
+                matches!(source.kind(), io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded)
+            }
+            _ => matches!(self.code(), Some(ErrorCode::DiskFull)),
+        }
+    }
+
+    fn code(&self) -> Option<ErrorCode> {
+        match self {
+            Self::Database { source, .. } => source.sqlite_error_code(),
+            _ => None,
+        }
+    }
+}
