@@ -178,7 +178,7 @@ fn control(config: &Config, clock: &Clock, resolver: &Arc<Resolver>) -> Result<C
     let lookup = Arc::new(OwnLookup(Arc::clone(resolver)));
     let feeds = Feeds::new(&config.lists, lookup, clock.clone())?;
     let control = Control::open(&config.data, clock.clone(), feeds, config.lists.keep)?;
-    Ok(control.with_resolver(Arc::clone(resolver)))
+    Ok(control.with_resolver(Arc::clone(resolver)).with_log_limits(config.log.limits()))
 }
 
 /// Whether the settings would start; touches neither sockets nor the data folder.

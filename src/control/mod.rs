@@ -5,6 +5,7 @@
 
 mod check;
 mod lists;
+mod log_keeping;
 mod lookup;
 mod message;
 mod novelty;
@@ -44,7 +45,7 @@ use crate::{
     feeds::{Feeds, zone::Listener},
     lists::{DomainIndex, Entry, shipped},
     name::Key,
-    policy::{Knowledge, ListSource, Policy, PolicyErrors, PolicyFile, Problem, Severity},
+    policy::{Knowledge, ListSource, Policy, PolicyErrors, PolicyFile, Problem, Retention, Severity},
     resolver::Resolver,
     seen::{Seen, SeenError},
     store::{self, AuditRecord, Store, StoreError},
@@ -70,6 +71,8 @@ pub struct Control {
     library: Arc<Library>,
     feeds: Arc<Feeds>,
     mask: Mask,
+    /// For how long the query log may keep what without a reason.
+    log_limits: Retention,
     state: Mutex<State>,
     /// Held by whoever changes what is in force, so that two never do at once.
     changing: tokio::sync::Mutex<()>,
@@ -170,6 +173,7 @@ impl Control {
             seen: None,
             library,
             mask,
+            log_limits: Retention::UNLIMITED,
             state: Mutex::new(State { store, file, revision, indexes }),
             feeds: Arc::new(feeds),
             changing: tokio::sync::Mutex::new(()),
@@ -205,6 +209,15 @@ impl Control {
         neighbours: impl Fn(IpAddr) -> Option<Mac> + Send + Sync + 'static,
     ) -> Self {
         self.neighbours = Some(Box::new(neighbours));
+        self
+    }
+
+    /// Says for how long the query log may keep what without a reason. A policy in force that keeps more is cut to it,
+    /// with a warning in the log; one that comes in is refused.
+    #[must_use]
+    pub fn with_log_limits(mut self, limits: Retention) -> Self {
+        self.log_limits = limits;
+        self.warn_of_cut_retention();
         self
     }
 
@@ -304,10 +317,12 @@ impl Control {
         let now = self.clock.now();
         let (errors, warnings): (Vec<_>, Vec<_>) =
             file.validate(&self.categories, now).into_iter().partition(|p| p.severity == Severity::Error);
+        let (over, cut) = self.over_log_limits(&file, &current);
+        let errors: Vec<Problem> = errors.into_iter().chain(over).collect();
         if !errors.is_empty() {
             return Err(self.refused(name, by, PolicyErrors(errors)));
         }
-        let mut warnings: Vec<String> = warnings.iter().map(ToString::to_string).collect();
+        let mut warnings: Vec<String> = warnings.iter().chain(&cut).map(ToString::to_string).collect();
         let mut changes: Vec<String> =
             current.changes_to(&file, &self.categories).into_iter().map(|change| change.what).collect();
         if current == file {
@@ -389,6 +404,8 @@ impl Control {
         let problems = match PolicyFile::parse(text) {
             Ok(file) => {
                 let mut problems = file.validate(&self.categories, self.clock.now());
+                let (over, cut) = self.over_log_limits(&file, &self.in_force().0);
+                problems.extend(over.into_iter().chain(cut));
                 if problems.iter().all(|problem| problem.severity != Severity::Error) {
                     let indexes = self.state().indexes.clone();
                     match self.build(&file, &indexes, &name) {
@@ -443,6 +460,7 @@ impl Control {
         self.bring_new(new).await?;
         let prepared = self.prepare(file, &name).await?;
         self.enact(&mut self.state(), prepared, latest.number);
+        self.warn_of_cut_retention();
         self.news.again.notify_one();
         Ok(())
     }

@@ -66,7 +66,7 @@ impl Policy {
     /// What is logged of a profile's clients.
     #[must_use]
     pub fn log_level(&self, id: ProfileId) -> LogLevel {
-        self.written(id).log
+        self.written(id).log_level()
     }
 
     fn id_of(&self, category: crate::category::CategoryId) -> String {
