@@ -12,6 +12,8 @@ mod error;
 mod event;
 mod folder;
 pub mod privacy;
+pub mod retention;
+pub mod rollup;
 
 pub use self::{
     config::Config,
