@@ -159,17 +159,18 @@ impl Keeping {
         self.read_holds()?.lift(id, why, by, self.clock.now())
     }
 
-    /// Does everything that is due: cleans up what a crash left behind, brings closed days into one file each, rolls up
-    /// hours that are over, reduces and deletes what is old, and keeps the disk from running full.
+    /// Does everything that is due: cleans up what a crash left behind, keeps the disk from running full, brings closed
+    /// days into one file each, rolls up hours that are over, and reduces and deletes what is old.
     ///
     /// `tell` is told of each removal, just before it is done: a record too many is better than one too few. What can't
     /// be done is an [alarm](Self::alarms) and tried again by the next round.
     pub fn round(&self, tell: &dyn Fn(&Purge)) {
         self.sweep(tell);
+        // On a full disk nothing else can be done.
+        self.keep_floor(tell);
         self.settle_closed_days();
         self.roll_up(tell);
         self.retain(tell);
-        self.keep_floor(tell);
     }
 
     /// Makes what is being done end soon; a step that is under way is left undone.

@@ -60,7 +60,7 @@ pub enum By {
 }
 
 impl By {
-    const ALL: [Self; 3] = [Self::Profile, Self::Category, Self::Action];
+    pub(super) const ALL: [Self; 3] = [Self::Profile, Self::Category, Self::Action];
 
     fn column(self) -> &'static str {
         match self {
