@@ -46,6 +46,7 @@ use crate::{
     lists::{DomainIndex, Entry, shipped},
     name::Key,
     policy::{Knowledge, ListSource, Policy, PolicyErrors, PolicyFile, Problem, Retention, Severity},
+    querylog::QueryLog,
     resolver::Resolver,
     seen::{Seen, SeenError},
     store::{self, AuditRecord, Store, StoreError},
@@ -73,6 +74,9 @@ pub struct Control {
     mask: Mask,
     /// For how long the query log may keep what without a reason.
     log_limits: Retention,
+    /// None when the box's secret key can't be read or made; the reason was logged.
+    vault: Option<Arc<Vault>>,
+    log: Option<Arc<QueryLog>>,
     state: Mutex<State>,
     /// Held by whoever changes what is in force, so that two never do at once.
     changing: tokio::sync::Mutex<()>,
@@ -149,9 +153,10 @@ impl Control {
         };
         let vault = Vault::open(folder)
             .inspect_err(|error| error!(%error, "Locked lists can't be kept or opened"))
-            .ok();
+            .ok()
+            .map(Arc::new);
         let mask = vault.as_ref().map_or_else(Mask::without_key, |vault| vault.mask().clone());
-        let library = Arc::new(Library::new(folder, keep, vault));
+        let library = Arc::new(Library::new(folder, keep, vault.clone()));
         let news = Arc::<News>::default();
         let box_id = mask.name(b"box");
         let subscribed = library.open().map(Arc::new);
@@ -174,6 +179,8 @@ impl Control {
             library,
             mask,
             log_limits: Retention::UNLIMITED,
+            vault,
+            log: None,
             state: Mutex::new(State { store, file, revision, indexes }),
             feeds: Arc::new(feeds),
             changing: tokio::sync::Mutex::new(()),
@@ -202,6 +209,13 @@ impl Control {
         self
     }
 
+    /// Hands in the query log of a running server; without it, the files are read where it is needed.
+    #[must_use]
+    pub fn with_log(mut self, log: Arc<QueryLog>) -> Self {
+        self.log = Some(log);
+        self
+    }
+
     /// Lets checks know a client by its link-layer address, as the server does.
     #[must_use]
     pub fn with_neighbours(
@@ -225,6 +239,12 @@ impl Control {
     #[must_use]
     pub fn policy(&self) -> Arc<ArcSwap<Policy>> {
         Arc::clone(&self.policy)
+    }
+
+    /// The box's secret key, and what is made of it; none when it can't be read or made.
+    #[must_use]
+    pub fn vault(&self) -> Option<Arc<Vault>> {
+        self.vault.clone()
     }
 
     /// Does what a command asks.
