@@ -11,6 +11,7 @@ mod entry;
 mod error;
 mod event;
 mod folder;
+pub mod search;
 
 pub use self::{
     config::Config,
