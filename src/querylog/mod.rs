@@ -6,12 +6,14 @@
 
 #![allow(dead_code)]
 mod config;
+pub mod csv;
 pub mod day;
 mod entry;
 mod error;
 mod event;
 mod folder;
 pub mod search;
+pub mod stats;
 
 pub use self::{
     config::Config,

@@ -9,12 +9,13 @@ mod ids;
 mod query;
 mod rows;
 mod spans;
+mod tail;
 mod when;
 
 #[cfg(test)]
 mod tests;
 
-use std::cell::Cell;
+use std::{cell::Cell, collections::BTreeSet};
 
 use jiff::{Timestamp, civil::Date};
 use rusqlite::Connection;
@@ -24,6 +25,7 @@ pub(super) use self::rows::{Raw, Words};
 pub use self::{
     glob::Glob,
     query::{Asked, MOST, Query, USUAL, Who, zone},
+    tail::Tail,
     when::{Edge, moment},
 };
 use super::{
@@ -87,10 +89,16 @@ pub struct Unreadable {
 /// [`LogError::Newer`] when a newer program wrote a day; [`LogError::File`] when the folder can't be read. A day that is
 /// damaged or can't be read is in [`Page::unreadable`], and the others are searched.
 pub fn search(folder: &LogFolder, query: &Query, policy: &Policy) -> Result<Page, LogError> {
-    search_some(folder, query, policy, MOST_READ)
+    search_some(folder, query, policy, MOST_READ, None)
 }
 
-fn search_some(folder: &LogFolder, query: &Query, policy: &Policy, most_read: u64) -> Result<Page, LogError> {
+fn search_some(
+    folder: &LogFolder,
+    query: &Query,
+    policy: &Policy,
+    most_read: u64,
+    skip: Option<&BTreeSet<Place>>,
+) -> Result<Page, LogError> {
     let days = folder.days().map_err(|source| LogError::file(folder.path(), source))?;
     let bounds = Bounds::of(query);
     let mut page = Page::default();
@@ -113,7 +121,7 @@ fn search_some(folder: &LogFolder, query: &Query, policy: &Policy, most_read: u6
                 continue;
             }
         };
-        let reader = DayReader { connection: &opened, day, policy, query, left: Cell::new(left) };
+        let reader = DayReader { connection: &opened, day, policy, query, skip, left: Cell::new(left) };
         let done = reader.page(low, high, &mut page);
         left = reader.left.get();
         if let Err(source) = done {
@@ -218,6 +226,8 @@ struct DayReader<'a> {
     day: Day,
     policy: &'a Policy,
     query: &'a Query,
+    /// What is known already.
+    skip: Option<&'a BTreeSet<Place>>,
     /// How much may still be read.
     left: Cell<u64>,
 }

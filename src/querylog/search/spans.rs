@@ -8,7 +8,7 @@ use super::{
     ids::Ids,
     query::{Query, Who},
 };
-use crate::querylog::day::SPAN;
+use crate::querylog::{Place, day::SPAN};
 
 /// How many spans are looked at first; then eight times as many, and so on: whoever asks often is found within the
 /// newest ones, and for whoever asks seldom few looks cover the day.
@@ -105,6 +105,9 @@ impl DayReader<'_> {
                     if !filters.iter().all(|filter| filter.admits(&row))
                         || (guards && words.is_masked(row.name)?)
                     {
+                        continue;
+                    }
+                    if self.skip.is_some_and(|skip| skip.contains(&Place { day: self.day, at: row.at })) {
                         continue;
                     }
                     found(words, &row)?;

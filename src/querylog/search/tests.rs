@@ -377,7 +377,7 @@ fn a_search_that_takes_long_says_what_it_has_and_goes_on_from_there() {
     let mut query = query;
     let (mut found, mut pages) = (Vec::new(), 0);
     loop {
-        let page = search_some(&log.folder, &query, &log.policy, 1_500).unwrap();
+        let page = search_some(&log.folder, &query, &log.policy, 1_500, None).unwrap();
         assert_eq!(page.unfinished, page.next.is_some());
         found.extend(page.entries);
         pages += 1;
@@ -400,6 +400,29 @@ fn the_words_that_decide_are_all_known() {
         .filter_map(|line| line.split('"').nth(1))
         .collect();
     assert_eq!(said, REASONS);
+}
+
+#[test]
+fn a_tail_tells_each_new_question_once_also_one_that_came_late() {
+    let log = Log::new();
+    let at = |ms: i64| Timestamp::from_millisecond(i64::from(DAY) * DAY_MS + ms).unwrap();
+    let row = |ms: i64, name: &str| Asked1 { ms, ..named(name) };
+    log.add(DAY, &[row(1_000, "before.example")]);
+    let query = Query { name: Some(Glob::parse("*.example").unwrap()), ..Query::default() };
+    let mut tail = Tail::new(query, at(2_000));
+    let mut news = |now: i64| {
+        let page = tail.news(&log.folder, &log.policy, at(now)).unwrap();
+        page.entries.into_iter().map(|entry| entry.name).collect::<Vec<_>>().join(" ")
+    };
+    assert_eq!(news(2_000), "");
+    log.add(DAY, &[row(2_500, "a.example"), row(3_000, "b.example"), row(3_100, "other.test")]);
+    assert_eq!(news(3_200), "a.example b.example");
+    log.add(DAY, &[row(2_700, "slow.example"), row(3_300, "c.example")]);
+    assert_eq!(news(3_400), "slow.example c.example");
+    assert_eq!(news(3_500), "");
+    log.add(DAY + 1, &[row(10, "d.example")]);
+    assert_eq!(news(DAY_MS + 300), "d.example");
+    assert_eq!(news(DAY_MS + 40_000), "");
 }
 
 fn some_row() -> impl Strategy<Value = Asked1> {
