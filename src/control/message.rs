@@ -5,9 +5,13 @@ use std::{fmt, path::PathBuf};
 use serde::{Deserialize, Serialize};
 
 use super::{
-    CheckReport, CheckRequest, DiffReport, ListsReport, SeenReport, SuppliersReport, UpdateReport, WhyReport,
+    CheckReport, CheckRequest, DiffReport, ListsReport, LogReport, SeenReport, SuppliersReport, UpdateReport,
+    WhyReport,
 };
-use crate::policy::ListFile;
+use crate::{
+    policy::ListFile,
+    querylog::{search::Asked, stats::Stats},
+};
 
 /// What a command asks of whoever owns the data folder.
 #[derive(Debug, Serialize, Deserialize)]
@@ -125,6 +129,15 @@ pub enum Request {
         /// In how many days, today among them: 1 to 400.
         days: u16,
     },
+    /// A page of the query log.
+    LogSearch(Asked),
+    /// Each question as it is written to the query log; answered again and again until one side goes away.
+    LogTail(Asked),
+    /// What the query log has.
+    LogStats {
+        /// The UTC day to count by profile; the newest, if none is named.
+        day: Option<jiff::civil::Date>,
+    },
 }
 
 /// What a command gets.
@@ -158,6 +171,10 @@ pub enum Answer {
     Suppliers(SuppliersReport),
     /// To the question for new names.
     Seen(SeenReport),
+    /// To a search in the log, and to following it.
+    Log(LogReport),
+    /// To the question what the log has.
+    LogStats(Stats),
 }
 
 /// What an import changed, or would change.

@@ -5,6 +5,7 @@
 
 mod check;
 mod lists;
+mod log;
 mod log_keeping;
 mod lookup;
 mod message;
@@ -30,6 +31,7 @@ pub use lists::{
     ChangedName, DiffReport, HeldReport, LibraryError, ListReport, ListsReport, Outcome, SubscriptionReport,
     UpdateReport, Updated, VersionReport, WhyReport,
 };
+pub use log::{LogReport, LogTail};
 pub use lookup::OwnLookup;
 pub use message::{Answer, ImportReport, Request, ValidationReport};
 pub use novelty::{SeenName, SeenReport};
@@ -46,7 +48,7 @@ use crate::{
     lists::{DomainIndex, Entry, shipped},
     name::Key,
     policy::{Knowledge, ListSource, Policy, PolicyErrors, PolicyFile, Problem, Retention, Severity},
-    querylog::QueryLog,
+    querylog::{LogError, QueryLog},
     resolver::Resolver,
     seen::{Seen, SeenError},
     store::{self, AuditRecord, Store, StoreError},
@@ -69,6 +71,7 @@ pub struct Control {
     resolver: Option<Arc<Resolver>>,
     neighbours: Option<Neighbours>,
     seen: Option<Arc<Seen>>,
+    log_status: Option<log::LogStatus>,
     library: Arc<Library>,
     feeds: Arc<Feeds>,
     mask: Mask,
@@ -176,6 +179,7 @@ impl Control {
             resolver: None,
             neighbours: None,
             seen: None,
+            log_status: None,
             library,
             mask,
             log_limits: Retention::UNLIMITED,
@@ -282,6 +286,13 @@ impl Control {
             Request::ListsRollback { id, to, by } => Answer::Lists(self.roll_back(&id, to, &by).await?),
             Request::ListsWhy { name } => Answer::Why(self.why(&name)?),
             Request::Seen { days } => Answer::Seen(novelty::report(self, days)?),
+            Request::LogSearch(asked) => Answer::Log(self.log_search(asked).await?),
+            Request::LogTail(_) => {
+                let message =
+                    String::from("the log can only be followed over the socket of a running server");
+                return Err(ControlError::Server { message, bad_input: false });
+            }
+            Request::LogStats { day } => Answer::LogStats(self.log_stats(day).await?),
         })
     }
 
@@ -633,6 +644,9 @@ pub enum ControlError {
     /// The table of names can't be read.
     #[error(transparent)]
     Seen(#[from] SeenError),
+    /// The log can't be read, or what was asked of it makes no sense.
+    #[error(transparent)]
+    Log(#[from] LogError),
     /// The settings could not be read at start, so nothing can be published.
     #[error("the database of settings can't be read, so nothing can be changed; the server's log says why")]
     NoStore,
@@ -653,6 +667,7 @@ impl ControlError {
         match self {
             Self::Input(_) | Self::Policy { .. } => true,
             Self::Library(error) => error.is_bad_input(),
+            Self::Log(error) => error.is_bad_input(),
             Self::Store(_) | Self::Seen(_) | Self::NoStore | Self::BrokeOff(_) => false,
             Self::Server { bad_input, .. } | Self::Lists { bad_input, .. } => *bad_input,
         }

@@ -6,6 +6,7 @@
 
 mod batch;
 mod config;
+pub mod csv;
 pub mod day;
 mod entry;
 mod error;
@@ -18,6 +19,8 @@ mod queue;
 mod recorder;
 pub mod retention;
 pub mod rollup;
+pub mod search;
+pub mod stats;
 mod status;
 #[cfg(test)]
 mod tests;
