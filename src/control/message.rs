@@ -5,12 +5,16 @@ use std::{fmt, path::PathBuf};
 use serde::{Deserialize, Serialize};
 
 use super::{
-    CheckReport, CheckRequest, DiffReport, ListsReport, LogReport, SeenReport, SuppliersReport, UpdateReport,
-    WhyReport,
+    CheckReport, CheckRequest, DiffReport, EraseAsked, HoldAsked, HoldsReport, ListsReport, LogReport,
+    SeenReport, SuppliersReport, UpdateReport, WhyReport,
 };
 use crate::{
     policy::ListFile,
-    querylog::{search::Asked, stats::Stats},
+    querylog::{
+        retention::{EraseReport, Hold},
+        search::Asked,
+        stats::Stats,
+    },
 };
 
 /// What a command asks of whoever owns the data folder.
@@ -133,6 +137,31 @@ pub enum Request {
     LogSearch(Asked),
     /// Each question as it is written to the query log; answered again and again until one side goes away.
     LogTail(Asked),
+    /// Make a legal hold on the query log.
+    LogHoldAdd {
+        /// What is to be held.
+        hold: HoldAsked,
+        /// Who does it.
+        by: String,
+    },
+    /// The legal holds.
+    LogHolds,
+    /// Lift a legal hold.
+    LogHoldLift {
+        /// Which.
+        id: String,
+        /// Why.
+        why: String,
+        /// Who does it.
+        by: String,
+    },
+    /// Take one device's questions out of the query log.
+    LogErase {
+        /// Whose, and of when.
+        erase: EraseAsked,
+        /// Who does it.
+        by: String,
+    },
     /// What the query log has.
     LogStats {
         /// The UTC day to count by profile; the newest, if none is named.
@@ -173,6 +202,12 @@ pub enum Answer {
     Seen(SeenReport),
     /// To a search in the log, and to following it.
     Log(LogReport),
+    /// To a legal hold that was made or lifted.
+    Hold(Hold),
+    /// To the question for the legal holds.
+    Holds(HoldsReport),
+    /// To the order to take a device's questions out of the log.
+    Erased(EraseReport),
     /// To the question what the log has.
     LogStats(Stats),
 }

@@ -32,6 +32,7 @@ pub use lists::{
     UpdateReport, Updated, VersionReport, WhyReport,
 };
 pub use log::{LogReport, LogTail};
+pub use log_keeping::{EraseAsked, HoldAsked, HoldsReport};
 pub use lookup::OwnLookup;
 pub use message::{Answer, ImportReport, Request, ValidationReport};
 pub use novelty::{SeenName, SeenReport};
@@ -47,8 +48,11 @@ use crate::{
     feeds::{Feeds, zone::Listener},
     lists::{DomainIndex, Entry, shipped},
     name::Key,
-    policy::{Knowledge, ListSource, Policy, PolicyErrors, PolicyFile, Problem, Retention, Severity},
-    querylog::{LogError, QueryLog},
+    policy::{Knowledge, ListSource, Policy, PolicyErrors, PolicyFile, Problem, Severity},
+    querylog::{
+        self, LogError, QueryLog,
+        retention::{Keeper, Keeping},
+    },
     resolver::Resolver,
     seen::{Seen, SeenError},
     store::{self, AuditRecord, Store, StoreError},
@@ -75,8 +79,10 @@ pub struct Control {
     library: Arc<Library>,
     feeds: Arc<Feeds>,
     mask: Mask,
-    /// For how long the query log may keep what without a reason.
-    log_limits: Retention,
+    /// What removes from the query log, and what forbids it.
+    keeping: Arc<Keeping>,
+    /// The thread that does it, on a running server.
+    keeper: Mutex<Option<Keeper>>,
     /// None when the box's secret key can't be read or made; the reason was logged.
     vault: Option<Arc<Vault>>,
     log: Option<Arc<QueryLog>>,
@@ -171,18 +177,20 @@ impl Control {
             Ok((indexes, policy.with_mask(mask.clone())))
         });
         let lists = file.lists.clone();
+        let policy = Arc::new(ArcSwap::from_pointee(policy));
+        let keeping = log_keeping::keeping(folder, &clock, &policy, &querylog::Config::default());
         let control = Self {
             folder: folder.to_owned(),
             listener: Arc::new(news.listener(clock.clone())),
-            clock,
-            policy: Arc::new(ArcSwap::from_pointee(policy)),
+            policy,
             resolver: None,
             neighbours: None,
             seen: None,
             log_status: None,
             library,
             mask,
-            log_limits: Retention::UNLIMITED,
+            keeping: Arc::new(keeping),
+            keeper: Mutex::default(),
             vault,
             log: None,
             state: Mutex::new(State { store, file, revision, indexes }),
@@ -192,6 +200,7 @@ impl Control {
             cancel: Arc::default(),
             news,
             box_id: xxh3_64(box_id.to_string().as_bytes()),
+            clock,
             categories,
             starter,
         };
@@ -230,11 +239,11 @@ impl Control {
         self
     }
 
-    /// Says for how long the query log may keep what without a reason. A policy in force that keeps more is cut to it,
+    /// Says for how long the query log may keep what without a reason, and how much of the disk it leaves alone. A policy in force that keeps more is cut to it,
     /// with a warning in the log; one that comes in is refused.
     #[must_use]
-    pub fn with_log_limits(mut self, limits: Retention) -> Self {
-        self.log_limits = limits;
+    pub fn with_log_settings(mut self, config: &querylog::Config) -> Self {
+        self.keeping = Arc::new(log_keeping::keeping(&self.folder, &self.clock, &self.policy, config));
         self.warn_of_cut_retention();
         self
     }
@@ -292,6 +301,10 @@ impl Control {
                     String::from("the log can only be followed over the socket of a running server");
                 return Err(ControlError::Server { message, bad_input: false });
             }
+            Request::LogHoldAdd { hold, by } => Answer::Hold(self.add_hold(hold, &by).await?),
+            Request::LogHolds => Answer::Holds(self.holds()?),
+            Request::LogHoldLift { id, why, by } => Answer::Hold(self.lift_hold(&id, &why, &by).await?),
+            Request::LogErase { erase, by } => Answer::Erased(self.erase(erase, &by).await?),
             Request::LogStats { day } => Answer::LogStats(self.log_stats(day).await?),
         })
     }
@@ -398,6 +411,8 @@ impl Control {
             revision
         };
         info!(revision, by, "A new policy is in force");
+        // It may keep less than the one before.
+        self.wake_keeper();
         self.news.again.notify_one();
         Ok(ImportReport { dry_run, revision, changes, warnings })
     }

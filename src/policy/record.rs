@@ -131,7 +131,7 @@ impl Policy {
     /// children, unless the safeguarding lead wants it otherwise.
     #[must_use]
     pub fn hides_help_lines(&self, id: ProfileId) -> bool {
-        self.written(id).audience == Audience::Pupil
+        self.written(id).audience == Audience::Pupil && !self.file.log.help_lines
     }
 
     /// Whether a named device is known by its link-layer address.

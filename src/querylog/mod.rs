@@ -133,6 +133,12 @@ impl QueryLog {
         self.shared.commits()
     }
 
+    /// Says what is to be done each time that nothing can be written since the disk is full. It is called by the thread
+    /// that writes, and must not wait for it. Only the first that is handed in counts.
+    pub fn when_full(&self, make_room: impl Fn() + Send + Sync + 'static) {
+        self.shared.when_full(make_room);
+    }
+
     /// Where it lies.
     #[must_use]
     pub fn folder(&self) -> &LogFolder {

@@ -1,5 +1,7 @@
 //! `schoolgate log`: the record of what was asked, by whom, and what became of it.
 
+mod erase;
+mod hold;
 mod search;
 mod show;
 mod stats;
@@ -17,6 +19,11 @@ pub(super) enum Command {
     Tail(Box<tail::Args>),
     /// Say what the log has, and how it fares
     Stats(stats::Args),
+    /// Make, show and lift legal holds: what must not leave the log
+    #[command(subcommand)]
+    Hold(hold::Command),
+    /// Take one device's questions out of the log
+    Erase(erase::Args),
 }
 
 pub(super) fn run(context: &Context, command: Command) -> Result<bool, Failure> {
@@ -24,6 +31,8 @@ pub(super) fn run(context: &Context, command: Command) -> Result<bool, Failure> 
         Command::Search(args) => search::run(context, *args),
         Command::Tail(args) => tail::run(context, *args),
         Command::Stats(args) => stats::run(context, &args),
+        Command::Hold(command) => hold::run(context, command),
+        Command::Erase(args) => erase::run(context, args),
     }
 }
 

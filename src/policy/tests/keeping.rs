@@ -70,6 +70,21 @@ fn help_lines_are_logged_for_pupils_only_with_a_reason() {
 }
 
 #[test]
+fn help_lines_are_hidden_for_pupils_until_somebody_decides_otherwise() {
+    let (mut file, knows) = (PolicyFile::parse(SCHOOL).unwrap(), knowledge(Vec::new()));
+    let hides = |file: &PolicyFile| -> Vec<bool> {
+        let policy = Policy::build_with(file, &knows, &tables()).unwrap();
+        policy.profiles().map(|(id, _)| policy.hides_help_lines(id)).collect()
+    };
+    let pupils: Vec<bool> = file.profiles.iter().map(|profile| profile.audience == Audience::Pupil).collect();
+    assert!(pupils.contains(&true) && pupils.contains(&false));
+    assert_eq!(hides(&file), pupils);
+    file.log.help_lines = true;
+    file.log.help_lines_reason = "the safeguarding lead".into();
+    assert_eq!(hides(&file), vec![false; pupils.len()]);
+}
+
+#[test]
 fn what_is_over_the_limits_of_the_box_is_named_unless_a_reason_is_given() {
     assert_eq!(
         over("allowed_days = 91\nblocked_days = 365\nrollup_days = 731"),

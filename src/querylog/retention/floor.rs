@@ -19,6 +19,17 @@ impl Keeping {
     /// Deletes the oldest days until as much of the disk is free as the settings say: never today, and nothing that is
     /// under a legal hold. While it is not free there is an alarm.
     pub fn keep_floor(&self, tell: &dyn Fn(&Purge)) {
+        self.free_up(self.floor, tell);
+    }
+
+    /// Deletes the oldest day that may go, however much of the disk seems to be free, and more where the settings say
+    /// so: the writer was told that the disk is full, as where there is a quota.
+    pub fn make_room(&self, tell: &dyn Fn(&Purge)) {
+        let free = (self.free)(self.folder.path()).unwrap_or_default();
+        self.free_up(self.floor.max(free.saturating_add(1)), tell);
+    }
+
+    fn free_up(&self, floor: u64, tell: &dyn Fn(&Purge)) {
         let mut days = self.closed_days().into_iter();
         loop {
             let free = match (self.free)(self.folder.path()) {
@@ -30,26 +41,30 @@ impl Keeping {
                     return self.alarms.set(Kind::Disk, Some(what));
                 }
             };
-            if free >= self.floor {
+            if free >= floor {
                 return self.alarms.set(Kind::Disk, None);
             }
-            let (free, floor) = (free / 1_000_000, self.floor / 1_000_000);
-            let what =
-                format!("{free} MB of the disk are free, and {floor} are to stay free (log.free_megabytes)");
+            let free = free / 1_000_000;
+            let what = if floor > self.floor {
+                format!("the log can't be written, since the disk is full ({free} MB of it seem to be free)")
+            } else {
+                let floor = self.floor / 1_000_000;
+                format!("{free} MB of the disk are free, and {floor} are to stay free (log.free_megabytes)")
+            };
             self.alarms.set(Kind::Disk, Some(format!("{what}; the oldest days are deleted")));
             let Some(day) = days.next() else {
                 return self
                     .alarms
                     .set(Kind::Disk, Some(format!("{what}; there is no day left to be deleted")));
             };
-            if self.stopped() || self.make_room(day, &what, tell).is_err() {
+            if self.stopped() || self.make_room_of(day, &what, tell).is_err() {
                 return;
             }
         }
     }
 
     /// Deletes a day, but for what is under a hold. An error is that nobody knows what is.
-    fn make_room(&self, day: Day, why: &str, tell: &dyn Fn(&Purge)) -> Result<(), LogError> {
+    fn make_room_of(&self, day: Day, why: &str, tell: &dyn Fn(&Purge)) -> Result<(), LogError> {
         // What charts are made from outlives it, where there is room for that.
         if let Err(error) = self.rollup.catch_up_day(day, self.clock.now(), &self.stop) {
             self.alarms.set(Kind::Rollup, Some(error.to_string()));

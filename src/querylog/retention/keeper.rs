@@ -82,25 +82,45 @@ fn lock(orders: &Mutex<Orders>) -> MutexGuard<'_, Orders> {
     orders.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
+/// What the thread does next.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Next {
+    /// Everything that is due.
+    Round,
+    /// A look at the disk.
+    Look,
+    /// Room on a disk that is full.
+    Room,
+}
+
 fn run(keeping: &Keeping, orders: &(Mutex<Orders>, Condvar), tell: &dyn Fn(&Purge)) {
-    let mut looks = 0;
+    let (mut next, mut looks) = (Next::Round, 0);
     loop {
-        let work = || if looks == 0 { keeping.round(tell) } else { keeping.keep_floor(tell) };
+        let work = || match next {
+            Next::Round => keeping.round(tell),
+            Next::Look => keeping.keep_floor(tell),
+            Next::Room => keeping.make_room(tell),
+        };
         // The message was logged as any panic's; the next round may well succeed.
         let _ = catch_unwind(AssertUnwindSafe(work));
-        looks = (looks + 1) % ROUND;
+        let mut order = lock(&orders.0);
+        if next == Next::Room {
+            // What the writer said before there was room.
+            order.floor = false;
+        }
         let idle = |orders: &mut Orders| !(orders.round || orders.floor || orders.stop);
-        let waiting = orders.1.wait_timeout_while(lock(&orders.0), FLOOR, idle);
-        let (mut order, _) = waiting.unwrap_or_else(PoisonError::into_inner);
+        let (mut order, _) =
+            orders.1.wait_timeout_while(order, FLOOR, idle).unwrap_or_else(PoisonError::into_inner);
         if order.stop {
             return;
         }
-        if std::mem::take(&mut order.round) {
-            looks = 0;
-        } else if std::mem::take(&mut order.floor) && looks == 0 {
-            // Making room comes first; the round comes next.
-            looks = ROUND - 1;
-        }
-        order.floor = false;
+        next = if std::mem::take(&mut order.floor) {
+            Next::Room
+        } else if std::mem::take(&mut order.round) {
+            Next::Round
+        } else {
+            looks = (looks + 1) % ROUND;
+            if looks == 0 { Next::Round } else { Next::Look }
+        };
     }
 }

@@ -118,6 +118,12 @@ impl Keeping {
         &self.rollup
     }
 
+    /// For how long what may be kept without saying why.
+    #[must_use]
+    pub fn limits(&self) -> Retention {
+        self.limits
+    }
+
     /// For how long what is kept, as the policy in force says and the box allows.
     #[must_use]
     pub fn retention(&self) -> Retention {
