@@ -103,6 +103,7 @@ fn search_some(
     let bounds = Bounds::of(query);
     let mut page = Page::default();
     let mut left = most_read;
+    let probe = Cell::new(true);
     for day in days.into_iter().rev() {
         let Some((low, high)) = bounds.within(day) else { continue };
         if left == 0 {
@@ -121,7 +122,8 @@ fn search_some(
                 continue;
             }
         };
-        let reader = DayReader { connection: &opened, day, policy, query, skip, left: Cell::new(left) };
+        let reader =
+            DayReader { connection: &opened, day, policy, query, skip, left: Cell::new(left), probe: &probe };
         let done = reader.page(low, high, &mut page);
         left = reader.left.get();
         if let Err(source) = done {
@@ -230,6 +232,8 @@ struct DayReader<'a> {
     skip: Option<&'a BTreeSet<Place>>,
     /// How much may still be read.
     left: Cell<u64>,
+    /// Whether it may be that most names are searched for.
+    probe: &'a Cell<bool>,
 }
 
 impl DayReader<'_> {
@@ -249,14 +253,18 @@ impl DayReader<'_> {
         let more = entries.len() > wanted;
         entries.truncate(wanted);
         page.entries.append(&mut entries);
+        // Where the page ends within this day.
+        let mut end = low;
         if more {
-            page.next = page.entries.last().map(|entry| entry.place);
+            // A page that was full before has nothing of this day.
+            end = if wanted == 0 { high } else { page.entries.last().map_or(high, |entry| entry.place.at) };
+            page.next = Some(Place { day: self.day, at: end });
         } else if let Ok(Some(reached)) = done {
+            end = reached;
             page.unfinished = true;
-            page.next = Some(Place { day: self.day, at: reached });
+            page.next = Some(Place { day: self.day, at: end });
         }
         // What was not kept is told on the page within whose time it ended.
-        let end = page.next.filter(|next| next.day == self.day).map_or(low, |next| next.at);
         page.unkept.extend(self.unkept(end, high)?);
         done.map(drop)
     }

@@ -5,6 +5,7 @@ use std::collections::{HashMap, hash_map};
 use jiff::Timestamp;
 use rusqlite::{Connection, Row, types::Type};
 
+use super::glob::Glob;
 use crate::{
     clock::Day,
     name::Key,
@@ -48,9 +49,12 @@ struct Asker {
 
 #[derive(Debug, Clone)]
 struct Name {
+    reversed: String,
     shown: String,
     /// It must not be shown, but was not known as such when it was logged.
     masked: bool,
+    /// Whether the pattern that is searched for finds it, where that was asked.
+    is_of: Option<bool>,
 }
 
 #[derive(Debug, Clone)]
@@ -86,6 +90,12 @@ pub(in crate::querylog) struct Words<'a> {
 impl<'a> Words<'a> {
     pub(in crate::querylog) fn new(connection: &'a Connection, policy: &'a Policy, day: Day) -> Self {
         Self { connection, policy, day, askers: HashMap::new(), names: HashMap::new(), fates: HashMap::new() }
+    }
+
+    /// Whether a pattern finds a name; of one search, it is always the same.
+    pub(super) fn is_of(&mut self, name: i64, glob: &Glob) -> rusqlite::Result<bool> {
+        let name = self.name(name)?;
+        Ok(*name.is_of.get_or_insert_with(|| glob.matches(&name.reversed)))
     }
 
     /// Whether a name stands in clear that must not be shown.
@@ -155,7 +165,7 @@ impl<'a> Words<'a> {
         Ok(place.insert(asker))
     }
 
-    fn name(&mut self, id: i64) -> rusqlite::Result<&Name> {
+    fn name(&mut self, id: i64) -> rusqlite::Result<&mut Name> {
         let place = match self.names.entry(id) {
             hash_map::Entry::Occupied(known) => return Ok(known.into_mut()),
             hash_map::Entry::Vacant(place) => place,
@@ -168,7 +178,7 @@ impl<'a> Words<'a> {
         let digest = self.policy.sealed_name(&Key::from_bytes(reversed.as_bytes()));
         let masked = digest.is_some();
         let shown = digest.map_or_else(|| day::readable(&reversed), |digest| digest.to_string());
-        Ok(place.insert(Name { shown, masked }))
+        Ok(place.insert(Name { reversed, shown, masked, is_of: None }))
     }
 
     fn fate(&mut self, id: i64) -> rusqlite::Result<&Fate> {

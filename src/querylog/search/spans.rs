@@ -1,6 +1,6 @@
 //! The rows of one day that a query is for, the newest first.
 
-use rusqlite::{CachedStatement, params, params_from_iter, types::Value};
+use rusqlite::{CachedStatement, Row, params, params_from_iter, types::Value};
 
 use super::{
     DayReader, Raw, Words,
@@ -13,6 +13,12 @@ use crate::querylog::{Place, day::SPAN};
 /// How many spans are looked at first; then eight times as many, and so on: whoever asks often is found within the
 /// newest ones, and for whoever asks seldom few looks cover the day.
 const FIRST_WINDOW: usize = 32;
+
+/// In how many spans names are looked at as they come, before all names of the day are.
+const PROBE: usize = 2;
+
+/// A domain with more names than this is worth looking at its names as they come.
+const BROAD: i64 = 2_000;
 
 /// How many rows can be read in the time that it takes to look up one number's spans.
 const ROWS_A_LOOK: u64 = 32;
@@ -39,22 +45,21 @@ impl Column {
         }
     }
 
+    /// Its place in what [`Raw::read`] reads.
+    fn place(self) -> usize {
+        match self {
+            Self::Asker => 1,
+            Self::Name => 2,
+            Self::Fate => 3,
+        }
+    }
+
     fn is(self) -> &'static str {
         match self {
             Self::Asker => " AND asker = ",
             Self::Name => " AND name = ",
             Self::Fate => " AND fate = ",
         }
-    }
-}
-
-impl Filter {
-    fn admits(&self, row: &Raw) -> bool {
-        self.ids.contains(match self.column {
-            Column::Asker => row.asker,
-            Column::Name => row.name,
-            Column::Fate => row.fate,
-        })
     }
 }
 
@@ -68,6 +73,31 @@ struct Span {
     end: i64,
 }
 
+/// What rows must be like.
+struct Wanted<'a> {
+    /// Those with the fewest numbers first.
+    filters: Vec<Filter>,
+    /// Names that are not turned into numbers: each is looked at as it comes.
+    glob: Option<&'a Glob>,
+    /// A pattern must not be a way to guess letter by letter a name that must not be shown.
+    guards: bool,
+    /// How many rows are left to find.
+    most: usize,
+    /// How many spans may be read.
+    spans: usize,
+}
+
+/// How reading rows ended.
+enum Ended {
+    /// All are found that were wanted, or there are no more.
+    Done,
+    /// All was read down to this key, and no more spans may be read.
+    At(i64),
+}
+
+/// Who takes the rows that are found.
+pub(super) type Found<'a> = &'a mut dyn FnMut(&mut Words<'_>, &Raw) -> rusqlite::Result<()>;
+
 impl DayReader<'_> {
     /// Hands out the rows between two keys, the newest first, until so many are found or too much is read. Gives the key
     /// down to which all was read in the latter case.
@@ -77,52 +107,104 @@ impl DayReader<'_> {
         high: i64,
         most: usize,
         words: &mut Words<'_>,
-        found: &mut dyn FnMut(&mut Words<'_>, &Raw) -> rusqlite::Result<()>,
+        found: Found<'_>,
     ) -> rusqlite::Result<Option<i64>> {
-        let Some(filters) = self.filters()? else { return Ok(None) };
-        // A pattern must not be a way to guess letter by letter a name that must not be shown.
-        let guards = self.query.name.as_ref().is_some_and(|glob| !self.names_it(glob));
-        let mut scan = self.scan(&filters)?;
+        let Some(mut filters) = self.filters()? else { return Ok(None) };
+        let glob = self.query.name.as_ref();
+        let guards = glob.is_some_and(|glob| !self.names_it(glob));
+        let mut wanted = Wanted { filters: Vec::new(), glob: None, guards, most, spans: usize::MAX };
+        let mut high = high;
+        if let Some(glob) = glob {
+            // Of what half of all names are, a page is found in a few hundred rows.
+            if self.probe.get() && guards && self.is_broad(glob)? {
+                (wanted.filters, wanted.glob, wanted.spans) = (filters, Some(glob), PROBE);
+                high = match self.walk(&mut wanted, low, high, words, found)? {
+                    Ended::Done => return Ok(None),
+                    Ended::At(reached) => reached,
+                };
+                self.probe.set(false);
+                filters = std::mem::take(&mut wanted.filters);
+                (wanted.glob, wanted.spans) = (None, usize::MAX);
+            }
+            let ids = Ids::new(self.names(glob)?);
+            if ids.len() == 0 {
+                return Ok(None);
+            }
+            filters.push(Filter { column: Column::Name, ids });
+        }
+        filters.sort_by_key(|filter| filter.ids.len());
+        wanted.filters = filters;
+        match self.walk(&mut wanted, low, high, words, found)? {
+            Ended::Done => Ok(None),
+            Ended::At(reached) => Ok(Some(reached)),
+        }
+    }
+
+    fn walk(
+        &self,
+        wanted: &mut Wanted<'_>,
+        low: i64,
+        high: i64,
+        words: &mut Words<'_>,
+        found: Found<'_>,
+    ) -> rusqlite::Result<Ended> {
+        let mut scan = self.scan(&wanted.filters)?;
         let mut before = i64::MAX;
         let mut end = high;
         let mut width = FIRST_WINDOW;
-        let mut count = 0;
         loop {
             let window = self.window(before, end, low, width)?;
-            let Some(oldest) = window.last().copied() else { return Ok(None) };
-            let candidates = self.candidates(&window, &filters)?;
+            let Some(oldest) = window.last().copied() else { return Ok(Ended::Done) };
+            let candidates = self.candidates(&window, &wanted.filters)?;
             for (span, _) in window.iter().zip(&candidates).filter(|(_, candidate)| **candidate) {
-                if self.left.get() == 0 {
-                    return Ok(Some(span.end.min(high)));
+                if self.left.get() == 0 || wanted.spans == 0 {
+                    return Ok(Ended::At(span.end.min(high)));
                 }
                 self.reads(u64::from(SPAN));
+                wanted.spans -= 1;
                 let mut values =
                     vec![Value::Integer(span.first.max(low)), Value::Integer(span.end.min(high))];
-                values.extend(filters.iter().filter_map(|filter| filter.ids.only()).map(Value::Integer));
+                values
+                    .extend(wanted.filters.iter().filter_map(|filter| filter.ids.only()).map(Value::Integer));
                 let mut rows = scan.query(params_from_iter(values))?;
                 while let Some(row) = rows.next()? {
-                    let row = Raw::read(row)?;
-                    if !filters.iter().all(|filter| filter.admits(&row))
-                        || (guards && words.is_masked(row.name)?)
-                    {
+                    if !self.is_wanted(wanted, row, words)? {
                         continue;
                     }
-                    if self.skip.is_some_and(|skip| skip.contains(&Place { day: self.day, at: row.at })) {
-                        continue;
-                    }
-                    found(words, &row)?;
-                    count += 1;
-                    if count >= most {
-                        return Ok(None);
+                    found(words, &Raw::read(row)?)?;
+                    wanted.most -= 1;
+                    if wanted.most == 0 {
+                        return Ok(Ended::Done);
                     }
                 }
             }
             if oldest.first <= low {
-                return Ok(None);
+                return Ok(Ended::Done);
             }
             (before, end) = (oldest.number, oldest.first);
             width = width.saturating_mul(8);
         }
+    }
+
+    fn is_wanted(&self, wanted: &Wanted<'_>, row: &Row<'_>, words: &mut Words<'_>) -> rusqlite::Result<bool> {
+        for filter in &wanted.filters {
+            // What has only one number was left to the database.
+            if filter.ids.only().is_none() && !filter.ids.contains(row.get(filter.column.place())?) {
+                return Ok(false);
+            }
+        }
+        if let Some(glob) = wanted.glob
+            && !words.is_of(row.get(Column::Name.place())?, glob)?
+        {
+            return Ok(false);
+        }
+        if wanted.guards && words.is_masked(row.get(Column::Name.place())?)? {
+            return Ok(false);
+        }
+        Ok(match self.skip {
+            Some(skip) => !skip.contains(&Place { day: self.day, at: row.get(0)? }),
+            None => true,
+        })
     }
 
     /// Counts what is read.
@@ -193,15 +275,10 @@ impl DayReader<'_> {
         Ok(candidates)
     }
 
-    /// The numbers of what is searched for, the fewest first; none when the day has none of something.
+    /// The numbers of what is searched for, but for names; none when the day has none of something.
     fn filters(&self) -> rusqlite::Result<Option<Vec<Filter>>> {
         let mut filters = Vec::new();
-        for column in [Column::Asker, Column::Fate, Column::Name] {
-            let numbers = match column {
-                Column::Asker => self.askers()?,
-                Column::Fate => self.fates()?,
-                Column::Name => self.names()?,
-            };
+        for (column, numbers) in [(Column::Asker, self.askers()?), (Column::Fate, self.fates()?)] {
             if let Some(numbers) = numbers {
                 if numbers.is_empty() {
                     return Ok(None);
@@ -209,7 +286,6 @@ impl DayReader<'_> {
                 filters.push(Filter { column, ids: Ids::new(numbers) });
             }
         }
-        filters.sort_by_key(|filter| filter.ids.len());
         Ok(Some(filters))
     }
 
@@ -261,8 +337,26 @@ impl DayReader<'_> {
         Ok(Some(numbers))
     }
 
-    fn names(&self) -> rusqlite::Result<Option<Vec<i64>>> {
-        let Some(glob) = &self.query.name else { return Ok(None) };
+    /// Whether so many names may be meant that looking at each as it comes is quicker.
+    fn is_broad(&self, glob: &Glob) -> rusqlite::Result<bool> {
+        match glob.kind() {
+            Kind::Exact(_) => Ok(false),
+            Kind::Pattern(_) => Ok(true),
+            Kind::Below(domain) => {
+                let count: i64 = self
+                    .connection
+                    .prepare_cached(
+                        "SELECT count(*) FROM (SELECT 1 FROM name WHERE reversed > ?1 || '.' AND reversed < ?1 || '/'
+                            LIMIT ?2)",
+                    )?
+                    .query_row(params![domain, BROAD + 1], |row| row.get(0))?;
+                Ok(count > BROAD)
+            }
+        }
+    }
+
+    /// The numbers of names.
+    fn names(&self, glob: &Glob) -> rusqlite::Result<Vec<i64>> {
         // Whoever names a name that must not be shown may know what became of it; the day may have it as a digest.
         let digest =
             glob.key().and_then(|key| self.policy.sealed_name(&key)).map(|digest| digest.to_string());
@@ -298,7 +392,7 @@ impl DayReader<'_> {
                 self.reads(last.and_then(|last| u64::try_from(last).ok()).unwrap_or(0));
             }
         }
-        Ok(Some(numbers))
+        Ok(numbers)
     }
 
     /// Whether whoever wrote the pattern named what it finds, if it is a name that must not be shown.

@@ -338,6 +338,14 @@ fn what_was_not_kept_is_told_once_on_the_page_of_its_time() {
     writer.commit().unwrap();
     writer.close().unwrap();
     let mut query = Query { limit: 3, ..Query::default() };
+    // A day of before, where something was lost too, is told of once as well.
+    let before = Day::from_number(DAY - 1);
+    let mut writer = DayWriter::open(&log.folder.day(before), before).unwrap();
+    writer.begin().unwrap();
+    writer.unkept(midnight - 2_000, midnight - 1_000, 5, "queue-full").unwrap();
+    writer.commit().unwrap();
+    writer.close().unwrap();
+    log.add(DAY - 2, &[named("old.example"), named("older.example")]);
     let mut told = Vec::new();
     loop {
         let page = log.search(&query);
@@ -347,7 +355,7 @@ fn what_was_not_kept_is_told_once_on_the_page_of_its_time() {
         query.after = Some(next);
     }
     let whens: Vec<i64> = told.iter().map(|(when, _)| *when).collect();
-    assert_eq!(whens, [20_000, 6_000, 1_500]);
+    assert_eq!(whens, [20_000, 6_000, 1_500, -1_000]);
 }
 
 #[test]
