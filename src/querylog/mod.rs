@@ -6,6 +6,7 @@
 
 mod batch;
 mod config;
+pub mod csv;
 pub mod day;
 mod entry;
 mod error;
@@ -16,6 +17,10 @@ mod names;
 pub mod privacy;
 mod queue;
 mod recorder;
+pub mod retention;
+pub mod rollup;
+pub mod search;
+pub mod stats;
 mod status;
 #[cfg(test)]
 mod tests;
@@ -126,6 +131,12 @@ impl QueryLog {
     #[must_use]
     pub fn commits(&self) -> watch::Receiver<u64> {
         self.shared.commits()
+    }
+
+    /// Says what is to be done each time that nothing can be written since the disk is full. It is called by the thread
+    /// that writes, and must not wait for it. Only the first that is handed in counts.
+    pub fn when_full(&self, make_room: impl Fn() + Send + Sync + 'static) {
+        self.shared.when_full(make_room);
     }
 
     /// Where it lies.

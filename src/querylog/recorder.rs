@@ -230,6 +230,11 @@ impl Recorder {
         let writer = self.files.day(&self.folder, day)?;
         self.names.of_file(day);
         writer.begin()?;
+        if writer.changed_by_others() {
+            // A device's rows were erased, and words with them.
+            self.names.forget_all();
+            self.names.of_file(day);
+        }
         let means = Means {
             names: &mut self.names,
             floods: &mut self.floods,

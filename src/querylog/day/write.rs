@@ -82,6 +82,10 @@ pub(in crate::querylog) struct DayWriter {
     place: Place,
     /// The place as of the last commit.
     committed: Place,
+    /// What SQLite said when it was last asked whether others wrote; none before the first time.
+    version: Option<i64>,
+    /// Others wrote, so that numbers given out before may be void.
+    changed: bool,
     askers: LastSpans,
     names: LastSpans,
     fates: LastSpans,
@@ -146,19 +150,43 @@ impl DayWriter {
             day,
             place,
             committed: place,
+            version: None,
+            changed: false,
             askers: LastSpans::default(),
             names: LastSpans::default(),
             fates: LastSpans::default(),
         })
     }
 
-    /// Begins to write. Others who write to the file wait until the commit.
+    /// Begins to write. Others who write to the file wait until the commit. Afterwards,
+    /// [`changed_by_others`](Self::changed_by_others) says whether numbers given out before still hold.
     ///
     /// # Errors
     ///
     /// When another writes for longer than is waited for.
     pub(in crate::querylog) fn begin(&mut self) -> Result<(), LogError> {
-        self.batch("BEGIN IMMEDIATE")
+        self.batch("BEGIN IMMEDIATE")?;
+        // It changes with what others commit, and not with what we do.
+        let version = self.ask("PRAGMA data_version", [])?;
+        if self.version.is_some() && self.version != version {
+            self.changed = true;
+            for spans in [&mut self.askers, &mut self.names, &mut self.fates] {
+                spans.0.clear();
+            }
+        }
+        self.version = version;
+        Ok(())
+    }
+
+    /// Whether another connection has changed the file since this was last asked, as when a device's rows were erased:
+    /// then all numbers given out before are void.
+    pub(in crate::querylog) fn changed_by_others(&mut self) -> bool {
+        std::mem::take(&mut self.changed)
+    }
+
+    /// The connection, for what is written beside questions.
+    pub(in crate::querylog) fn connection(&self) -> &Connection {
+        &self.connection
     }
 
     /// Looks through the whole file for damage.
@@ -249,6 +277,11 @@ impl DayWriter {
         } else {
             self.free_place(ms * PER_MILLISECOND)?
         };
+        self.question_at(at, row)
+    }
+
+    /// Adds a question at a place that is known to be free, as when a file is written anew.
+    pub(in crate::querylog) fn question_at(&mut self, at: i64, row: &QuestionRow) -> Result<(), LogError> {
         let mut statement =
             self.prepared("INSERT INTO question (at, asker, name, fate, took) VALUES (?1, ?2, ?3, ?4, ?5)")?;
         statement
