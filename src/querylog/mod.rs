@@ -12,6 +12,7 @@ mod entry;
 mod error;
 mod event;
 mod folder;
+mod habits;
 pub mod search;
 pub mod stats;
 
@@ -24,4 +25,5 @@ pub use self::{
         Action, Confidence, Event, Fate, KnownBy, Refusal, Transport, known_by, security_word, source_word,
     },
     folder::{FOLDER, LogFolder},
+    habits::{AskedLately, BusyName, asked_lately, busy_names},
 };
