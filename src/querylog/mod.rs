@@ -13,6 +13,7 @@ mod error;
 mod event;
 mod flood;
 mod folder;
+mod habits;
 mod names;
 pub mod privacy;
 mod queue;
@@ -42,6 +43,7 @@ pub use self::{
     error::LogError,
     event::{Action, Confidence, Event, Fate, KnownBy, Refusal, Transport},
     folder::{FOLDER, LogFolder},
+    habits::{AskedLately, BusyName, asked_lately, busy_names},
     status::Status,
 };
 use self::{
