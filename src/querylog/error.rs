@@ -32,6 +32,18 @@ pub enum LogError {
         /// The file.
         file: PathBuf,
     },
+    /// The file of a day's key holds something else.
+    #[error(
+        "{file}: this is no key: it has {bytes} bytes, a key has 32; put the right one back from a backup, or move the \
+         file away to have a new one made (the pseudonyms of that day can't be reversed without the old one)",
+        file = file.display()
+    )]
+    NotAKey {
+        /// The file.
+        file: PathBuf,
+        /// Its length, at most 33.
+        bytes: usize,
+    },
     /// What was asked for makes no sense.
     #[error("{argument}: {what}")]
     Input {

@@ -11,6 +11,7 @@ mod entry;
 mod error;
 mod event;
 mod folder;
+pub mod privacy;
 
 pub use self::{
     config::Config,
@@ -21,4 +22,5 @@ pub use self::{
         Action, Confidence, Event, Fate, KnownBy, Refusal, Transport, known_by, security_word, source_word,
     },
     folder::{FOLDER, LogFolder},
+    privacy::{DayKey, SealedIdentity},
 };
