@@ -10,6 +10,7 @@ pub mod day;
 mod entry;
 mod error;
 mod event;
+pub mod evidence;
 mod folder;
 pub mod privacy;
 
