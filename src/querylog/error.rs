@@ -26,6 +26,14 @@ pub enum LogError {
         /// Why.
         source: io::Error,
     },
+    /// A database is not what it should be.
+    #[error("{file} is damaged: {what}", file = file.display())]
+    Damaged {
+        /// The database.
+        file: PathBuf,
+        /// What SQLite found.
+        what: String,
+    },
     /// A later program made it.
     #[error("{file} was made by a newer Schoolgate; read it with that version", file = file.display())]
     Newer {
@@ -79,7 +87,8 @@ impl LogError {
     /// Whether a file is not what it should be, and would not be if it were tried again.
     #[must_use]
     pub fn is_damage(&self) -> bool {
-        matches!(self.code(), Some(ErrorCode::DatabaseCorrupt | ErrorCode::NotADatabase))
+        matches!(self, Self::Damaged { .. })
+            || matches!(self.code(), Some(ErrorCode::DatabaseCorrupt | ErrorCode::NotADatabase))
     }
 
     /// Whether there is no room on the disk.

@@ -3,7 +3,7 @@
 use std::{collections::HashMap, fs, io, sync::Arc};
 
 use jiff::Timestamp;
-use rusqlite::{Connection, Row, params};
+use rusqlite::{Connection, OptionalExtension, Row, params};
 
 use crate::{
     clock::Day,
@@ -25,8 +25,8 @@ const AT_ONCE: u32 = 5_000;
 /// How many askers and fates of a day are remembered while its rows are read.
 const REMEMBERED: usize = 20_000;
 
-/// What a file has among what it says about itself, once only what was blocked or rewritten, or is an alert, is left.
-const REDUCED: &str = "reduced";
+/// The key under which a file says how much of its day it has: `all` (or nothing), `blocked` or `held`.
+const KEPT: &str = "kept";
 
 /// Which rows are wanted: those to which everything that is said applies.
 #[derive(Debug, Clone, PartialEq, Eq, Default, serde::Serialize, serde::Deserialize)]
@@ -147,8 +147,9 @@ pub(in crate::querylog) enum Gap {
     Damaged { day: Day, why: String },
     /// A damaged file was set aside.
     SetAside { day: Day, file: String },
-    /// The time for which everything is kept is over, and only what was blocked or rewritten, or is an alert, is left.
-    Reduced { day: Day },
+    /// A time for which rows are kept is over: what is left was blocked or rewritten, or is an alert; or, where nothing
+    /// else is kept any more, it is under a legal hold.
+    Reduced { day: Day, to_holds: bool },
     /// There is no file of this day.
     NoFile { day: Day },
 }
@@ -457,18 +458,16 @@ impl<'a> OneDay<'a> {
             })
             .map_err(|source| self.problem(source))?;
         gaps.append(&mut found);
-        if self.is_reduced()? {
-            gaps.push(Gap::Reduced { day: self.day });
+        let kept: Option<String> = self
+            .connection
+            .query_row("SELECT value FROM about WHERE key = ?1", [KEPT], |row| row.get(0))
+            .optional()
+            .map_err(|source| self.problem(source))?;
+        match kept.as_deref() {
+            None | Some("all") => {}
+            Some(kept) => gaps.push(Gap::Reduced { day: self.day, to_holds: kept == "held" }),
         }
         Ok(())
-    }
-
-    /// Whether only what outlives the first retention is left in the file.
-    fn is_reduced(&self) -> Result<bool, LogError> {
-        self.connection
-            .query_row("SELECT count(*) FROM about WHERE key = ?1", [REDUCED], |row| row.get::<_, i64>(0))
-            .map(|count| count > 0)
-            .map_err(|source| self.problem(source))
     }
 }
 

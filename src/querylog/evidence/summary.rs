@@ -95,9 +95,12 @@ pub(in crate::querylog) fn gap_lines(gaps: &[Gap], zone: &TimeZone) -> Vec<Strin
             Gap::SetAside { day, file } => {
                 format!("A damaged file of {day} was set aside as {file}; what was in it is not here.")
             }
-            Gap::Reduced { day } => format!(
+            Gap::Reduced { day, to_holds: false } => format!(
                 "Allowed questions of {day} were deleted when their time was over; blocked and rewritten ones, and \
                  alerts, are here."
+            ),
+            Gap::Reduced { day, to_holds: true } => format!(
+                "Questions of {day} were deleted when their time was over; what is under a legal hold is here."
             ),
             Gap::NoFile { day } => format!("There is no file of {day}: nothing was logged, or it was deleted."),
         })
