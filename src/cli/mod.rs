@@ -5,6 +5,7 @@
 mod check;
 mod config;
 mod lists;
+mod log;
 mod policy;
 mod seen;
 mod serve;
@@ -52,6 +53,9 @@ enum Command {
     /// Look at, update and compile lists
     #[command(subcommand)]
     Lists(lists::Command),
+    /// Take evidence out of the query log, and look into what it holds
+    #[command(subcommand)]
+    Log(log::Command),
     /// Take out, bring in and check the school's policy
     #[command(subcommand)]
     Policy(policy::Command),
@@ -69,6 +73,7 @@ impl Cli {
             Command::Check(args) => check::run(&context, args),
             Command::Config(command) => config::run(&context, &command),
             Command::Lists(command) => lists::run(&context, command),
+            Command::Log(command) => log::run(&context, command),
             Command::Policy(command) => policy::run(&context, command),
             Command::Seen(args) => seen::run(&context, &args),
         };

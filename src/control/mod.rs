@@ -5,6 +5,7 @@
 
 mod check;
 mod lists;
+mod log_out;
 mod lookup;
 mod message;
 mod novelty;
@@ -29,6 +30,9 @@ pub use lists::{
     ChangedName, DiffReport, HeldReport, LibraryError, ListReport, ListsReport, Outcome, SubscriptionReport,
     UpdateReport, Updated, VersionReport, WhyReport,
 };
+pub use log_out::{
+    Actor, ExportRequest, RevealReport, RevealRequest, SAFEGUARDING, SubjectRequest, action_of,
+};
 pub use lookup::OwnLookup;
 pub use message::{Answer, ImportReport, Request, ValidationReport};
 pub use novelty::{SeenName, SeenReport};
@@ -45,7 +49,7 @@ use crate::{
     lists::{DomainIndex, Entry, shipped},
     name::Key,
     policy::{Knowledge, ListSource, Policy, PolicyErrors, PolicyFile, Problem, Severity},
-    querylog::QueryLog,
+    querylog::{LogError, QueryLog},
     resolver::Resolver,
     seen::{Seen, SeenError},
     store::{self, AuditRecord, Store, StoreError},
@@ -268,6 +272,15 @@ impl Control {
             Request::ListsAccept { ids, by } => Answer::Lists(self.accept_lists(&ids, &by).await?),
             Request::ListsRollback { id, to, by } => Answer::Lists(self.roll_back(&id, to, &by).await?),
             Request::ListsWhy { name } => Answer::Why(self.why(&name)?),
+            Request::LogExport { actor, export } => {
+                Answer::LogPackage(self.log_export(&actor, export).await?)
+            }
+            Request::LogSubject { actor, subject } => {
+                Answer::LogPackage(self.log_subject(&actor, subject).await?)
+            }
+            Request::LogReveal { actor, reveal } => {
+                Answer::LogRevealed(self.log_reveal(&actor, reveal).await?)
+            }
             Request::Seen { days } => Answer::Seen(novelty::report(self, days)?),
         })
     }
@@ -615,6 +628,9 @@ pub enum ControlError {
     /// The table of names can't be read.
     #[error(transparent)]
     Seen(#[from] SeenError),
+    /// The query log can't be read, or what was asked of it makes no sense.
+    #[error(transparent)]
+    Log(#[from] LogError),
     /// The settings could not be read at start, so nothing can be published.
     #[error("the database of settings can't be read, so nothing can be changed; the server's log says why")]
     NoStore,
@@ -635,6 +651,7 @@ impl ControlError {
         match self {
             Self::Input(_) | Self::Policy { .. } => true,
             Self::Library(error) => error.is_bad_input(),
+            Self::Log(error) => error.is_bad_input(),
             Self::Store(_) | Self::Seen(_) | Self::NoStore | Self::BrokeOff(_) => false,
             Self::Server { bad_input, .. } | Self::Lists { bad_input, .. } => *bad_input,
         }

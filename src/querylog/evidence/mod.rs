@@ -18,7 +18,7 @@ pub(super) use self::{
     csv::row as csv_row,
     make::{Outgoing, machine, program},
     package::Package,
-    rows::{Asker, Gap, Rows},
+    rows::{Asker, Rows},
     summary::{Tally, both_times, gap_lines},
 };
 pub use self::{
