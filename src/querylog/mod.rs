@@ -17,6 +17,7 @@ mod names;
 pub mod privacy;
 mod queue;
 mod recorder;
+pub mod sink;
 mod status;
 mod subject;
 #[cfg(test)]
