@@ -7,6 +7,7 @@ mod check;
 mod lists;
 mod log;
 mod log_keeping;
+mod log_out;
 mod lookup;
 mod message;
 mod novelty;
@@ -33,6 +34,9 @@ pub use lists::{
 };
 pub use log::{LogReport, LogTail};
 pub use log_keeping::{EraseAsked, HoldAsked, HoldsReport};
+pub use log_out::{
+    Actor, ExportRequest, RevealReport, RevealRequest, SAFEGUARDING, SubjectRequest, action_of,
+};
 pub use lookup::OwnLookup;
 pub use message::{Answer, ImportReport, Request, ValidationReport};
 pub use novelty::{SeenName, SeenReport};
@@ -294,6 +298,15 @@ impl Control {
             Request::ListsAccept { ids, by } => Answer::Lists(self.accept_lists(&ids, &by).await?),
             Request::ListsRollback { id, to, by } => Answer::Lists(self.roll_back(&id, to, &by).await?),
             Request::ListsWhy { name } => Answer::Why(self.why(&name)?),
+            Request::LogExport { actor, export } => {
+                Answer::LogPackage(self.log_export(&actor, export).await?)
+            }
+            Request::LogSubject { actor, subject } => {
+                Answer::LogPackage(self.log_subject(&actor, subject).await?)
+            }
+            Request::LogReveal { actor, reveal } => {
+                Answer::LogRevealed(self.log_reveal(&actor, reveal).await?)
+            }
             Request::Seen { days } => Answer::Seen(novelty::report(self, days)?),
             Request::LogSearch(asked) => Answer::Log(self.log_search(asked).await?),
             Request::LogTail(_) => {
@@ -659,7 +672,7 @@ pub enum ControlError {
     /// The table of names can't be read.
     #[error(transparent)]
     Seen(#[from] SeenError),
-    /// The log can't be read, or what was asked of it makes no sense.
+    /// The query log can't be read, or what was asked of it makes no sense.
     #[error(transparent)]
     Log(#[from] LogError),
     /// The settings could not be read at start, so nothing can be published.

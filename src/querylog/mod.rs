@@ -11,6 +11,7 @@ pub mod day;
 mod entry;
 mod error;
 mod event;
+pub mod evidence;
 mod flood;
 mod folder;
 mod habits;
@@ -21,8 +22,10 @@ mod recorder;
 pub mod retention;
 pub mod rollup;
 pub mod search;
+pub mod sink;
 pub mod stats;
 mod status;
+mod subject;
 #[cfg(test)]
 mod tests;
 
@@ -44,7 +47,9 @@ pub use self::{
     event::{Action, Confidence, Event, Fate, KnownBy, Refusal, Transport},
     folder::{FOLDER, LogFolder},
     habits::{AskedLately, BusyName, asked_lately, busy_names},
+    privacy::{DayKey, SealedIdentity},
     status::Status,
+    subject::{Revealed, Reversal, SubjectOrder, reveal, subject},
 };
 use self::{
     queue::Queues,
