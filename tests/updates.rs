@@ -191,25 +191,25 @@ fn a_version_that_looks_wrong_is_held_until_somebody_accepts_it() {
     assert!(is_listed(&restarted, "only1.round4.example."));
 }
 
+/// A server's certificate, of an authority of the trust's own, which settings can name by this file.
+fn certificate(authority: &Path) -> rustls::ServerConfig {
+    let certified = rcgen::generate_simple_self_signed(["127.0.0.1".to_owned()]).expect("made");
+    fs::write(authority, certified.cert.pem()).expect("made");
+    let key = rustls::pki_types::PrivatePkcs8KeyDer::from(certified.signing_key.serialize_der());
+    rustls::ServerConfig::builder_with_provider(Arc::new(rustls::crypto::ring::default_provider()))
+        .with_safe_default_protocol_versions()
+        .expect("made")
+        .with_no_client_auth()
+        .with_single_cert(vec![certified.cert.der().clone()], key.into())
+        .expect("made")
+}
+
 #[test]
 fn a_mirror_an_archive_and_a_token_serve_a_list() {
     let folder = tempfile::tempdir().unwrap();
     let data = folder.path();
-    // An authority of the trust's own, which the settings name.
-    let certified = rcgen::generate_simple_self_signed(["127.0.0.1".to_owned()]).unwrap();
-    fs::write(data.join("trust.pem"), certified.cert.pem()).unwrap();
-    let tls = || {
-        let key = rustls::pki_types::PrivatePkcs8KeyDer::from(certified.signing_key.serialize_der());
-        let config =
-            rustls::ServerConfig::builder_with_provider(Arc::new(rustls::crypto::ring::default_provider()))
-                .with_safe_default_protocol_versions()
-                .unwrap()
-                .with_no_client_auth()
-                .with_single_cert(vec![certified.cert.der().clone()], key.into())
-                .unwrap();
-        ListServer::with_tls(Arc::new(config))
-    };
-    let (first, mirror) = (tls(), tls());
+    let certificate = Arc::new(certificate(&data.join("trust.pem")));
+    let (first, mirror) = (ListServer::with_tls(Arc::clone(&certificate)), ListServer::with_tls(certificate));
     let archive = {
         let mut tar =
             tar::Builder::new(flate2::write::GzEncoder::new(Vec::new(), flate2::Compression::fast()));
@@ -250,6 +250,60 @@ fn a_mirror_an_archive_and_a_token_serve_a_list() {
     assert!(is_listed(&running, "play.example.") && is_listed(&running, "shop.example."));
     let why = json(data, &["lists", "why", "play.example"]);
     assert_eq!((&why["lists"][0]["list"], &why["lists"][0]["line"]), (&"games".into(), &1.into()), "{why}");
+}
+
+#[test]
+fn a_secret_that_can_t_be_read_stops_its_list_and_nothing_else() {
+    let folder = tempfile::tempdir().unwrap();
+    let data = folder.path();
+    let (token, log, authority) = (data.join("token"), data.join("log"), data.join("trust.pem"));
+    let server = ListServer::with_tls(Arc::new(certificate(&authority)));
+    server.has("/bets", text(1));
+    server.has("/games", "play.example\n");
+    let settings = format!(
+        "[dns]\nlisten = [\"127.0.0.1:0\"]\n{QUICK}certificate_authorities = [\"/nowhere/ca.pem\", {authority:?}]\n\
+         [[lists.credential]]\nid = \"trust\"\ntoken_file = {token:?}\n\
+         [[lists.key]]\nname = \"transfer\"\nsecret_file = \"/nowhere/transfer.key\"\n"
+    );
+    let mut command = schoolgate();
+    command.stderr(fs::File::create(&log).unwrap());
+    let running = Running::by(command, data, &settings);
+    assert!(is_listed(&running, "bet365.com."), "the starter lists are in force");
+    let logged = fs::read_to_string(&log).unwrap();
+    for file in [token.to_str().unwrap(), "/nowhere/ca.pem", "/nowhere/transfer.key"] {
+        assert!(logged.lines().any(|line| line.contains("ERROR") && line.contains(file)), "{file}: {logged}");
+    }
+    let check = command_on(data, &["config", "check"]);
+    assert_eq!(check.status.code(), Some(3), "{}", err(&check));
+    assert!(err(&check).contains("/nowhere/ca.pem"), "{}", err(&check));
+
+    let bets = subscription("bets", "gambling", &server.url("/bets")) + "credential = \"trust\"\n";
+    let zone = "[[list]]\nid = \"zone\"\ncategory = \"shopping\"\nzone = \"rpz.trust.example\"\n\
+                primaries = [\"127.0.0.1:9\"]\nkey = \"transfer\"\n";
+    import(data, &(bets + zone + &subscription("games", "games", &server.url("/games"))));
+    until("the list that needs no secret is in force", || list(data, "games")["entries"] == 1);
+    for (id, file) in [("bets", token.to_str().unwrap()), ("zone", "/nowhere/transfer.key")] {
+        until("the try failed", || list(data, id)["subscription"]["error"].is_string());
+        let status = list(data, id);
+        let said = status["subscription"]["error"].as_str().unwrap();
+        assert!(said.contains(file) && said.contains("can't be read"), "{status}");
+    }
+    let update = command_on(data, &["lists", "update", "bets"]);
+    assert_eq!(update.status.code(), Some(3), "{}", err(&update));
+
+    fs::write(&token, "open-sesame\n").unwrap();
+    server.wants("authorization", "Bearer open-sesame");
+    let update = command_on(data, &["lists", "update", "bets"]);
+    assert!(update.status.success(), "{}", err(&update));
+    assert!(is_listed(&running, "only1.round1.example."));
+    assert!(list(data, "bets")["subscription"]["error"].is_null());
+    // Renewed at the supplier's: no restart for that either.
+    server.has("/bets", text(2));
+    server.wants("authorization", "Bearer open-barley");
+    assert_eq!(command_on(data, &["lists", "update", "bets"]).status.code(), Some(3));
+    fs::write(&token, "open-barley\n").unwrap();
+    assert!(command_on(data, &["lists", "update", "bets"]).status.success());
+    assert!(is_listed(&running, "only1.round2.example."));
 }
 
 /// A small generator, so that a failing run can be told by its seed.

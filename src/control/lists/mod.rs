@@ -246,12 +246,16 @@ impl Control {
     async fn taken_in(&self, fetched: Vec<Fetched>, manner: Manner) -> Result<Vec<Updated>, ControlError> {
         let library = Arc::clone(&self.library);
         let now = self.clock.now();
-        let known = self.in_force().0.lists;
+        let lists = self.in_force().0.lists;
+        // A key whose file was put right since: from now on its primary's notices count.
+        if fetched.iter().any(|fetched| fetched.list.key.is_some()) {
+            self.listen_to(&lists);
+        }
         let done = in_background("look at lists", move || {
             fetched
                 .iter()
                 // One that was taken out while it was fetched.
-                .filter(|fetched| known.iter().any(|list| list.id == fetched.list.id))
+                .filter(|fetched| lists.iter().any(|list| list.id == fetched.list.id))
                 .map(|fetched| library.take_in(fetched, now, manner))
                 .collect::<Result<Vec<_>, _>>()
         });
