@@ -106,7 +106,10 @@ impl Appliance {
             runtime.block_on(async {
                 tokio::select! {
                     () = stopped.cancelled() => return,
-                    () = behind.catch_up() => {}
+                    () = async {
+                        behind.catch_up().await;
+                        behind.forget_sealed().await;
+                    } => {}
                 }
                 if automatic {
                     behind.keep_lists_fresh(stopped).await;

@@ -372,7 +372,10 @@ impl Control {
     pub(super) async fn put_lists(&self, by: &str) -> Result<(), ControlError> {
         let (file, revision) = self.in_force();
         let prepared = self.prepare(file, "the policy in force").await?;
-        self.enact(&mut self.state(), prepared, revision);
+        let seals = self.enact(&mut self.state(), prepared, revision);
+        if seals {
+            self.forget_sealed().await;
+        }
         let report = self.lists();
         self.record(self.clock.now(), by, "lists.update", &report.summary());
         info!(by, lists = report.lists.len(), "New lists are in force");
