@@ -18,7 +18,11 @@ use schoolgate::{
     clock::{Clock, Day},
     seen::Seen,
 };
-use support::{Running, ask, command_on, ede, err, exchange, exchange_tcp, out, question, schoolgate};
+use support::{
+    Running, ask, command_on, ede, err, exchange, exchange_tcp, out, question,
+    school::{file_list, policy},
+    schoolgate,
+};
 
 /// Names that nobody has, as a member's feed would have real ones.
 const FEED: &str = "worst.test\nvilest.test\nfoulest.test\nbücher-grim.test\n";
@@ -54,39 +58,12 @@ impl School {
 
     fn policy(&self, category: &str, more: &str) -> PathBuf {
         let file = self.folder.path().join("policy.toml");
-        let text = format!(
-            r#"
-version = 1
-school = "Elm Lane Primary"
-contact = "mailto:office@school.example"
-
-[[profile]]
-id = "pupils"
-subnets = ["127.0.0.0/8", "::1/128"]
-audience = "pupil"
-block_with = "nxdomain"
-
-[[profile]]
-id = "staff"
-subnets = ["10.9.0.0/16"]
-audience = "staff"
-mode = "watch"
-
-[[list]]
-id = "feed"
-title = "A member's feed"
-category = "{category}"
-file = "{}"
-
-[[supplier]]
-category = "illegal-child-abuse"
-by = "feed"
-who = "Elm Trust"
-verified = 2026-11-20
-verified_by = "A. Head"
-{more}"#,
-            self.feed().display()
-        );
+        let feed = file_list("feed", category, &self.feed());
+        let supplier = "[[supplier]]\ncategory = \"illegal-child-abuse\"\nby = \"feed\"\nwho = \"Elm Trust\"\n\
+                        verified = 2026-11-20\nverified_by = \"A. Head\"\n";
+        let staff = "audience = \"staff\"\n";
+        let watched = policy(&(feed + supplier + more)).replace(staff, &format!("{staff}mode = \"watch\"\n"));
+        let text = format!("contact = \"mailto:office@school.example\"\n{watched}");
         fs::write(&file, text).expect("written");
         file
     }
