@@ -11,6 +11,7 @@ mod log_out;
 mod lookup;
 mod message;
 mod novelty;
+mod sealed;
 pub mod socket;
 mod suppliers;
 
@@ -416,16 +417,18 @@ impl Control {
         }
         let detail = format!("{name}: {}", changes.join("; "));
         let record = AuditRecord { at: now, by: by.to_owned(), action: action.to_owned(), detail };
-        let revision = {
+        let (revision, seals) = {
             let mut state = self.state();
             let store = state.store.as_mut().ok_or(ControlError::NoStore)?;
             let revision = store.publish(&prepared.file.to_toml(), &record)?;
-            self.enact(&mut state, prepared, revision);
-            revision
+            (revision, self.enact(&mut state, prepared, revision))
         };
         info!(revision, by, "A new policy is in force");
         // It may keep less than the one before.
         self.wake_keeper();
+        if seals {
+            self.forget_sealed().await;
+        }
         self.news.again.notify_one();
         Ok(ImportReport { dry_run, revision, changes, warnings })
     }
@@ -437,9 +440,12 @@ impl Control {
             .map_err(|errors| ControlError::Policy { name: name.to_owned(), errors })
     }
 
-    /// Puts in force what was prepared.
-    fn enact(&self, state: &mut State, prepared: Prepared, revision: i64) {
+    /// Puts in force what was prepared; says whether other names than before must not be shown, which are then to be
+    /// [forgotten](Self::forget_sealed).
+    #[must_use]
+    fn enact(&self, state: &mut State, prepared: Prepared, revision: i64) -> bool {
         let Prepared { file, policy, indexes, compiled } = prepared;
+        let seals = indexes.seals_more_than(&state.indexes);
         if let Some(compiled) = compiled {
             compiled.activate(&self.library, state.indexes.shows(&file.lists));
         }
@@ -448,6 +454,7 @@ impl Control {
         state.revision = revision;
         state.indexes = indexes;
         self.policy.store(Arc::new(policy));
+        seals
     }
 
     /// Writes down that a policy was refused, with what was wrong.
@@ -518,8 +525,11 @@ impl Control {
         let new = file.lists.iter().filter(|list| !known.contains(list)).cloned().collect();
         self.bring_new(new).await?;
         let prepared = self.prepare(file, &name).await?;
-        self.enact(&mut self.state(), prepared, latest.number);
+        let seals = self.enact(&mut self.state(), prepared, latest.number);
         self.warn_of_cut_retention();
+        if seals {
+            self.forget_sealed().await;
+        }
         self.news.again.notify_one();
         Ok(())
     }
