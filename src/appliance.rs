@@ -121,7 +121,10 @@ impl Appliance {
             runtime.block_on(async {
                 tokio::select! {
                     () = stopped.cancelled() => return,
-                    () = behind.catch_up() => {}
+                    () = async {
+                        behind.catch_up().await;
+                        behind.forget_sealed().await;
+                    } => {}
                 }
                 if automatic {
                     behind.keep_lists_fresh(stopped).await;
@@ -204,11 +207,17 @@ pub fn control_without_serving(config: &Config) -> Result<Control, StartError> {
 fn control(config: &Config, clock: &Clock, resolver: &Arc<Resolver>) -> Result<Control, StartError> {
     let lookup = Arc::new(OwnLookup(Arc::clone(resolver)));
     let feeds = Feeds::new(&config.lists, lookup, clock.clone())?;
+    // Filtering never waits for a file that only some lists need.
+    for error in feeds.unusable() {
+        error!(%error, "Lists that need this file can't be had until it is put right");
+    }
     let control = Control::open(&config.data, clock.clone(), feeds, config.lists.keep)?;
     Ok(control.with_resolver(Arc::clone(resolver)).with_log_settings(&config.log))
 }
 
-/// Whether the settings would start; touches neither sockets nor the data folder.
+/// Whether the settings are right, with every file that they name; touches neither sockets nor the data folder.
+///
+/// A server also starts where a file is of no use that only some lists need; this is where that is an error.
 ///
 /// # Errors
 ///
@@ -216,8 +225,11 @@ fn control(config: &Config, clock: &Clock, resolver: &Arc<Resolver>) -> Result<C
 pub fn check(config: &Config) -> Result<(), StartError> {
     config.dns.check()?;
     resolver::build(&config.resolver)?;
-    Feeds::new(&config.lists, Arc::new(SystemLookup), Clock::system())?;
-    Ok(())
+    let feeds = Feeds::new(&config.lists, Arc::new(SystemLookup), Clock::system())?;
+    match feeds.unusable().into_iter().next() {
+        Some(error) => Err(error.into()),
+        None => Ok(()),
+    }
 }
 
 fn resolver(config: &Config, clock: &Clock, runtime: Handle) -> Result<Arc<Resolver>, StartError> {
@@ -244,7 +256,7 @@ pub enum StartError {
     /// The `[resolver]` table is wrong, or a file that it names.
     #[error("{}", with_cause(.0))]
     Resolver(#[from] ResolverError),
-    /// The `[lists]` table is wrong, or a file that it names.
+    /// The `[lists]` table is wrong; in a check, also a file that it names.
     #[error(transparent)]
     Lists(#[from] feeds::ConfigError),
     /// An address can't be served.

@@ -2,47 +2,15 @@
 
 mod support;
 
-use std::{fs, net::UdpSocket, os::unix::fs::PermissionsExt, path::Path};
+use std::{fs, net::UdpSocket, os::unix::fs::PermissionsExt};
 
 use hickory_proto::{op::ResponseCode, rr::RecordType};
 use schoolgate::{clock::Clock, seen::Seen};
-use support::{Running, ask, command_on, ede, err, out, schoolgate};
-
-/// A policy for clients on loopback, with one own rule and one list.
-fn policy(rules: &str) -> String {
-    format!(
-        r#"
-version = 1
-school = "Elm Lane Primary"
-timezone = "Europe/London"
-fallback_profile = "pupils"
-
-[[profile]]
-id = "pupils"
-name = "Pupils"
-subnets = ["127.0.0.0/8", "::1/128"]
-audience = "pupil"
-block_with = "nxdomain"
-[profile.categories]
-gambling = "block"
-games = "allow"
-
-[[profile]]
-id = "staff"
-name = "Staff"
-subnets = ["10.9.0.0/16"]
-audience = "staff"
-[profile.categories]
-gambling = "allow"
-{rules}"#
-    )
-}
-
-fn import(data: &Path, text: &str) -> std::process::Output {
-    let file = data.join("import.toml");
-    fs::write(&file, text).expect("written");
-    command_on(data, &["policy", "import", file.to_str().expect("text")])
-}
+use support::{
+    Running, ask, command_on, ede, err, out,
+    school::{file_list, import, policy},
+    schoolgate,
+};
 
 #[test]
 fn the_embedded_default_starts_filters_and_says_where_it_listens() {
@@ -259,7 +227,7 @@ fn a_service_is_switched_whatever_its_category_does() {
     let running = Running::on_free_ports(data, "");
     let with = |services: &str| {
         policy("").replacen(
-            "games = \"allow\"",
+            "games = \"block\"\nshopping = \"block\"",
             &format!("games = \"allow\"\nsocial = \"block\"\n[profile.services]\n{services}"),
             1,
         )
@@ -342,7 +310,7 @@ fn a_list_of_the_school_is_compiled_in_force_and_explained_by_its_line() {
     let list = data.join("betting.txt");
     fs::write(&list, "# ours\nfirst.example\nsecond.example # inline\n").unwrap();
     let running = Running::on_free_ports(data, "");
-    let entry = format!("[[list]]\nid = \"ours\"\ncategory = \"gambling\"\nfile = {list:?}\n");
+    let entry = file_list("ours", "gambling", &list);
     let output = import(data, &policy(&entry));
     assert!(output.status.success(), "{}", err(&output));
     assert_eq!(
@@ -376,7 +344,7 @@ fn a_damaged_index_falls_back_and_never_fails_open() {
     let data = folder.path();
     let list = data.join("betting.txt");
     fs::write(&list, "first.example\n").unwrap();
-    let entry = format!("[[list]]\nid = \"ours\"\ncategory = \"gambling\"\nfile = {list:?}\n");
+    let entry = file_list("ours", "gambling", &list);
     assert!(import(data, &policy(&entry)).status.success());
     fs::write(&list, "first.example\nsecond.example\n").unwrap();
     assert!(command_on(data, &["lists", "update"]).status.success());
@@ -507,8 +475,7 @@ fn an_empty_list_does_not_open_its_category() {
     let data = folder.path();
     let list = data.join("betting.txt");
     fs::write(&list, "first.example\n").unwrap();
-    let entry =
-        format!("[[list]]\nid = \"ours\"\ncategory = \"gambling\"\nfile = {list:?}\nformat = \"domains\"\n");
+    let entry = file_list("ours", "gambling", &list) + "format = \"domains\"\n";
     let running = Running::on_free_ports(data, "");
     assert!(import(data, &policy(&entry)).status.success());
     fs::write(&list, "").unwrap();
@@ -524,7 +491,7 @@ fn a_lost_index_is_made_again_before_the_first_answer_even_without_the_originals
     let data = folder.path();
     let list = data.join("betting.txt");
     fs::write(&list, "first.example\n").unwrap();
-    let entry = format!("[[list]]\nid = \"ours\"\ncategory = \"gambling\"\nfile = {list:?}\n");
+    let entry = file_list("ours", "gambling", &list);
     assert!(import(data, &policy(&entry)).status.success());
     fs::remove_file(&list).unwrap();
     for index in ["index.sgi", "index.previous.sgi"] {
@@ -536,7 +503,7 @@ fn a_lost_index_is_made_again_before_the_first_answer_even_without_the_originals
     // Another list can come in although the first one's original is gone.
     let other = data.join("other.txt");
     fs::write(&other, "other.example\n").unwrap();
-    let entry = format!("{entry}[[list]]\nid = \"other\"\ncategory = \"gambling\"\nfile = {other:?}\n");
+    let entry = entry + &file_list("other", "gambling", &other);
     let output = import(data, &policy(&entry));
     assert!(output.status.success(), "{}", err(&output));
     for name in ["first.example.", "other.example."] {
@@ -567,7 +534,7 @@ fn new_names_wait_and_are_told_with_and_without_a_server() {
     remember(&["org.old-friend"], 30);
     remember(&["org.newcomer", "com.bet365"], 2);
 
-    let holding = policy("").replacen("games = \"allow\"", "games = \"allow\"\nnewly-seen = \"block\"", 1);
+    let holding = policy("").replacen("games = ", "newly-seen = \"block\"\ngames = ", 1);
     let learning = format!("{holding}\n[newly_seen]\nlearning_days = 31\n");
     let output = import(data, &holding);
     assert!(output.status.success(), "{}", err(&output));

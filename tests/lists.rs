@@ -2,62 +2,13 @@
 
 mod support;
 
-use std::{fs, path::Path};
+use std::fs;
 
-use hickory_proto::rr::RecordType;
 use serde_json::Value;
-use support::{Running, command_on, ede, err, out};
-
-/// The shipped policy, with clients on loopback as pupils of Key Stage 2.
-const POLICY: &str = r#"
-version = 1
-school = "Elm Lane Primary"
-fallback_profile = "pupils"
-
-[[profile]]
-id = "pupils"
-name = "Pupils"
-subnets = ["127.0.0.0/8", "::1/128"]
-audience = "pupil"
-block_with = "nxdomain"
-[profile.categories]
-gambling = "block"
-games = "block"
-
-[[profile]]
-id = "staff"
-name = "Staff"
-audience = "staff"
-"#;
-
-/// There is no internet here: names that are open fail soon.
-const QUICK: &str = "[resolver]\ntime_limit_ms = 500\n";
-
-fn import(data: &Path, lists: &str) {
-    let file = data.join("import.toml");
-    fs::write(&file, format!("{POLICY}{lists}")).expect("there");
-    let output = command_on(data, &["policy", "import", file.to_str().expect("there")]);
-    assert!(output.status.success(), "{}", err(&output));
-}
-
-fn done(data: &Path, args: &[&str]) -> String {
-    let output = command_on(data, args);
-    assert!(output.status.success(), "{args:?}: {}{}", out(&output), err(&output));
-    out(&output)
-}
-
-fn json(data: &Path, args: &[&str]) -> Value {
-    let output = command_on(data, &[args, &["--json"]].concat());
-    serde_json::from_slice(&output.stdout).unwrap_or_else(|e| panic!("{args:?}: {e}: {}", err(&output)))
-}
-
-fn is_listed(running: &Running, name: &str) -> bool {
-    ede(&running.ask(name, RecordType::A)).iter().any(|(code, _)| *code == 17)
-}
-
-fn list_of<'a>(report: &'a Value, id: &str) -> &'a Value {
-    report["lists"].as_array().expect("there").iter().find(|list| list["id"] == id).expect("there")
-}
+use support::{
+    Running, command_on, err,
+    school::{QUICK, done, file_list, is_listed, json, list, subscribe},
+};
 
 /// `n` names of a list, so that one more or less is no great change.
 fn names(n: usize, more: &str) -> String {
@@ -71,7 +22,7 @@ fn a_dry_run_says_what_would_change_and_changes_nothing() {
     let text = data.join("bets.txt");
     fs::write(&text, names(50, "")).unwrap();
     let running = Running::on_free_ports(data, QUICK);
-    import(data, &format!("[[list]]\nid = \"bets\"\ncategory = \"gambling\"\nfile = {text:?}\n"));
+    subscribe(data, &file_list("bets", "gambling", &text));
     fs::write(&text, names(50, "new.example\n")).unwrap();
     let before = json(data, &["lists", "status"]);
     let would = json(data, &["lists", "update", "--dry-run"]);
@@ -96,7 +47,7 @@ fn an_older_version_is_a_command_away_and_what_was_rolled_back_stays_away() {
     let text = data.join("bets.txt");
     fs::write(&text, names(50, "")).unwrap();
     let running = Running::on_free_ports(data, QUICK);
-    import(data, &format!("[[list]]\nid = \"bets\"\ncategory = \"gambling\"\nfile = {text:?}\n"));
+    subscribe(data, &file_list("bets", "gambling", &text));
     fs::write(&text, names(50, "wrong.example\n")).unwrap();
     done(data, &["lists", "update", "bets"]);
     assert!(is_listed(&running, "wrong.example."));
@@ -112,8 +63,7 @@ fn an_older_version_is_a_command_away_and_what_was_rolled_back_stays_away() {
     let update = done(data, &["lists", "update"]);
     assert!(update.contains("rolled back"), "{update}");
     assert!(!is_listed(&running, "wrong.example."));
-    let status = json(data, &["lists", "status"]);
-    assert_eq!(list_of(&status, "bets")["subscription"]["number"], 1, "{status}");
+    assert_eq!(list(data, "bets")["subscription"]["number"], 1);
     running.kill();
     let running = Running::on_free_ports(data, QUICK);
     assert!(!is_listed(&running, "wrong.example."), "nor after a power cut");
@@ -136,21 +86,14 @@ fn a_list_that_fails_does_not_keep_the_others_from_coming_in() {
     fs::write(&bets, names(50, "")).unwrap();
     fs::write(&games, "games.example\n").unwrap();
     let running = Running::on_free_ports(data, QUICK);
-    import(
-        data,
-        &format!(
-            "[[list]]\nid = \"bets\"\ncategory = \"gambling\"\nfile = {bets:?}\n\
-             [[list]]\nid = \"games\"\ncategory = \"games\"\nfile = {games:?}\n"
-        ),
-    );
+    subscribe(data, &(file_list("bets", "gambling", &bets) + &file_list("games", "games", &games)));
     fs::remove_file(&bets).unwrap();
     fs::write(&games, "games.example\nmore.example\n").unwrap();
     let update = command_on(data, &["lists", "update"]);
     assert_eq!(update.status.code(), Some(3), "{}", err(&update));
     assert!(err(&update).contains("list bets:") && err(&update).contains("bets.txt"), "{}", err(&update));
     assert!(is_listed(&running, "more.example.") && is_listed(&running, "bets1.example."));
-    let status = json(data, &["lists", "status"]);
-    let bets = &list_of(&status, "bets")["subscription"];
+    let bets = &list(data, "bets")["subscription"];
     assert_eq!(bets["failures"], 1);
     assert!(bets["last_attempt"].as_str() > bets["last_success"].as_str(), "{bets}");
     assert!(bets["error"].as_str().unwrap().contains("bets.txt"), "{bets}");
@@ -164,14 +107,8 @@ fn a_list_of_name_servers_is_not_about_the_names_that_are_asked() {
     // As a list of names, it would be held.
     fs::write(&dns, "bet-dns.example\ngoogle.com\nwww.appleiphonecell.com\n").unwrap();
     let running = Running::on_free_ports(data, QUICK);
-    import(
-        data,
-        &format!(
-            "[[list]]\nid = \"dns\"\ncategory = \"gambling\"\nfile = {dns:?}\napplies_to = \"name-servers\"\n"
-        ),
-    );
-    let status = json(data, &["lists", "status"]);
-    assert_eq!(list_of(&status, "dns")["entries"], 3, "{status}");
+    subscribe(data, &(file_list("dns", "gambling", &dns) + "applies_to = \"name-servers\"\n"));
+    assert_eq!(list(data, "dns")["entries"], 3);
     assert!(!is_listed(&running, "bet-dns.example."));
     let why = done(data, &["lists", "why", "ns1.bet-dns.example"]);
     assert!(why.contains("bet-dns.example, as a name server, is in gambling by dns"), "{why}");
@@ -183,7 +120,7 @@ fn lists_are_added_brought_by_hand_and_taken_out() {
     let folder = tempfile::tempdir().unwrap();
     let data = folder.path();
     let running = Running::on_free_ports(data, QUICK);
-    import(data, "");
+    subscribe(data, "");
     let added =
         done(data, &["lists", "add", "office", "--category", "games", "--upload", "--title", "Our games"]);
     assert!(added.contains("office") && added.contains("not in force until somebody brings it"), "{added}");
@@ -220,7 +157,7 @@ fn a_list_of_the_schools_own_keeps_its_comments_and_travels_with_the_policy() {
     let folder = tempfile::tempdir().unwrap();
     let data = folder.path();
     let running = Running::on_free_ports(data, QUICK);
-    import(data, "");
+    subscribe(data, "");
     let text = data.join("own.txt");
     fs::write(&text, "# asked for by Mrs Hall, 12 November\nours.example  # the pupils' quiz\n").unwrap();
     done(data, &["lists", "add", "own", "--category", "games", "--paste", text.to_str().unwrap()]);
@@ -263,7 +200,7 @@ fn the_catalogue_is_shown_and_subscribed_to() {
     assert!(recommended.iter().all(|list| list["licence"]["school_use"] == true), "{primary}");
     assert_eq!(command_on(data, &["lists", "catalogue", "nothing"]).status.code(), Some(1));
 
-    import(data, "");
+    subscribe(data, "");
     let would = done(data, &["lists", "add", "ut1-adult", "--dry-run"]);
     assert!(would.contains("list \"ut1-adult\" (adult): added"), "{would}");
     done(data, &["lists", "add", "--recommended", "primary"]);

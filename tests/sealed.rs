@@ -6,14 +6,23 @@ use std::{
     fs::{self, File},
     path::{Path, PathBuf},
     process::{Command, Output, Stdio},
+    thread,
+    time::{Duration, Instant},
 };
 
 use hickory_proto::{
     op::{Message, ResponseCode},
     rr::{RecordType, rdata::opt::EdnsOption},
 };
-use schoolgate::{clock::Clock, seen::Seen};
-use support::{Running, ask, command_on, ede, err, exchange, exchange_tcp, out, question, schoolgate};
+use schoolgate::{
+    clock::{Clock, Day},
+    seen::Seen,
+};
+use support::{
+    Running, ask, command_on, ede, err, exchange, exchange_tcp, out, question,
+    school::{file_list, policy},
+    schoolgate,
+};
 
 /// Names that nobody has, as a member's feed would have real ones.
 const FEED: &str = "worst.test\nvilest.test\nfoulest.test\nbücher-grim.test\n";
@@ -49,39 +58,12 @@ impl School {
 
     fn policy(&self, category: &str, more: &str) -> PathBuf {
         let file = self.folder.path().join("policy.toml");
-        let text = format!(
-            r#"
-version = 1
-school = "Elm Lane Primary"
-contact = "mailto:office@school.example"
-
-[[profile]]
-id = "pupils"
-subnets = ["127.0.0.0/8", "::1/128"]
-audience = "pupil"
-block_with = "nxdomain"
-
-[[profile]]
-id = "staff"
-subnets = ["10.9.0.0/16"]
-audience = "staff"
-mode = "watch"
-
-[[list]]
-id = "feed"
-title = "A member's feed"
-category = "{category}"
-file = "{}"
-
-[[supplier]]
-category = "illegal-child-abuse"
-by = "feed"
-who = "Elm Trust"
-verified = 2026-11-20
-verified_by = "A. Head"
-{more}"#,
-            self.feed().display()
-        );
+        let feed = file_list("feed", category, &self.feed());
+        let supplier = "[[supplier]]\ncategory = \"illegal-child-abuse\"\nby = \"feed\"\nwho = \"Elm Trust\"\n\
+                        verified = 2026-11-20\nverified_by = \"A. Head\"\n";
+        let staff = "audience = \"staff\"\n";
+        let watched = policy(&(feed + supplier + more)).replace(staff, &format!("{staff}mode = \"watch\"\n"));
+        let text = format!("contact = \"mailto:office@school.example\"\n{watched}");
         fs::write(&file, text).expect("written");
         file
     }
@@ -264,18 +246,55 @@ fn a_list_that_becomes_locked_leaves_nothing_in_clear() {
     assert_eq!(check.status.code(), Some(1), "{}", out(&check));
 }
 
+/// Remembers these domains, as a server does that answered them.
+fn remember(school: &School, names: &[&str]) {
+    let clock = Clock::system();
+    let seen = Seen::open(&school.data().join("seen"), clock.clone());
+    for name in names {
+        seen.note(name.as_bytes(), "127.0.0.1".parse().expect("an address"), clock.now());
+    }
+    seen.flush();
+}
+
+/// What is remembered, in the place where the box keeps it.
+fn remembered(school: &School) -> Vec<String> {
+    let seen = Seen::read(&school.data().join("seen")).expect("read");
+    let names = seen.since(Day::default()).expect("read");
+    names.iter().map(|seen| String::from_utf8_lossy(&seen.name).into_owned()).collect()
+}
+
+#[test]
+fn what_the_school_asked_for_before_is_forgotten_by_a_server() {
+    let school = School::new();
+    remember(&school, &["test.fine", "test.foulest", "test.worst"]);
+    let running = school.start();
+    // Put in force while the server runs: done before the import says so.
+    assert!(school.import(&school.policy("illegal-child-abuse", ""), &[]).status.success());
+    school.assert_nothing_on_disk();
+    assert_eq!(remembered(&school), ["test.fine"]);
+    fs::write(school.feed(), format!("{FEED}fine.test\n")).unwrap();
+    assert!(school.run(&["lists", "update"]).status.success());
+    assert!(remembered(&school).is_empty(), "a new version has more");
+    assert!(running.stop().success());
+
+    // Put in force while none runs: done behind its next start.
+    remember(&school, &["test.other", "test.vilest"]);
+    let running = school.start();
+    let begin = Instant::now();
+    while remembered(&school) != ["test.other"] {
+        assert!(begin.elapsed() < Duration::from_secs(60), "forgotten within a minute");
+        thread::sleep(Duration::from_millis(20));
+    }
+    school.assert_nothing_on_disk();
+    assert!(running.stop().success());
+}
+
 #[test]
 fn what_the_school_asked_for_before_is_told_by_its_digest() {
     let school = School::new();
     // Below no zone that the box serves itself, as it does `test`, and below none that there is.
     fs::write(school.feed(), "worst.nowhere\n").unwrap();
-    let clock = Clock::system();
-    let seen = Seen::open(&school.data().join("seen"), clock.clone());
-    for name in ["nowhere.worst", "nowhere.fine"] {
-        seen.note(name.as_bytes(), "127.0.0.1".parse().unwrap(), clock.now());
-    }
-    seen.flush();
-    drop(seen);
+    remember(&school, &["nowhere.worst", "nowhere.fine"]);
     assert!(school.import(&school.policy("illegal-child-abuse", ""), &[]).status.success());
     let json = school.run(&["--json", "seen"]);
     let json: serde_json::Value = serde_json::from_str(&out(&json)).unwrap();

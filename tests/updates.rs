@@ -11,61 +11,20 @@ use std::{
     time::{Duration, Instant},
 };
 
-use hickory_proto::rr::RecordType;
-use serde_json::Value;
 use support::{
-    Running, command_on, ede, err,
+    Running, command_on, err,
     list_server::{Fault, ListServer},
-    out, schoolgate,
+    out,
+    school::{is_listed, json, list, policy, subscribe},
+    schoolgate,
 };
-
-const POLICY: &str = r#"
-version = 1
-school = "Elm Lane Primary"
-
-[[profile]]
-id = "pupils"
-subnets = ["127.0.0.0/8", "::1/128"]
-audience = "pupil"
-block_with = "nxdomain"
-[profile.categories]
-gambling = "block"
-games = "block"
-shopping = "block"
-
-[[profile]]
-id = "staff"
-audience = "staff"
-"#;
 
 /// There is no internet here, and a server that stalls is not waited for.
 const QUICK: &str = "[resolver]\ntime_limit_ms = 500\n\
                      [lists.http]\nstall_seconds = 1\ntotal_seconds = 5\nconnect_seconds = 2\n";
 
-fn import(data: &Path, lists: &str) -> String {
-    let file = data.join("import.toml");
-    fs::write(&file, format!("{POLICY}{lists}")).expect("there");
-    let output = command_on(data, &["policy", "import", file.to_str().expect("there")]);
-    assert!(output.status.success(), "{}", err(&output));
-    out(&output)
-}
-
 fn subscription(id: &str, category: &str, url: &str) -> String {
     format!("[[list]]\nid = {id:?}\ncategory = {category:?}\nurl = {url:?}\n")
-}
-
-fn json(data: &Path, args: &[&str]) -> Value {
-    let output = command_on(data, &[args, &["--json"]].concat());
-    serde_json::from_slice(&output.stdout).unwrap_or_else(|e| panic!("{args:?}: {e}: {}", err(&output)))
-}
-
-fn list(data: &Path, id: &str) -> Value {
-    let report = json(data, &["lists", "status"]);
-    report["lists"].as_array().expect("there").iter().find(|list| list["id"] == id).expect("there").clone()
-}
-
-fn is_listed(running: &Running, name: &str) -> bool {
-    ede(&running.ask(name, RecordType::A)).iter().any(|(code, _)| *code == 17)
 }
 
 /// Waits for what comes by itself.
@@ -96,7 +55,7 @@ fn a_new_subscription_is_fetched_by_itself_and_survives_a_server_that_misbehaves
     let folder = tempfile::tempdir().unwrap();
     let data = folder.path();
     let running = Running::on_free_ports(data, QUICK);
-    let said = import(data, &subscription("bets", "gambling", &server.url("/bets")));
+    let said = subscribe(data, &subscription("bets", "gambling", &server.url("/bets")));
     assert!(said.contains("list bets: not in force until it is fetched, which begins now"), "{said}");
     until("the list is in force", || list(data, "bets")["entries"] == 500);
     assert!(is_listed(&running, "only1.round1.example."));
@@ -146,7 +105,7 @@ fn a_version_that_looks_wrong_is_held_until_somebody_accepts_it() {
     let folder = tempfile::tempdir().unwrap();
     let data = folder.path();
     let running = Running::on_free_ports(data, QUICK);
-    import(data, &subscription("bets", "gambling", &server.url("/bets")));
+    subscribe(data, &subscription("bets", "gambling", &server.url("/bets")));
     until("the list is in force", || list(data, "bets")["entries"] == 500);
 
     // It shrank to almost nothing.
@@ -191,25 +150,25 @@ fn a_version_that_looks_wrong_is_held_until_somebody_accepts_it() {
     assert!(is_listed(&restarted, "only1.round4.example."));
 }
 
+/// A server's certificate, of an authority of the trust's own, which settings can name by this file.
+fn certificate(authority: &Path) -> rustls::ServerConfig {
+    let certified = rcgen::generate_simple_self_signed(["127.0.0.1".to_owned()]).expect("made");
+    fs::write(authority, certified.cert.pem()).expect("made");
+    let key = rustls::pki_types::PrivatePkcs8KeyDer::from(certified.signing_key.serialize_der());
+    rustls::ServerConfig::builder_with_provider(Arc::new(rustls::crypto::ring::default_provider()))
+        .with_safe_default_protocol_versions()
+        .expect("made")
+        .with_no_client_auth()
+        .with_single_cert(vec![certified.cert.der().clone()], key.into())
+        .expect("made")
+}
+
 #[test]
 fn a_mirror_an_archive_and_a_token_serve_a_list() {
     let folder = tempfile::tempdir().unwrap();
     let data = folder.path();
-    // An authority of the trust's own, which the settings name.
-    let certified = rcgen::generate_simple_self_signed(["127.0.0.1".to_owned()]).unwrap();
-    fs::write(data.join("trust.pem"), certified.cert.pem()).unwrap();
-    let tls = || {
-        let key = rustls::pki_types::PrivatePkcs8KeyDer::from(certified.signing_key.serialize_der());
-        let config =
-            rustls::ServerConfig::builder_with_provider(Arc::new(rustls::crypto::ring::default_provider()))
-                .with_safe_default_protocol_versions()
-                .unwrap()
-                .with_no_client_auth()
-                .with_single_cert(vec![certified.cert.der().clone()], key.into())
-                .unwrap();
-        ListServer::with_tls(Arc::new(config))
-    };
-    let (first, mirror) = (tls(), tls());
+    let certificate = Arc::new(certificate(&data.join("trust.pem")));
+    let (first, mirror) = (ListServer::with_tls(Arc::clone(&certificate)), ListServer::with_tls(certificate));
     let archive = {
         let mut tar =
             tar::Builder::new(flate2::write::GzEncoder::new(Vec::new(), flate2::Compression::fast()));
@@ -242,14 +201,68 @@ fn a_mirror_an_archive_and_a_token_serve_a_list() {
         )
     };
     let clear = (list_at("games", "games", "games")).replace("https://", "http://");
-    fs::write(data.join("clear.toml"), format!("{POLICY}{clear}")).unwrap();
+    fs::write(data.join("clear.toml"), policy(&clear)).unwrap();
     let refused = command_on(data, &["policy", "validate", data.join("clear.toml").to_str().unwrap()]);
     assert!(out(&refused).contains("anybody on its way can read it"), "{}{}", out(&refused), err(&refused));
-    import(data, &(list_at("games", "games", "games") + &list_at("shops", "shopping", "shop")));
+    subscribe(data, &(list_at("games", "games", "games") + &list_at("shops", "shopping", "shop")));
     until("both are in force", || list(data, "games")["entries"] == 1 && list(data, "shops")["entries"] == 1);
     assert!(is_listed(&running, "play.example.") && is_listed(&running, "shop.example."));
     let why = json(data, &["lists", "why", "play.example"]);
     assert_eq!((&why["lists"][0]["list"], &why["lists"][0]["line"]), (&"games".into(), &1.into()), "{why}");
+}
+
+#[test]
+fn a_secret_that_can_t_be_read_stops_its_list_and_nothing_else() {
+    let folder = tempfile::tempdir().unwrap();
+    let data = folder.path();
+    let (token, log, authority) = (data.join("token"), data.join("log"), data.join("trust.pem"));
+    let server = ListServer::with_tls(Arc::new(certificate(&authority)));
+    server.has("/bets", text(1));
+    server.has("/games", "play.example\n");
+    let settings = format!(
+        "[dns]\nlisten = [\"127.0.0.1:0\"]\n{QUICK}certificate_authorities = [\"/nowhere/ca.pem\", {authority:?}]\n\
+         [[lists.credential]]\nid = \"trust\"\ntoken_file = {token:?}\n\
+         [[lists.key]]\nname = \"transfer\"\nsecret_file = \"/nowhere/transfer.key\"\n"
+    );
+    let mut command = schoolgate();
+    command.stderr(fs::File::create(&log).unwrap());
+    let running = Running::by(command, data, &settings);
+    assert!(is_listed(&running, "bet365.com."), "the starter lists are in force");
+    let logged = fs::read_to_string(&log).unwrap();
+    for file in [token.to_str().unwrap(), "/nowhere/ca.pem", "/nowhere/transfer.key"] {
+        assert!(logged.lines().any(|line| line.contains("ERROR") && line.contains(file)), "{file}: {logged}");
+    }
+    let check = command_on(data, &["config", "check"]);
+    assert_eq!(check.status.code(), Some(3), "{}", err(&check));
+    assert!(err(&check).contains("/nowhere/ca.pem"), "{}", err(&check));
+
+    let bets = subscription("bets", "gambling", &server.url("/bets")) + "credential = \"trust\"\n";
+    let zone = "[[list]]\nid = \"zone\"\ncategory = \"shopping\"\nzone = \"rpz.trust.example\"\n\
+                primaries = [\"127.0.0.1:9\"]\nkey = \"transfer\"\n";
+    subscribe(data, &(bets + zone + &subscription("games", "games", &server.url("/games"))));
+    until("the list that needs no secret is in force", || list(data, "games")["entries"] == 1);
+    for (id, file) in [("bets", token.to_str().unwrap()), ("zone", "/nowhere/transfer.key")] {
+        until("the try failed", || list(data, id)["subscription"]["error"].is_string());
+        let status = list(data, id);
+        let said = status["subscription"]["error"].as_str().unwrap();
+        assert!(said.contains(file) && said.contains("can't be read"), "{status}");
+    }
+    let update = command_on(data, &["lists", "update", "bets"]);
+    assert_eq!(update.status.code(), Some(3), "{}", err(&update));
+
+    fs::write(&token, "open-sesame\n").unwrap();
+    server.wants("authorization", "Bearer open-sesame");
+    let update = command_on(data, &["lists", "update", "bets"]);
+    assert!(update.status.success(), "{}", err(&update));
+    assert!(is_listed(&running, "only1.round1.example."));
+    assert!(list(data, "bets")["subscription"]["error"].is_null());
+    // Renewed at the supplier's: no restart for that either.
+    server.has("/bets", text(2));
+    server.wants("authorization", "Bearer open-barley");
+    assert_eq!(command_on(data, &["lists", "update", "bets"]).status.code(), Some(3));
+    fs::write(&token, "open-barley\n").unwrap();
+    assert!(command_on(data, &["lists", "update", "bets"]).status.success());
+    assert!(is_listed(&running, "only1.round2.example."));
 }
 
 /// A small generator, so that a failing run can be told by its seed.
@@ -333,7 +346,7 @@ fn a_soak_of_200_rounds_with_50_power_cuts_loses_nothing() {
         serve(id, 1);
         policy.push_str(&subscription(id, category, &server.url(&format!("/{id}"))));
     }
-    import(data, &policy);
+    subscribe(data, &policy);
     until("both are in force", || ids.iter().all(|id| list(data, id)["entries"] == 500));
     let (mut cuts, mut newest) = (0, [1, 1]);
     for round in 2..=ROUNDS {

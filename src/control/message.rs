@@ -5,12 +5,14 @@ use std::{fmt, path::PathBuf};
 use serde::{Deserialize, Serialize};
 
 use super::{
-    CheckReport, CheckRequest, DiffReport, EraseAsked, HoldAsked, HoldsReport, ListsReport, LogReport,
-    SeenReport, SuppliersReport, UpdateReport, WhyReport,
+    Actor, CheckReport, CheckRequest, DiffReport, EraseAsked, ExportRequest, HoldAsked, HoldsReport,
+    ListsReport, LogReport, RevealReport, RevealRequest, SeenReport, SubjectRequest, SuppliersReport,
+    UpdateReport, WhyReport,
 };
 use crate::{
     policy::ListFile,
     querylog::{
+        evidence::Made,
         retention::{EraseReport, Hold},
         search::Asked,
         stats::Stats,
@@ -128,6 +130,27 @@ pub enum Request {
         /// The name.
         name: String,
     },
+    /// Make a package of rows of the query log.
+    LogExport {
+        /// Who does it.
+        actor: Actor,
+        /// Which rows, and why.
+        export: ExportRequest,
+    },
+    /// Make a package of what is held about one device.
+    LogSubject {
+        /// Who does it.
+        actor: Actor,
+        /// Which device, and why.
+        subject: SubjectRequest,
+    },
+    /// Say who stands behind a pseudonym.
+    LogReveal {
+        /// Who does it.
+        actor: Actor,
+        /// Which pseudonym, and why.
+        reveal: RevealRequest,
+    },
     /// The names that came up lately.
     Seen {
         /// In how many days, today among them: 1 to 400.
@@ -197,6 +220,10 @@ pub enum Answer {
     Why(WhyReport),
     /// To the question who supplies what.
     Suppliers(SuppliersReport),
+    /// To what makes a package.
+    LogPackage(Made),
+    /// To the question who stands behind a pseudonym.
+    LogRevealed(RevealReport),
     /// To the question for new names.
     Seen(SeenReport),
     /// To a search in the log, and to following it.

@@ -7,9 +7,11 @@ mod check;
 mod lists;
 mod log;
 mod log_keeping;
+mod log_out;
 mod lookup;
 mod message;
 mod novelty;
+mod sealed;
 pub mod socket;
 mod suppliers;
 
@@ -33,6 +35,9 @@ pub use lists::{
 };
 pub use log::{LogReport, LogTail};
 pub use log_keeping::{EraseAsked, HoldAsked, HoldsReport};
+pub use log_out::{
+    Actor, ExportRequest, RevealReport, RevealRequest, SAFEGUARDING, SubjectRequest, action_of,
+};
 pub use lookup::OwnLookup;
 pub use message::{Answer, ImportReport, Request, ValidationReport};
 pub use novelty::{SeenName, SeenReport};
@@ -294,6 +299,15 @@ impl Control {
             Request::ListsAccept { ids, by } => Answer::Lists(self.accept_lists(&ids, &by).await?),
             Request::ListsRollback { id, to, by } => Answer::Lists(self.roll_back(&id, to, &by).await?),
             Request::ListsWhy { name } => Answer::Why(self.why(&name)?),
+            Request::LogExport { actor, export } => {
+                Answer::LogPackage(self.log_export(&actor, export).await?)
+            }
+            Request::LogSubject { actor, subject } => {
+                Answer::LogPackage(self.log_subject(&actor, subject).await?)
+            }
+            Request::LogReveal { actor, reveal } => {
+                Answer::LogRevealed(self.log_reveal(&actor, reveal).await?)
+            }
             Request::Seen { days } => Answer::Seen(novelty::report(self, days)?),
             Request::LogSearch(asked) => Answer::Log(self.log_search(asked).await?),
             Request::LogTail(_) => {
@@ -403,16 +417,18 @@ impl Control {
         }
         let detail = format!("{name}: {}", changes.join("; "));
         let record = AuditRecord { at: now, by: by.to_owned(), action: action.to_owned(), detail };
-        let revision = {
+        let (revision, seals) = {
             let mut state = self.state();
             let store = state.store.as_mut().ok_or(ControlError::NoStore)?;
             let revision = store.publish(&prepared.file.to_toml(), &record)?;
-            self.enact(&mut state, prepared, revision);
-            revision
+            (revision, self.enact(&mut state, prepared, revision))
         };
         info!(revision, by, "A new policy is in force");
         // It may keep less than the one before.
         self.wake_keeper();
+        if seals {
+            self.forget_sealed().await;
+        }
         self.news.again.notify_one();
         Ok(ImportReport { dry_run, revision, changes, warnings })
     }
@@ -424,9 +440,12 @@ impl Control {
             .map_err(|errors| ControlError::Policy { name: name.to_owned(), errors })
     }
 
-    /// Puts in force what was prepared.
-    fn enact(&self, state: &mut State, prepared: Prepared, revision: i64) {
+    /// Puts in force what was prepared; says whether other names than before must not be shown, which are then to be
+    /// [forgotten](Self::forget_sealed).
+    #[must_use]
+    fn enact(&self, state: &mut State, prepared: Prepared, revision: i64) -> bool {
         let Prepared { file, policy, indexes, compiled } = prepared;
+        let seals = indexes.seals_more_than(&state.indexes);
         if let Some(compiled) = compiled {
             compiled.activate(&self.library, state.indexes.shows(&file.lists));
         }
@@ -435,6 +454,7 @@ impl Control {
         state.revision = revision;
         state.indexes = indexes;
         self.policy.store(Arc::new(policy));
+        seals
     }
 
     /// Writes down that a policy was refused, with what was wrong.
@@ -505,8 +525,11 @@ impl Control {
         let new = file.lists.iter().filter(|list| !known.contains(list)).cloned().collect();
         self.bring_new(new).await?;
         let prepared = self.prepare(file, &name).await?;
-        self.enact(&mut self.state(), prepared, latest.number);
+        let seals = self.enact(&mut self.state(), prepared, latest.number);
         self.warn_of_cut_retention();
+        if seals {
+            self.forget_sealed().await;
+        }
         self.news.again.notify_one();
         Ok(())
     }
@@ -659,7 +682,7 @@ pub enum ControlError {
     /// The table of names can't be read.
     #[error(transparent)]
     Seen(#[from] SeenError),
-    /// The log can't be read, or what was asked of it makes no sense.
+    /// The query log can't be read, or what was asked of it makes no sense.
     #[error(transparent)]
     Log(#[from] LogError),
     /// The settings could not be read at start, so nothing can be published.

@@ -3,6 +3,7 @@
 //! Nothing here decides and nothing here answers: what it brings is a file, which the [guard](crate::lists::guard)
 //! looks at before anything of it is in force. All of it runs on threads of its own, never on those that answer.
 
+mod files;
 pub mod http;
 pub mod plan;
 mod scratch;
@@ -71,8 +72,11 @@ pub enum ConfigError {
     /// Something about downloads.
     #[error(transparent)]
     Http(#[from] http::ConfigError),
-    /// Something about a key.
+    /// A file that downloads need. It keeps nothing from starting.
     #[error(transparent)]
+    File(#[from] http::FileError),
+    /// Something about a key, or its file; the latter keeps nothing from starting.
+    #[error("lists.{0}")]
     Key(#[from] KeyError),
     /// Two keys have one name.
     #[error("lists.key {name:?}: it is there twice; take one of them out")]
@@ -90,8 +94,8 @@ impl ConfigError {
     #[must_use]
     pub fn is_bad_input(&self) -> bool {
         match self {
-            Self::Http(error) => error.is_bad_input(),
-            Self::Key(_) | Self::KeyTwice { .. } | Self::Keep(_) => true,
+            Self::File(error) => error.is_bad_input(),
+            Self::Http(_) | Self::Key(_) | Self::KeyTwice { .. } | Self::Keep(_) => true,
         }
     }
 }
@@ -100,7 +104,7 @@ impl ConfigError {
 #[derive(Debug)]
 pub struct Feeds {
     fetcher: Fetcher,
-    keys: BTreeMap<String, TsigKey>,
+    keys: BTreeMap<String, KeyConfig>,
     clock: Clock,
 }
 
@@ -142,11 +146,12 @@ impl ObtainError {
 }
 
 impl Feeds {
-    /// Reads what the settings name. Hosts are looked up by `lookup`.
+    /// Takes the settings. The files that they name are read for each try, so that one that is of no use stops only the
+    /// lists that need it, and only until it is put right. Hosts are looked up by `lookup`.
     ///
     /// # Errors
     ///
-    /// Names the key or file that is wrong.
+    /// Names the key that is wrong.
     pub fn new(config: &Config, lookup: Arc<dyn Lookup>, clock: Clock) -> Result<Self, ConfigError> {
         if !(2..=100).contains(&config.keep) {
             return Err(ConfigError::Keep(config.keep));
@@ -154,11 +159,20 @@ impl Feeds {
         let fetcher = Fetcher::new(config.http.clone(), &config.credential, lookup)?;
         let mut keys = BTreeMap::new();
         for key in &config.key {
-            if keys.insert(key.name.clone(), TsigKey::load(key)?).is_some() {
+            key.check()?;
+            if keys.insert(key.name.clone(), key.clone()).is_some() {
                 return Err(ConfigError::KeyTwice { name: key.name.clone() });
             }
         }
         Ok(Self { fetcher, keys, clock })
+    }
+
+    /// What is wrong, just now, with the files that the settings name: the lists that need them can't be had.
+    #[must_use]
+    pub fn unusable(&self) -> Vec<ConfigError> {
+        let files = self.fetcher.unusable().into_iter().map(ConfigError::from);
+        let keys = self.keys.values().filter_map(|key| TsigKey::load(key).err());
+        files.chain(keys.map(ConfigError::from)).collect()
     }
 
     /// Gets the text of a list from where the policy says. Blocks, for as long as a slow server takes.
@@ -265,7 +279,7 @@ impl Feeds {
         let transferred = zone::transfer(&zone::Request {
             zone,
             primaries: &primaries,
-            key,
+            key: key.as_ref(),
             have,
             into,
             limits: zone::Limits::default(),
@@ -293,13 +307,13 @@ impl Feeds {
         ObtainError::new(error)
     }
 
-    /// A key by its name.
+    /// A key by its name, read anew.
     ///
     /// # Errors
     ///
-    /// Names those that there are.
-    pub fn key(&self, name: &str) -> Result<&TsigKey, ObtainError> {
-        self.keys.get(name).ok_or_else(|| {
+    /// Names the keys that there are, or what is wrong with the file of this one.
+    pub fn key(&self, name: &str) -> Result<TsigKey, ObtainError> {
+        let key = self.keys.get(name).ok_or_else(|| {
             let known: Vec<&str> = self.keys.keys().map(String::as_str).collect();
             let known = if known.is_empty() {
                 String::from("there are none")
@@ -307,7 +321,9 @@ impl Feeds {
                 format!("there are {}", known.join(", "))
             };
             ObtainError::new(format!("there is no key {name:?} in the settings of the box; {known}"))
-        })
+        })?;
+        TsigKey::load(key)
+            .map_err(|error| ObtainError::new(format!("the transfer can't be signed: lists.{error}")))
     }
 }
 
@@ -359,3 +375,6 @@ fn zone_plan(state: &State, notice: Option<Timestamp>, now: Timestamp) -> zone::
 pub fn is_expired(list: &ListFile, state: &State, now: Timestamp) -> bool {
     matches!(list.source(), Some(ListSource::Zone(_))) && zone_plan(state, None, now).is_expired(now)
 }
+
+#[cfg(test)]
+mod tests;

@@ -113,7 +113,7 @@ impl Survey {
         self.findings.iter().find(|findings| findings.kind == kind)
     }
 
-    fn nothing(source: String, not_a_list: NotAList) -> Self {
+    pub(super) fn nothing(source: String, not_a_list: NotAList) -> Self {
         Self {
             source,
             format: None,

@@ -18,6 +18,12 @@ impl Policy {
         Self { mask, ..self }
     }
 
+    /// Whether there are names that must not be shown at all.
+    #[must_use]
+    pub fn has_sealed_names(&self) -> bool {
+        self.views.iter().any(super::lookup::View::has_sealed)
+    }
+
     /// Whether a decision is about a name or an address that must not be shown: a list of a
     /// [sealed](crate::category::is_sealed) category is behind it.
     #[must_use]
@@ -71,7 +77,7 @@ impl Policy {
     /// For whatever was put together elsewhere: messages, records of the audit, lines of the log.
     #[must_use]
     pub fn masked<'a>(&self, text: &'a str) -> Cow<'a, str> {
-        if !self.views.iter().any(super::lookup::View::has_sealed) {
+        if !self.has_sealed_names() {
             return Cow::Borrowed(text);
         }
         let mut masked = String::new();

@@ -4,6 +4,8 @@ use serde::{Deserialize, Deserializer, de::Error};
 
 use crate::policy::Retention;
 
+use super::sink;
+
 /// What the box does with the query log.
 #[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
 #[serde(deny_unknown_fields, default)]
@@ -19,6 +21,9 @@ pub struct Config {
     pub rollup_retention_days: u16,
     /// How much of the disk stays free, in megabytes: below it, the oldest days go first.
     pub free_megabytes: u64,
+    /// Who else gets what is logged; nobody, if none is named.
+    #[serde(rename = "sink")]
+    pub sinks: Vec<sink::Config>,
 }
 
 impl Default for Config {
@@ -28,6 +33,7 @@ impl Default for Config {
             blocked_retention_days: 365,
             rollup_retention_days: 730,
             free_megabytes: 512,
+            sinks: Vec::new(),
         }
     }
 }

@@ -52,6 +52,12 @@ impl LogFolder {
         self.path.join("keys")
     }
 
+    /// The folder of packages that wait to be fetched.
+    #[must_use]
+    pub fn outgoing(&self) -> PathBuf {
+        self.path.join("outgoing")
+    }
+
     /// The file of the legal holds.
     #[must_use]
     pub fn holds(&self) -> PathBuf {

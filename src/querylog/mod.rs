@@ -11,8 +11,10 @@ pub mod day;
 mod entry;
 mod error;
 mod event;
+pub mod evidence;
 mod flood;
 mod folder;
+mod habits;
 mod names;
 pub mod privacy;
 mod queue;
@@ -20,8 +22,10 @@ mod recorder;
 pub mod retention;
 pub mod rollup;
 pub mod search;
+pub mod sink;
 pub mod stats;
 mod status;
+mod subject;
 #[cfg(test)]
 mod tests;
 
@@ -42,7 +46,10 @@ pub use self::{
     error::LogError,
     event::{Action, Confidence, Event, Fate, KnownBy, Refusal, Transport},
     folder::{FOLDER, LogFolder},
+    habits::{AskedLately, BusyName, asked_lately, busy_names},
+    privacy::{DayKey, SealedIdentity},
     status::Status,
+    subject::{Revealed, Reversal, SubjectOrder, reveal, subject},
 };
 use self::{
     queue::Queues,

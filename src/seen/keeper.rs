@@ -19,7 +19,7 @@ use std::{
 use tracing::{error, info, warn};
 
 use super::{
-    FIRST_DAY, FORGET_AFTER, Limits,
+    FIRST_DAY, FORGET_AFTER, Limits, Refused,
     file::{self, Entry, Header},
     table::{Dates, Owner, Table},
 };
@@ -40,12 +40,24 @@ const MOST_WAITING: usize = 1 << 20;
 /// How many clients are counted in one hour; strangers beyond are not noted.
 const MOST_CLIENTS: usize = 65_536;
 
+/// What the name of a damaged file ends with, before the day on which it was set aside.
+const SET_ASIDE: &str = "damaged-";
+
+/// Whether a file is one that was damaged and set aside.
+pub(super) fn is_set_aside(path: &Path) -> bool {
+    path.extension().and_then(|end| end.to_str()).is_some_and(|end| end.starts_with(SET_ASIDE))
+}
+
 /// What the keeper is told.
 pub(super) enum Message {
     /// A domain that exists and was not in the table.
     Note { name: Box<[u8]>, client: IpAddr, day: Day },
     /// Write everything, then answer.
     Flush(SyncSender<()>),
+    /// Note no domain any more that this says, write everything else, then answer.
+    Refuse { refused: Refused, done: SyncSender<()> },
+    /// Forget these domains, in the file as well, then answer.
+    Forget { names: Vec<Box<[u8]>>, done: SyncSender<io::Result<()>> },
 }
 
 /// The one that changes the table.
@@ -67,6 +79,8 @@ pub(super) struct Keeper {
     failing: bool,
     hour: i64,
     noted: HashMap<IpAddr, u32>,
+    /// What is not noted.
+    refused: Option<Refused>,
 }
 
 impl Keeper {
@@ -94,6 +108,7 @@ impl Keeper {
             failing: false,
             hour: 0,
             noted: HashMap::new(),
+            refused: None,
         };
         if let Err(error) = keeper.load(today) {
             error!(%error, file = %path.display(), "Names that were asked for can't be kept over a restart");
@@ -113,6 +128,13 @@ impl Keeper {
                     self.write();
                     let _ = done.try_send(());
                 }
+                Ok(Message::Refuse { refused, done }) => {
+                    self.refuse(refused);
+                    let _ = done.try_send(());
+                }
+                Ok(Message::Forget { names, done }) => {
+                    let _ = done.try_send(self.drop_all(&names));
+                }
                 Err(RecvTimeoutError::Timeout) => {}
                 Err(RecvTimeoutError::Disconnected) => break,
             }
@@ -129,7 +151,8 @@ impl Keeper {
     }
 
     fn note(&mut self, name: Box<[u8]>, client: IpAddr, day: Day) {
-        if self.table.find(&name).is_some() || !self.may_note(client) {
+        let refused = |name: &[u8]| self.refused.as_ref().is_some_and(|refused| refused(name));
+        if self.table.find(&name).is_some() || refused(&name) || !self.may_note(client) {
             return;
         }
         if self.table.len() >= self.limits.most {
@@ -142,6 +165,32 @@ impl Keeper {
             Entry { name, first: day, last: day }.write(&mut self.waiting);
             self.waiting_since.get_or_insert_with(Instant::now);
         }
+    }
+
+    /// From now on notes nothing of this, and writes nothing of it that waits for a disk that can't be written.
+    fn refuse(&mut self, refused: Refused) {
+        self.write();
+        let waiting = std::mem::take(&mut self.waiting);
+        let mut dropped = Vec::new();
+        // Reading from memory does not fail.
+        let _ = file::read_from(waiting.as_slice(), &mut |entry| {
+            if refused(&entry.name) { dropped.push(entry.name) } else { entry.write(&mut self.waiting) }
+        });
+        if !dropped.is_empty() {
+            self.owner.remove(&dropped);
+        }
+        self.refused = Some(refused);
+    }
+
+    /// Forgets these domains, and writes the file anew without them.
+    fn drop_all(&mut self, names: &[Box<[u8]>]) -> io::Result<()> {
+        self.write();
+        self.owner.remove(names);
+        if self.file.is_none() {
+            return Ok(());
+        }
+        let path = self.path.clone();
+        self.rewrite(&path, Day::of(self.clock.now()))
     }
 
     /// Whether this client brought fewer new domains in this hour than one may.
@@ -256,7 +305,7 @@ impl Keeper {
     fn set_aside(&self, today: Day) -> io::Result<PathBuf> {
         for n in 1..100 {
             let more = if n == 1 { String::new() } else { format!("-{n}") };
-            let aside = self.path.with_extension(format!("damaged-{}{more}", today.date()));
+            let aside = self.path.with_extension(format!("{SET_ASIDE}{}{more}", today.date()));
             if !aside.exists() {
                 fs::rename(&self.path, &aside)?;
                 return Ok(aside);

@@ -20,7 +20,7 @@ mod table;
 mod tests;
 
 use std::{
-    fmt, io,
+    fmt, fs, io,
     net::IpAddr,
     path::{Path, PathBuf},
     sync::{
@@ -64,6 +64,9 @@ const FIRST_DAY: Day = Day::from_number(20_454);
 
 /// How long [`Seen::flush`] waits for the disk.
 const PATIENCE: Duration = Duration::from_secs(5);
+
+/// Whether a registrable domain, by its key, must not be remembered.
+pub type Refused = Arc<dyn Fn(&[u8]) -> bool + Send + Sync>;
 
 /// Since when the school asks for which names.
 pub struct Seen {
@@ -204,6 +207,41 @@ impl Seen {
         let _ = finished.recv_timeout(PATIENCE);
     }
 
+    /// Forgets the domains that `refused` says, and from now on notes none of them: neither the table has them then, nor
+    /// the file, nor one that was set aside because it was damaged, as far as that can be read. How many it forgot.
+    ///
+    /// Reads the whole file, so for a thread in the background. A table that is only read is left as it is.
+    ///
+    /// # Errors
+    ///
+    /// When the files can't be read or written anew; what of these domains is in them then stays there.
+    pub fn forget(&self, refused: &Refused) -> Result<usize, SeenError> {
+        let Some(Thread { queue, .. }) = &self.keeper else { return Ok(0) };
+        let wrong = |file: &Path, source| SeenError { file: file.to_owned(), source };
+        let over = || wrong(&self.path, io::Error::other("nobody keeps it any more"));
+        // First, so that what is noted while the file is read is refused already.
+        let (done, written) = mpsc::sync_channel(1);
+        let refuse = Message::Refuse { refused: Arc::clone(refused), done };
+        queue.send(refuse).map_err(|_| over())?;
+        written.recv().map_err(|_| over())?;
+        let names = refused_in(&self.path, refused).map_err(|source| wrong(&self.path, source))?;
+        let count = names.len();
+        if count > 0 {
+            let (done, finished) = mpsc::sync_channel(1);
+            queue.send(Message::Forget { names, done }).map_err(|_| over())?;
+            let written = finished.recv().map_err(|_| over())?;
+            written.map_err(|source| wrong(&self.path, source))?;
+        }
+        let folder = self.path.parent().into_iter().flat_map(fs::read_dir).flatten().flatten();
+        for aside in folder.map(|entry| entry.path()).filter(|path| keeper::is_set_aside(path)) {
+            let found = refused_in(&aside, refused).map_err(|source| wrong(&aside, source))?;
+            if !found.is_empty() {
+                fs::remove_file(&aside).map_err(|source| wrong(&aside, source))?;
+            }
+        }
+        Ok(count)
+    }
+
     /// The domains that were first asked for on a day or later, the newest first, those of a day by name.
     ///
     /// Reads the whole file, so not for the answering path.
@@ -247,6 +285,20 @@ impl Seen {
     #[must_use]
     pub fn is_empty(&self) -> bool {
         self.len() == 0
+    }
+}
+
+/// The domains of a file that must not be remembered; none of a file that is not there.
+fn refused_in(path: &Path, refused: &Refused) -> io::Result<Vec<Box<[u8]>>> {
+    let mut found = Vec::new();
+    let read = file::read(path, &mut |entry| {
+        if refused(&entry.name) {
+            found.push(entry.name);
+        }
+    });
+    match read {
+        Err(error) if error.kind() != io::ErrorKind::NotFound => Err(error),
+        _ => Ok(found),
     }
 }
 

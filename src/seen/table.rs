@@ -9,6 +9,7 @@
 //! Readers take no lock: words are atomic, and a grown table is swapped in whole. One [`Owner`] changes it.
 
 use std::{
+    collections::HashSet,
     hash::BuildHasher,
     sync::{
         Arc,
@@ -143,9 +144,19 @@ impl Owner {
 
     /// Keeps only the domains whose dates are wanted.
     pub(super) fn retain(&mut self, mut keep: impl FnMut(Dates) -> bool) {
+        self.keep(|word| keep(dates(word)));
+    }
+
+    /// Takes these domains out.
+    pub(super) fn remove(&mut self, names: &[Box<[u8]>]) {
+        let tags: HashSet<u64> = names.iter().map(|name| self.table.tag(name)).collect();
+        self.keep(|word| !tags.contains(&(word >> (64 - TAG_BITS))));
+    }
+
+    fn keep(&mut self, mut keep: impl FnMut(u64) -> bool) {
         let places = self.table.places.load_full();
         let words = places.words.iter().map(|word| word.load(Ordering::Relaxed));
-        let kept: Vec<u64> = words.filter(|word| *word != 0 && keep(dates(*word))).collect();
+        let kept: Vec<u64> = words.filter(|word| *word != 0 && keep(*word)).collect();
         let used = kept.len();
         let mut bits = START;
         while used * 3 > (1 << bits) * 2 {

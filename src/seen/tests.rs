@@ -294,6 +294,57 @@ fn questions_are_answered_while_the_table_grows() {
     assert_eq!(seen.len(), 6_001);
 }
 
+#[test]
+fn what_is_refused_is_forgotten_everywhere_and_not_noted_again() {
+    let folder = tempfile::tempdir().unwrap();
+    let (bytes, ends) = written(folder.path(), 6);
+    let mut damaged = bytes;
+    damaged[ends[4] + 8] ^= 0x40;
+    fs::write(folder.path().join(FILE), &damaged).unwrap();
+    let (seen, clock) = open(folder.path(), "2026-11-24");
+    assert_eq!(files(folder.path()), ["names.damaged-2026-11-24", FILE]);
+    let began = day("2026-11-23");
+    let now = clock.now();
+    let refused: Refused = Arc::new(|name| matches!(name, b"example.name1" | b"example.name9"));
+    seen.note(b"example.name9", CLIENT, now);
+    assert_eq!(seen.forget(&refused).unwrap(), 2, "one of them waited for the disk");
+    assert_eq!(files(folder.path()), [FILE], "the damaged file had one, too");
+    let file = fs::read(folder.path().join(FILE)).unwrap();
+    for name in [&b"example.name1"[..], b"example.name9"] {
+        assert!(!file.windows(name.len()).any(|window| window == name));
+        seen.note(name, CLIENT, now);
+    }
+    note(&seen, "example.later", "2026-11-24");
+    assert_eq!(seen.look(b"example.name1", now), FirstAsked::Never { began });
+    assert_eq!(
+        seen.look(b"example.name2", now),
+        FirstAsked::On { day: began, began },
+        "others keep their day"
+    );
+    let kept = ["name0", "name2", "name3", "name5"]
+        .map(|name| (format!("{name}.example"), String::from("2026-11-23")));
+    let later = (String::from("later.example"), String::from("2026-11-24"));
+    assert_eq!(names(&seen, "2026-11-01"), [&[later][..], &kept].concat());
+    assert_eq!(seen.forget(&refused).unwrap(), 0);
+    drop(seen);
+    assert_eq!(Seen::read(folder.path()).unwrap().len(), 5);
+}
+
+#[test]
+fn a_file_that_can_t_be_written_anew_is_told() {
+    let folder = tempfile::tempdir().unwrap();
+    let (seen, clock) = open(folder.path(), "2026-11-23");
+    note(&seen, "com.example", "2026-11-23");
+    fs::create_dir(folder.path().join("names.new")).unwrap();
+    let refused: Refused = Arc::new(|name| name == b"com.example");
+    let error = seen.forget(&refused).unwrap_err().to_string();
+    assert!(error.contains(FILE), "{error}");
+    let never = FirstAsked::Never { began: day("2026-11-23") };
+    assert_eq!(seen.look(b"com.example", clock.now()), never, "the table has it no more all the same");
+    fs::remove_dir(folder.path().join("names.new")).unwrap();
+    assert_eq!(seen.forget(&refused).unwrap(), 1);
+}
+
 /// What happens to a table.
 #[derive(Debug, Clone)]
 enum Event {

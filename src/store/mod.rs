@@ -108,6 +108,26 @@ impl Store {
             .map_err(|source| self.problem(source))
     }
 
+    /// The policies that were in force at some moment of a time, oldest first. None where it ends before the first was
+    /// published.
+    ///
+    /// # Errors
+    ///
+    /// When the database can't be read.
+    pub fn in_force_between(&self, from: Timestamp, to: Timestamp) -> Result<Vec<Revision>, StoreError> {
+        let read = || -> rusqlite::Result<Vec<Revision>> {
+            let mut statement = self.connection.prepare(
+                "SELECT number, at_ms, who, text FROM policy
+                 WHERE at_ms < ?2
+                     AND number >= coalesce((SELECT max(number) FROM policy WHERE at_ms <= ?1), 0)
+                 ORDER BY number",
+            )?;
+            let rows = statement.query_map([from.as_millisecond(), to.as_millisecond()], revision)?;
+            rows.collect()
+        };
+        read().map_err(|source| self.problem(source))
+    }
+
     /// Keeps a policy as the next revision, with its audit record, and copies it beside the database.
     ///
     /// The copy is made again by [`mend_copy`](Self::mend_copy) if a power cut comes before it.
@@ -272,6 +292,26 @@ mod tests {
         assert_eq!((latest.number, latest.text.as_str()), (2, "version = 1 # two\n"));
         assert_eq!(published_copy(folder.path()).unwrap().as_deref(), Some("version = 1 # two\n"));
         assert_eq!(store.audit_records(10).unwrap().len(), 2);
+    }
+
+    #[test]
+    fn the_policies_of_a_time_are_the_one_before_it_and_those_within() {
+        let folder = tempfile::tempdir().unwrap();
+        let mut store = Store::open(folder.path()).unwrap();
+        for (text, at) in
+            [("a", "2026-11-20T09:00:00Z"), ("b", "2026-11-21T09:00:00Z"), ("c", "2026-11-22T09:00:00Z")]
+        {
+            store.publish(text, &AuditRecord { at: at.parse().unwrap(), ..record("policy.import") }).unwrap();
+        }
+        let texts = |from: &str, to: &str| -> String {
+            let found = store.in_force_between(from.parse().unwrap(), to.parse().unwrap()).unwrap();
+            found.into_iter().map(|revision| revision.text).collect()
+        };
+        assert_eq!(texts("2026-11-20T12:00:00Z", "2026-11-21T12:00:00Z"), "ab");
+        assert_eq!(texts("2026-11-21T09:00:00Z", "2026-11-22T09:00:00Z"), "b");
+        assert_eq!(texts("2026-11-01T00:00:00Z", "2026-11-30T00:00:00Z"), "abc");
+        assert_eq!(texts("2026-11-01T00:00:00Z", "2026-11-02T00:00:00Z"), "");
+        assert_eq!(texts("2026-11-23T00:00:00Z", "2026-11-24T00:00:00Z"), "c");
     }
 
     #[test]

@@ -2,6 +2,8 @@
 #![allow(dead_code, unreachable_pub, reason = "each test target uses its own part of this")]
 
 pub mod list_server;
+pub mod log_day;
+pub mod school;
 
 use std::{
     fs,

@@ -1,11 +1,16 @@
 //! `schoolgate log`: the record of what was asked, by whom, and what became of it.
 
 mod erase;
+mod export;
+mod fetch;
 mod hold;
+mod reveal;
 mod search;
 mod show;
 mod stats;
+mod subject;
 mod tail;
+mod verify;
 
 use clap::Subcommand;
 
@@ -24,6 +29,14 @@ pub(super) enum Command {
     Hold(hold::Command),
     /// Take one device's questions out of the log
     Erase(erase::Args),
+    /// Take rows out as evidence: a signed package that shows for itself if it was changed
+    Export(Box<export::Args>),
+    /// Check a package: whether it is whole, as it was signed, and by which box
+    Verify(verify::Args),
+    /// Take out what is held about one device, without other people's data
+    Subject(subject::Args),
+    /// Say which device stands behind a pseudonym, while the key of its day exists
+    Reveal(reveal::Args),
 }
 
 pub(super) fn run(context: &Context, command: Command) -> Result<bool, Failure> {
@@ -33,6 +46,10 @@ pub(super) fn run(context: &Context, command: Command) -> Result<bool, Failure> 
         Command::Stats(args) => stats::run(context, &args),
         Command::Hold(command) => hold::run(context, command),
         Command::Erase(args) => erase::run(context, args),
+        Command::Export(args) => export::run(context, *args),
+        Command::Verify(args) => verify::run(context, &args),
+        Command::Subject(args) => subject::run(context, args),
+        Command::Reveal(args) => reveal::run(context, args),
     }
 }
 

@@ -58,6 +58,14 @@ impl Indexes {
         open.chain(sealed).find(|(id, _)| *id == list).map(|(_, number)| number)
     }
 
+    /// Whether there are lists that must not be shown and that were not there before, or had other versions.
+    pub(crate) fn seals_more_than(&self, before: &Self) -> bool {
+        match (&self.sealed, &before.sealed) {
+            (Some(sealed), Some(before)) => sealed.made_from != before.made_from,
+            (sealed, _) => sealed.is_some(),
+        }
+    }
+
     pub(super) fn lack_all(&self) -> bool {
         self.iter().next().is_none()
     }

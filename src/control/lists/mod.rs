@@ -5,6 +5,7 @@
 
 mod diff;
 mod edit;
+mod habits;
 mod intake;
 mod library;
 mod look;
@@ -246,13 +247,18 @@ impl Control {
     async fn taken_in(&self, fetched: Vec<Fetched>, manner: Manner) -> Result<Vec<Updated>, ControlError> {
         let library = Arc::clone(&self.library);
         let now = self.clock.now();
-        let known = self.in_force().0.lists;
+        let habits = self.habits();
+        let lists = self.in_force().0.lists;
+        // A key whose file was put right since: from now on its primary's notices count.
+        if fetched.iter().any(|fetched| fetched.list.key.is_some()) {
+            self.listen_to(&lists);
+        }
         let done = in_background("look at lists", move || {
             fetched
                 .iter()
                 // One that was taken out while it was fetched.
-                .filter(|fetched| known.iter().any(|list| list.id == fetched.list.id))
-                .map(|fetched| library.take_in(fetched, now, manner))
+                .filter(|fetched| lists.iter().any(|list| list.id == fetched.list.id))
+                .map(|fetched| library.take_in(fetched, now, manner, &habits))
                 .collect::<Result<Vec<_>, _>>()
         });
         Ok(done.await??)
@@ -303,9 +309,9 @@ impl Control {
                 }
             }
             let fetched = self.fetch(list).await?;
-            let (library, now) = (Arc::clone(&self.library), self.clock.now());
+            let (library, now, habits) = (Arc::clone(&self.library), self.clock.now(), self.habits());
             let updated =
-                in_background("look at lists", move || library.take_in(&fetched, now, Manner::Keep))
+                in_background("look at lists", move || library.take_in(&fetched, now, Manner::Keep, &habits))
                     .await??;
             match updated.outcome {
                 Outcome::Failed => {
@@ -368,7 +374,10 @@ impl Control {
     pub(super) async fn put_lists(&self, by: &str) -> Result<(), ControlError> {
         let (file, revision) = self.in_force();
         let prepared = self.prepare(file, "the policy in force").await?;
-        self.enact(&mut self.state(), prepared, revision);
+        let seals = self.enact(&mut self.state(), prepared, revision);
+        if seals {
+            self.forget_sealed().await;
+        }
         let report = self.lists();
         self.record(self.clock.now(), by, "lists.update", &report.summary());
         info!(by, lists = report.lists.len(), "New lists are in force");

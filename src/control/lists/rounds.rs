@@ -79,7 +79,7 @@ impl Control {
             let Some(ListSource::Zone(zone)) = list.source() else { return None };
             let key = match &list.key {
                 // Without its key nothing can be fetched; the list's state says so.
-                Some(name) => Some(self.feeds.key(name).ok()?.clone()),
+                Some(name) => Some(self.feeds.key(name).ok()?),
                 None => None,
             };
             Subscription::new(zone, &feeds::primaries(list), key)

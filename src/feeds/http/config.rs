@@ -1,20 +1,9 @@
-//! Settings of downloads, and the secrets that they name.
+//! Settings of downloads. What they name (secrets, certificates) is read for each download, by [`access`](super::access).
 
-use std::{
-    collections::BTreeMap,
-    fmt, fs, io,
-    path::{Path, PathBuf},
-    sync::Arc,
-};
+use std::{collections::BTreeMap, fmt, path::PathBuf};
 
-use reqwest::{NoProxy, Proxy, header::HeaderValue};
-use rustls::{
-    ClientConfig, RootCertStore,
-    pki_types::{CertificateDer, PrivateKeyDer, pem::PemObject},
-};
+use reqwest::{NoProxy, Proxy};
 use serde::Deserialize;
-
-use super::error::FetchError;
 
 /// How lists are downloaded.
 #[derive(Clone, PartialEq, Eq, Deserialize)]
@@ -88,20 +77,14 @@ pub struct Credential {
     pub key: Option<PathBuf>,
 }
 
-/// Settings with everything read that they name.
-pub(super) struct Prepared {
-    pub(super) tls: Arc<ClientConfig>,
+/// Settings that are right as far as that can be told without the files that they name.
+pub(super) struct Checked {
+    pub(super) authorities: Vec<PathBuf>,
+    pub(super) credentials: BTreeMap<String, Credential>,
     pub(super) proxy: Option<Proxy>,
-    credentials: BTreeMap<String, Secrets>,
 }
 
-/// What is sent to a server that asks.
-pub(super) struct Secrets {
-    pub(super) authorization: Option<HeaderValue>,
-    pub(super) tls: Option<Arc<ClientConfig>>,
-}
-
-impl Prepared {
+impl Checked {
     pub(super) fn new(config: &Config, credentials: &[Credential]) -> Result<Self, ConfigError> {
         for (key, value) in [
             ("max_bytes", config.max_bytes),
@@ -113,87 +96,36 @@ impl Prepared {
                 return Err(ConfigError::Zero { key });
             }
         }
-        let mut roots = RootCertStore { roots: webpki_roots::TLS_SERVER_ROOTS.to_vec() };
-        for file in &config.certificate_authorities {
-            for certificate in certificates(file)? {
-                roots
-                    .add(certificate)
-                    .map_err(|error| ConfigError::Pem { file: file.clone(), reason: error.to_string() })?;
-            }
-        }
-        let roots = Arc::new(roots);
         let mut known = BTreeMap::new();
         for credential in credentials {
-            let secrets = Secrets::read(credential, &roots)?;
-            if known.insert(credential.id.clone(), secrets).is_some() {
+            credential.check()?;
+            if known.insert(credential.id.clone(), credential.clone()).is_some() {
                 return Err(ConfigError::Twice { id: credential.id.clone() });
             }
         }
         let proxy = config.proxy.as_deref().map(|url| proxy(url, &config.no_proxy)).transpose()?;
-        Ok(Self { tls: Arc::new(builder(&roots).with_no_client_auth()), proxy, credentials: known })
-    }
-
-    pub(super) fn secrets(&self, id: &str) -> Result<&Secrets, FetchError> {
-        self.credentials.get(id).ok_or_else(|| FetchError::Credential {
-            id: id.to_owned(),
-            known: self.credentials.keys().cloned().collect(),
-        })
+        Ok(Self { authorities: config.certificate_authorities.clone(), credentials: known, proxy })
     }
 }
 
-impl Secrets {
-    fn read(credential: &Credential, roots: &Arc<RootCertStore>) -> Result<Self, ConfigError> {
-        let Credential { id, token_file, username, password_file, certificate, key } = credential;
-        let wrong = |what: &'static str| ConfigError::Credential { id: id.clone(), what };
-        let authorization = match (token_file, username, password_file) {
-            (Some(token), None, None) => Some(format!("Bearer {}", secret(token)?)),
-            (None, Some(name), Some(password)) => {
-                let pair = format!("{name}:{}", secret(password)?);
-                Some(format!("Basic {}", data_encoding::BASE64.encode(pair.as_bytes())))
-            }
-            (None, None, None) => None,
-            (Some(_), _, _) => return Err(wrong("it has both a token and a password; write one of them")),
-            _ => return Err(wrong("username and password_file belong together")),
+impl Credential {
+    fn check(&self) -> Result<(), ConfigError> {
+        let Self { id, token_file, username, password_file, certificate, key } = self;
+        let wrong = |what: &'static str| Err(ConfigError::Credential { id: id.clone(), what });
+        let authorized = match (token_file, username, password_file) {
+            (Some(_), None, None) | (None, Some(_), Some(_)) => true,
+            (None, None, None) => false,
+            (Some(_), _, _) => return wrong("it has both a token and a password; write one of them"),
+            _ => return wrong("username and password_file belong together"),
         };
-        let tls = match (certificate, key) {
-            (Some(certificate), Some(key)) => {
-                let chain = certificates(certificate)?;
-                let pem = |reason: String| ConfigError::Pem { file: key.clone(), reason };
-                let bytes = read(key)?;
-                let private = PrivateKeyDer::from_pem_slice(&bytes)
-                    .map_err(|_| pem(String::from("there is no private key in it")))?;
-                let config = builder(roots)
-                    .with_client_auth_cert(chain, private)
-                    .map_err(|error| pem(format!("the key does not fit the certificate: {error}")))?;
-                Some(Arc::new(config))
-            }
-            (None, None) => None,
-            _ => return Err(wrong("certificate and key belong together")),
-        };
-        if authorization.is_none() && tls.is_none() {
-            return Err(wrong("it has neither a token, nor a password, nor a certificate"));
+        if certificate.is_some() != key.is_some() {
+            return wrong("certificate and key belong together");
         }
-        let authorization = match authorization {
-            Some(text) => {
-                let mut value = HeaderValue::from_str(&text)
-                    .map_err(|_| wrong("its secret has characters that can't be sent"))?;
-                value.set_sensitive(true);
-                Some(value)
-            }
-            None => None,
-        };
-        Ok(Self { authorization, tls })
+        if !authorized && certificate.is_none() {
+            return wrong("it has neither a token, nor a password, nor a certificate");
+        }
+        Ok(())
     }
-}
-
-fn builder(
-    roots: &Arc<RootCertStore>,
-) -> rustls::ConfigBuilder<ClientConfig, rustls::client::WantsClientCert> {
-    ClientConfig::builder_with_provider(Arc::new(rustls::crypto::ring::default_provider()))
-        .with_safe_default_protocol_versions()
-        // The provider has suites for both versions.
-        .expect("ring has TLS 1.2 and 1.3")
-        .with_root_certificates(Arc::clone(roots))
 }
 
 fn proxy(url: &str, no_proxy: &[String]) -> Result<Proxy, ConfigError> {
@@ -203,51 +135,9 @@ fn proxy(url: &str, no_proxy: &[String]) -> Result<Proxy, ConfigError> {
     Ok(proxy.no_proxy(NoProxy::from_string(&no_proxy.join(","))))
 }
 
-fn certificates(file: &Path) -> Result<Vec<CertificateDer<'static>>, ConfigError> {
-    let bytes = read(file)?;
-    let pem = |reason: &str| ConfigError::Pem { file: file.to_owned(), reason: reason.to_owned() };
-    let found = CertificateDer::pem_slice_iter(&bytes)
-        .collect::<Result<Vec<_>, _>>()
-        .map_err(|_| pem("a certificate in it is damaged"))?;
-    if found.is_empty() { Err(pem("there is no certificate in it")) } else { Ok(found) }
-}
-
-/// A secret, without the line's end that editors put behind it.
-fn secret(file: &Path) -> Result<String, ConfigError> {
-    let text = String::from_utf8(read(file)?).unwrap_or_default();
-    let text = text.trim();
-    if text.is_empty() { Err(ConfigError::Empty { file: file.to_owned() }) } else { Ok(text.to_owned()) }
-}
-
-fn read(file: &Path) -> Result<Vec<u8>, ConfigError> {
-    fs::read(file).map_err(|source| ConfigError::Read { file: file.to_owned(), source })
-}
-
 /// What is wrong with the settings of downloads.
 #[derive(Debug, thiserror::Error)]
 pub enum ConfigError {
-    /// A file that they name can't be read.
-    #[error("lists: {file}: {source}", file = file.display())]
-    Read {
-        /// The file.
-        file: PathBuf,
-        /// Why.
-        source: io::Error,
-    },
-    /// A secret is empty, or no text.
-    #[error("lists: {file}: there is no secret in it", file = file.display())]
-    Empty {
-        /// The file.
-        file: PathBuf,
-    },
-    /// A file does not have what it should.
-    #[error("lists: {file}: {reason}", file = file.display())]
-    Pem {
-        /// The file.
-        file: PathBuf,
-        /// What is wrong with it.
-        reason: String,
-    },
     /// The proxy's address is none.
     #[error("lists.http.proxy: it is no address of a proxy; write it as http://proxy.school.example:8080")]
     Proxy,
@@ -271,12 +161,4 @@ pub enum ConfigError {
         /// What is wrong with it.
         what: &'static str,
     },
-}
-
-impl ConfigError {
-    /// Whether a setting is wrong, rather than the disk.
-    #[must_use]
-    pub fn is_bad_input(&self) -> bool {
-        !matches!(self, Self::Read { .. })
-    }
 }

@@ -5,7 +5,7 @@ use std::{error::Error, io, path::PathBuf, time::Duration};
 use reqwest::Url;
 use rustls::{CertificateError, Error as TlsError};
 
-use super::{config::Config, host};
+use super::{access::FileError, config::Config, host};
 
 /// Why a download failed.
 #[derive(Debug, thiserror::Error)]
@@ -120,6 +120,9 @@ pub enum FetchError {
         /// Those that there are.
         known: Vec<String>,
     },
+    /// The list names a credential whose file is of no use.
+    #[error("what the server asks for can't be sent: {0}")]
+    File(#[from] FileError),
     /// The disk can't be written.
     #[error("{path}: the download can't be written: {source}", path = path.display())]
     Write {
@@ -206,9 +209,22 @@ fn chain<'a>(error: &'a (dyn Error + 'static)) -> impl Iterator<Item = &'a (dyn 
 }
 
 /// Why no response came.
-pub(super) fn of_sending(url: &Url, error: &reqwest::Error, config: &Config) -> FetchError {
+///
+/// `missing` are the authorities that the box should have trusted and could not.
+pub(super) fn of_sending(
+    url: &Url,
+    error: &reqwest::Error,
+    config: &Config,
+    missing: &[FileError],
+) -> FetchError {
     let host = host(url);
-    if let Some(reason) = chain(error).find_map(|error| error.downcast_ref::<TlsError>()).map(tls_words) {
+    if let Some(error) = chain(error).find_map(|error| error.downcast_ref::<TlsError>()) {
+        let mut reason = tls_words(error);
+        if let (TlsError::InvalidCertificate(CertificateError::UnknownIssuer), Some(file)) =
+            (error, missing.first())
+        {
+            reason = format!("{reason}; perhaps because of {file}");
+        }
         return FetchError::Certificate { host, reason };
     }
     let last = chain(error).last().map_or_else(String::new, ToString::to_string);

@@ -4,6 +4,7 @@
 //! only when it is whole; what broke off stays for the next try, which goes on from there if the server still has the
 //! same. What the server compressed on the way is kept as it came: who reads it tells by its first bytes.
 
+mod access;
 mod config;
 mod download;
 mod error;
@@ -33,10 +34,12 @@ use reqwest::{
 };
 
 use self::{
-    config::Prepared,
+    access::Access,
+    config::Checked,
     download::{Part, Validator},
 };
 pub use self::{
+    access::{FileError, FileProblem, Owner},
     config::{Config, ConfigError, Credential},
     error::FetchError,
 };
@@ -59,7 +62,7 @@ pub trait Lookup: Send + Sync {
 /// Downloads lists.
 pub struct Fetcher {
     config: Config,
-    prepared: Prepared,
+    checked: Checked,
     lookup: Arc<dyn Lookup>,
 }
 
@@ -115,21 +118,28 @@ struct Hop<'a> {
     url: Url,
     /// The address that the request began with, to which credentials belong.
     origin: &'a Url,
+    access: &'a Access,
 }
 
 impl Fetcher {
-    /// Reads what the settings name: certificates, keys and secrets.
+    /// Takes the settings. The files that they name (certificates, keys and secrets) are read for each download.
     ///
     /// # Errors
     ///
-    /// Names the file or key that is wrong.
+    /// Names the key that is wrong.
     pub fn new(
         config: Config,
         credentials: &[Credential],
         lookup: Arc<dyn Lookup>,
     ) -> Result<Self, ConfigError> {
-        let prepared = Prepared::new(&config, credentials)?;
-        Ok(Self { config, prepared, lookup })
+        let checked = Checked::new(&config, credentials)?;
+        Ok(Self { config, checked, lookup })
+    }
+
+    /// What is wrong, just now, with the files that the settings name.
+    #[must_use]
+    pub fn unusable(&self) -> Vec<FileError> {
+        self.checked.unusable()
     }
 
     /// Fetches a file, from a mirror if need be. Blocks until it is there, or can't be had.
@@ -142,10 +152,11 @@ impl Fetcher {
             .enable_all()
             .build()
             .map_err(|error| FetchError::Start { reason: error.to_string() })?;
+        let access = &self.checked.access(request.credential)?;
         runtime.block_on(async {
             let mut failed = None;
             for url in std::iter::once(request.url).chain(request.mirrors.iter().map(String::as_str)) {
-                match self.from(url, request).await {
+                match self.from(url, request, access).await {
                     Ok(fetched) => return Ok(fetched),
                     Err(error) if !error.is_elsewhere_perhaps() => return Err(error),
                     // What the first place says counts, unless a mirror got further.
@@ -157,21 +168,26 @@ impl Fetcher {
         })
     }
 
-    async fn from(&self, url: &str, request: &Request<'_>) -> Result<Fetched, FetchError> {
+    async fn from(&self, url: &str, request: &Request<'_>, access: &Access) -> Result<Fetched, FetchError> {
         let origin = parse(url)?;
         let seconds = self.config.total_seconds;
         let limit = Duration::from_secs(seconds);
-        match tokio::time::timeout(limit, self.download(&origin, request)).await {
+        match tokio::time::timeout(limit, self.download(&origin, request, access)).await {
             Ok(done) => done,
             Err(_) => Err(FetchError::TooSlow { host: host(&origin), seconds }),
         }
     }
 
-    async fn download(&self, origin: &Url, request: &Request<'_>) -> Result<Fetched, FetchError> {
+    async fn download(
+        &self,
+        origin: &Url,
+        request: &Request<'_>,
+        access: &Access,
+    ) -> Result<Fetched, FetchError> {
         let mut part = Part::open(request.into, origin);
         // Once more from the start when the server does not want to go on.
         for _ in 0..2 {
-            let response = self.follow(origin, request, part.validator()).await?;
+            let response = self.follow(origin, request, access, part.validator()).await?;
             match response.status() {
                 StatusCode::NOT_MODIFIED if request.etag.is_some() || request.last_modified.is_some() => {
                     return Ok(Fetched::NotModified);
@@ -201,9 +217,10 @@ impl Fetcher {
         &self,
         origin: &Url,
         request: &Request<'_>,
+        access: &Access,
         going_on: Option<(u64, Validator)>,
     ) -> Result<Response, FetchError> {
-        let mut hop = Hop { url: origin.clone(), origin };
+        let mut hop = Hop { url: origin.clone(), origin, access };
         let mut seen = vec![hop.url.clone()];
         loop {
             let response = self.ask(&hop, request, going_on.as_ref()).await?;
@@ -257,14 +274,10 @@ impl Fetcher {
         }
         // A server that redirects elsewhere must not pass the secret on.
         let own = hop.url.origin() == hop.origin.origin();
-        let secrets = match request.credential.filter(|_| own) {
-            Some(id) => Some(self.prepared.secrets(id)?),
-            None => None,
-        };
-        if let Some(value) = secrets.and_then(|secrets| secrets.authorization.clone()) {
+        if let Some(value) = hop.access.authorization.clone().filter(|_| own) {
             headers.insert(AUTHORIZATION, value);
         }
-        let tls = secrets.and_then(|secrets| secrets.tls.as_ref()).unwrap_or(&self.prepared.tls);
+        let tls = if own { &hop.access.own } else { &hop.access.stranger };
         let mut client = Client::builder()
             .tls_backend_preconfigured(tls.as_ref().clone())
             .redirect(redirect::Policy::none())
@@ -274,12 +287,12 @@ impl Fetcher {
             .read_timeout(Duration::from_secs(self.config.stall_seconds))
             .dns_resolver(Arc::new(Asking(Arc::clone(&self.lookup))))
             .no_proxy();
-        if let Some(proxy) = &self.prepared.proxy {
+        if let Some(proxy) = &self.checked.proxy {
             client = client.proxy(proxy.clone());
         }
         let client = client.build().map_err(|error| FetchError::Start { reason: error.to_string() })?;
         let sending = client.get(hop.url.clone()).headers(headers).send();
-        sending.await.map_err(|error| error::of_sending(&hop.url, &error, &self.config))
+        sending.await.map_err(|error| error::of_sending(&hop.url, &error, &self.config, &hop.access.missing))
     }
 
     /// Writes the body to its file.

@@ -373,6 +373,9 @@ fn a_server_can_want_a_client_certificate() {
         none.to_string().contains("there is no credential \"fed\"") && none.to_string().contains("feed"),
         "{none}"
     );
+    fs::write(authority.file("box.key"), KeyPair::generate().unwrap().serialize_pem()).unwrap();
+    let other = bench.fetch_with(&url, |request| Request { credential: Some("feed"), ..request });
+    assert!(other.unwrap_err().to_string().contains("box.key: the key does not fit the certificate"));
 }
 
 #[test]
@@ -401,9 +404,93 @@ fn secrets_go_to_the_server_that_they_are_for_and_are_never_shown() {
     bench.fetch_with(&url, |request| Request { credential: Some("token"), ..request }).unwrap();
     assert_eq!(elsewhere.asked()[0].header("authorization"), None);
     assert!(!format!("{:?}", bench.fetcher).contains("s3cret"));
-    fs::write(folder.path().join("token"), " \n").unwrap();
-    let empty = Fetcher::new(Config::default(), &[credential("token", true)], Arc::new(Here)).unwrap_err();
-    assert!(empty.to_string().contains("token: there is no secret in it"), "{empty}");
+}
+
+#[test]
+fn a_file_that_is_of_no_use_fails_the_lists_that_need_it_until_it_is_put_right() {
+    let server = ListServer::start();
+    server.has("/list", LIST);
+    let folder = TempDir::new().unwrap();
+    let token = folder.path().join("token");
+    let credential = Credential {
+        id: "trust".into(),
+        token_file: Some(token.clone()),
+        username: None,
+        password_file: None,
+        certificate: None,
+        key: None,
+    };
+    let bench = Bench::with(Config::default(), &[credential]);
+    let url = server.url("/list");
+    let fetch = || bench.fetch_with(&url, |request| Request { credential: Some("trust"), ..request });
+    let fails = |words: &str| {
+        let error = fetch().unwrap_err().to_string();
+        assert!(error.contains(&format!("credential \"trust\": {}: ", token.display())), "{error}");
+        assert!(error.contains(words) && !error.contains("s3cret"), "{words:?}: {error}");
+        assert!(bench.fetcher.unusable()[0].to_string().contains(words));
+    };
+    fails("it can't be read: No such file");
+    fs::write(&token, " \n").unwrap();
+    fails("there is no secret in it");
+    fs::write(&token, b"\xff\xfe").unwrap();
+    fails("there is no secret in it");
+    fs::write(&token, "s3cret\nand s3cret\n").unwrap();
+    fails("characters in it that can't be sent");
+    fs::remove_file(&token).unwrap();
+    fs::create_dir(&token).unwrap();
+    fails("it is no file");
+    assert!(server.asked().is_empty(), "nobody is asked without it");
+    bench.fetch(&url).unwrap();
+    fs::remove_dir(&token).unwrap();
+    for secret in ["s3cret", "an0ther"] {
+        fs::write(&token, secret).unwrap();
+        server.wants("authorization", &format!("Bearer {secret}"));
+        fetch().unwrap();
+    }
+    assert!(bench.fetcher.unusable().is_empty());
+}
+
+#[test]
+fn an_authority_that_can_t_be_read_leaves_the_others_trusted() {
+    let authority = Authority::new();
+    let other = authority.file("other.pem");
+    fs::write(&other, "no certificate").unwrap();
+    let both = |second: &str| Config {
+        certificate_authorities: vec![other.clone(), authority.file(second)],
+        ..Config::default()
+    };
+    let good = authority.server("lists.test", (2090, 1, 1), false);
+    let url = good.url_at("lists.test", "/list");
+    let bench = Bench::with(both("ca.pem"), &[]);
+    assert_eq!(
+        bench.fetcher.unusable()[0].to_string(),
+        format!("lists.http.certificate_authorities: {}: there is no certificate in it", other.display())
+    );
+    bench.fetch(&url).unwrap();
+    fs::remove_file(bench.file()).unwrap();
+    let bench = Bench::with(both("late.pem"), &[]);
+    bench.says(&url, "has signed its certificate; perhaps because of lists.http.certificate_authorities: ");
+    fs::copy(authority.file("ca.pem"), authority.file("late.pem")).unwrap();
+    bench.fetch(&url).unwrap();
+}
+
+#[test]
+fn credentials_that_can_t_be_right_are_refused_without_looking_at_their_files() {
+    let credential = |toml: &str| toml::from_str::<Credential>(&format!("id = \"trust\"\n{toml}")).unwrap();
+    for (toml, words) in [
+        ("token_file = \"t\"\nusername = \"u\"\npassword_file = \"p\"", "both a token and a password"),
+        ("username = \"u\"", "username and password_file belong together"),
+        ("password_file = \"p\"", "username and password_file belong together"),
+        ("token_file = \"t\"\nkey = \"k\"", "certificate and key belong together"),
+        ("", "neither a token, nor a password, nor a certificate"),
+    ] {
+        let error = Fetcher::new(Config::default(), &[credential(toml)], Arc::new(Here)).unwrap_err();
+        assert!(error.to_string().contains(words), "{toml}: {error}");
+    }
+    let twice = [credential("token_file = \"t\""), credential("token_file = \"t\"")];
+    assert!(Fetcher::new(Config::default(), &twice, Arc::new(Here)).is_err());
+    let zero = Config { stall_seconds: 0, ..Config::default() };
+    assert!(Fetcher::new(zero, &[], Arc::new(Here)).is_err());
 }
 
 #[test]

@@ -1,8 +1,7 @@
 //! Keys that transfers are signed with.
 
 use std::{
-    fmt, fs,
-    io::{self, Read as _},
+    fmt, io,
     path::{Path, PathBuf},
     sync::Arc,
 };
@@ -12,6 +11,7 @@ use ring::hmac;
 use serde::Deserialize;
 
 use super::wire::Name;
+use crate::feeds::files;
 
 /// The largest file that can be a key's.
 const MAX_FILE: u64 = 64 * 1024;
@@ -44,6 +44,21 @@ pub enum KeyAlgorithm {
     /// HMAC with SHA-512.
     #[serde(rename = "hmac-sha512")]
     HmacSha512,
+}
+
+impl KeyConfig {
+    /// Whether the settings are right, as far as that can be told without the file.
+    ///
+    /// # Errors
+    ///
+    /// When the name is no name.
+    pub fn check(&self) -> Result<(), KeyError> {
+        parse_name(&self.name).map(|_| ()).ok_or_else(|| self.wrong(KeyProblem::Name))
+    }
+
+    fn wrong(&self, why: KeyProblem) -> KeyError {
+        KeyError { name: self.name.clone(), file: self.secret_file.clone(), why }
+    }
 }
 
 impl KeyAlgorithm {
@@ -99,7 +114,7 @@ impl TsigKey {
     /// When its file can't be read, holds no secret or one that is too short, or holds a key of another name or
     /// algorithm than the settings say. Never repeats what the file holds.
     pub fn load(config: &KeyConfig) -> Result<Self, KeyError> {
-        let wrong = |why| KeyError { name: config.name.clone(), file: config.secret_file.clone(), why };
+        let wrong = |why| config.wrong(why);
         let text = read(&config.secret_file).map_err(|source| wrong(KeyProblem::Read(source)))?;
         let secret = secret(&text, config).map_err(wrong)?;
         Self::new(&config.name, config.algorithm, &secret).map_err(wrong)
@@ -195,12 +210,7 @@ fn parse_name(text: &str) -> Option<Name> {
 }
 
 fn read(file: &Path) -> io::Result<String> {
-    let mut text = String::new();
-    let read = fs::File::open(file)?.take(MAX_FILE + 1).read_to_string(&mut text)?;
-    if read as u64 > MAX_FILE {
-        return Err(io::Error::other("it is too large for the file of a key"));
-    }
-    Ok(text)
+    String::from_utf8(files::read(file, MAX_FILE)?).map_err(|_| io::Error::other("it is no text"))
 }
 
 /// The secret of a file.
@@ -269,6 +279,8 @@ fn words_of(text: &str) -> Vec<String> {
 
 #[cfg(test)]
 mod tests {
+    use std::fs;
+
     use super::*;
 
     const SECRET: &str = "3q2+7wAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA8=";

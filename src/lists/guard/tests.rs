@@ -8,7 +8,7 @@ use crate::{
         format::{MatchMode, SkipReason},
         popular::Popular,
         source::Source,
-        survey::{Findings, Fingerprints, Reading, References, Skipped, survey},
+        survey::{Findings, Reading, References, Skipped, survey},
     },
     name::Key,
 };
@@ -115,24 +115,8 @@ fn what_was_accepted_once_is_not_held_again() {
 
 /// A list of made-up figures.
 fn figures(entries: u64) -> Survey {
-    Survey {
-        source: "a list".into(),
-        format: Some(Format::Domains),
-        not_a_list: None,
-        parts: Vec::new(),
-        notes: Vec::new(),
-        entries,
-        allow: 0,
-        addresses: 0,
-        name_servers: 0,
-        duplicates: 0,
-        declared: None,
-        markup: 0,
-        skipped: Vec::new(),
-        findings: Vec::new(),
-        hits: Hits::new(),
-        prints: Fingerprints::default(),
-    }
+    let nothing = Survey::nothing("a list".into(), NotAList::Empty);
+    Survey { format: Some(Format::Domains), not_a_list: None, entries, ..nothing }
 }
 
 fn with_skips(entries: u64, reason: SkipReason, count: u64) -> Survey {

@@ -17,6 +17,9 @@ const STATEMENTS: usize = 32;
 /// is asked, so that a flood of made-up names costs time and not memory.
 const MOST_REMEMBERED: usize = 1 << 20;
 
+/// How many full milliseconds a late question passes to find its place.
+const MOST_FULL: u32 = 64;
+
 /// Who asked, as a day file has it; `schema-1.sql` says what the fields mean.
 #[derive(Debug, Clone, PartialEq, Eq, Hash, Default)]
 pub(in crate::querylog) struct AskerRow {
@@ -93,6 +96,8 @@ pub(in crate::querylog) struct DayWriter {
 struct Place {
     /// The key of the last question; -1 before the first.
     last: i64,
+    /// The latest millisecond of a question. The last key is of a later one where that had too many.
+    ms: i64,
     /// The span that is being filled; 0 before the first.
     span: u32,
     /// The first key of that span.
@@ -136,7 +141,7 @@ impl DayWriter {
                 .optional()?;
             let (span, first) = span.unwrap_or((0, 0));
             // How far the last span is filled is not kept, so the next question begins another.
-            Ok(Place { last, span, first, filled: SPAN })
+            Ok(Place { last, ms: last.div_euclid(PER_MILLISECOND), span, first, filled: SPAN })
         })()
         .map_err(|source| LogError::database(file, source))?;
         Ok(Self {
@@ -265,14 +270,12 @@ impl DayWriter {
 
     /// Adds a question. Those that come in the order of time cost least; others find their place all the same.
     pub(in crate::querylog) fn question(&mut self, row: &QuestionRow) -> Result<(), LogError> {
-        let wanted = row.ms.clamp(0, DAY_MS - 1) * PER_MILLISECOND;
-        let at = if wanted > self.place.last {
-            wanted
-        } else if wanted + PER_MILLISECOND > self.place.last {
-            // The same millisecond as the last.
-            self.place.last + 1
+        let ms = row.ms.clamp(0, DAY_MS - 1);
+        let at = if ms >= self.place.ms {
+            self.place.ms = ms;
+            (ms * PER_MILLISECOND).max(self.place.last + 1)
         } else {
-            self.free_place(wanted)?
+            self.free_place(ms * PER_MILLISECOND)?
         };
         self.question_at(at, row)
     }
@@ -294,7 +297,7 @@ impl DayWriter {
     fn free_place(&self, wanted: i64) -> Result<i64, LogError> {
         let mut at = wanted;
         // One round, but where a millisecond is full and its questions took places of the next.
-        loop {
+        for _ in 0..MOST_FULL {
             let end = at / PER_MILLISECOND * PER_MILLISECOND + PER_MILLISECOND;
             let taken: Option<i64> = self
                 .prepared("SELECT max(at) FROM question WHERE at >= ?1 AND at < ?2")?
@@ -306,6 +309,8 @@ impl DayWriter {
                 Some(_) => at = end,
             }
         }
+        // A clock that stood still: rather a place at the end than a search without one.
+        Ok(self.place.last + 1)
     }
 
     /// The span that a key belongs to; a new one, where the last is full.

@@ -8,13 +8,13 @@ const MOST_BITS: i64 = 1 << 24;
 
 /// A set of numbers: of the askers, names or fates that a search is for.
 #[derive(Debug)]
-pub(super) struct Ids {
+pub(in crate::querylog) struct Ids {
     sorted: Vec<i64>,
     bits: Vec<u64>,
 }
 
 impl Ids {
-    pub(super) fn new(mut numbers: Vec<i64>) -> Self {
+    pub(in crate::querylog) fn new(mut numbers: Vec<i64>) -> Self {
         numbers.sort_unstable();
         numbers.dedup();
         let mut bits = Vec::new();
@@ -48,7 +48,7 @@ impl Ids {
         }
     }
 
-    pub(super) fn contains(&self, number: i64) -> bool {
+    pub(in crate::querylog) fn contains(&self, number: i64) -> bool {
         if self.bits.is_empty() {
             return self.sorted.binary_search(&number).is_ok();
         }

@@ -21,7 +21,8 @@ use jiff::{Timestamp, civil::Date};
 use rusqlite::Connection;
 use serde::{Deserialize, Serialize};
 
-pub(super) use self::rows::{Raw, Words};
+pub(super) use self::ids::Ids;
+use self::rows::{Raw, Words};
 pub use self::{
     glob::Glob,
     query::{Asked, MOST, Query, USUAL, Who, zone},
