@@ -125,11 +125,6 @@ impl Shared {
         self.state().reason.unwrap_or("queue-full")
     }
 
-    /// Whether the disk is full.
-    pub(super) fn is_full(&self) -> bool {
-        self.state().reason == Some("disk-full")
-    }
-
     pub(super) fn status(&self) -> Status {
         self.state().status.clone()
     }

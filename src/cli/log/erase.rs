@@ -33,7 +33,7 @@ pub(super) fn run(context: &Context, args: Args) -> Result<bool, Failure> {
     };
     context.print(&report, || report.to_string())?;
     match report.failed.len() {
-        0 => Ok(true),
+        0 => Ok(report.found()),
         1 => Err(Failure::could_not("1 day could not be worked on (see above); it was left as it is")),
         n => Err(Failure::could_not(format!(
             "{n} days could not be worked on (see above); they were left as they are"

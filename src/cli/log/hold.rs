@@ -26,7 +26,7 @@ pub(in crate::cli) struct Add {
     /// Until when; a day that is named is within
     #[arg(long, value_name = "TIME")]
     to: String,
-    /// One device alone: its address, MAC address, name, or a pseudonym of the log
+    /// One device alone: its address, MAC address, name, or a pseudonym of the log; or a subnet
     #[arg(long, value_name = "DEVICE")]
     client: Option<String>,
     /// What the school calls the matter

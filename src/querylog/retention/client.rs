@@ -2,6 +2,7 @@
 
 use std::net::IpAddr;
 
+use ipnet::IpNet;
 use rusqlite::{Connection, Row};
 
 use crate::{
@@ -21,6 +22,8 @@ const LONGEST: usize = 256;
 pub(super) enum Wanted {
     /// By its address.
     Address(IpAddr),
+    /// All devices of a subnet, as of a room.
+    Net(IpNet),
     /// By its link-layer address.
     Mac(String),
     /// By what stands for it on one day.
@@ -41,6 +44,9 @@ impl Wanted {
         }
         if let Ok(address) = text.parse::<IpAddr>() {
             return Ok(Self::Address(address.to_canonical()));
+        }
+        if let Ok(net) = text.parse::<IpNet>() {
+            return Ok(Self::Net(net.trunc()));
         }
         if let Ok(mac) = text.parse::<Mac>() {
             return Ok(Self::Mac(mac.to_string()));
@@ -70,6 +76,9 @@ impl Wanted {
         match self {
             Self::Address(wanted) => {
                 client.parse::<IpAddr>().is_ok_and(|address| address.to_canonical() == *wanted)
+            }
+            Self::Net(wanted) => {
+                client.parse::<IpAddr>().is_ok_and(|address| wanted.contains(&address.to_canonical()))
             }
             Self::Mac(wanted) => mac.eq_ignore_ascii_case(wanted),
             Self::Pseudonym(wanted) => client == wanted,
@@ -126,10 +135,18 @@ mod tests {
     #[test]
     fn a_device_is_named_by_address_mac_name_or_pseudonym() {
         let tablet = asker("10.20.2.31", "Tablet 7", "02:00:5e:00:53:01");
-        for text in ["10.20.2.31", "::ffff:10.20.2.31", "tablet 7", " Tablet 7 ", "02:00:5E:00:53:01"] {
+        for text in [
+            "10.20.2.31",
+            "::ffff:10.20.2.31",
+            "10.20.2.0/24",
+            "10.20.2.9/24",
+            "tablet 7",
+            " Tablet 7 ",
+            "02:00:5E:00:53:01",
+        ] {
             assert!(Wanted::parse(text).unwrap().is(&tablet, None), "{text}");
         }
-        for text in ["10.20.2.3", "tablet", "02:00:5e:00:53:02", "device-0123456789ab"] {
+        for text in ["10.20.2.3", "10.20.3.0/24", "tablet", "02:00:5e:00:53:02", "device-0123456789ab"] {
             assert!(!Wanted::parse(text).unwrap().is(&tablet, None), "{text}");
         }
         let hidden = asker("device-0123456789ab", "", "");

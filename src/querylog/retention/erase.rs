@@ -85,6 +85,14 @@ pub struct Spared {
     pub days: Vec<String>,
 }
 
+impl EraseReport {
+    /// Whether the log knew anything of the device.
+    #[must_use]
+    pub fn found(&self) -> bool {
+        self.rows > 0 || self.rollup_rows > 0 || !self.spared.is_empty()
+    }
+}
+
 impl fmt::Display for EraseReport {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let would = if self.dry_run { "would be erased (nothing was changed)" } else { "erased" };
@@ -148,6 +156,9 @@ impl Keeping {
     /// When the request makes no sense, or the legal holds or the folder can't be read; then nothing was changed.
     pub fn erase(&self, request: &Erase, tell: &dyn Fn(&Purge)) -> Result<EraseReport, LogError> {
         let wanted = Wanted::parse(&request.client)?;
+        if matches!(wanted, Wanted::Net(_)) {
+            return Err(LogError::input("--client", "a subnet is many devices; name one"));
+        }
         let why = reason("--reason", &request.reason)?;
         let now = self.clock.now();
         let to = request.to.unwrap_or(now);
@@ -343,7 +354,7 @@ impl Task<'_> {
     }
 
     fn rollups(&self, found: &Found, standing: &[&Hold]) -> Result<u64, LogError> {
-        let from = self.request.from.map_or(start(self.day), |from| from.max(start(self.day)));
+        let from = self.request.from.map_or_else(|| start(self.day), |from| from.max(start(self.day)));
         let end = start(self.day.plus(1));
         let forgotten = Forgotten {
             is: &|client| found.clients.contains(client),

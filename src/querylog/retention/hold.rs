@@ -31,8 +31,8 @@ pub struct Hold {
     pub from: Timestamp,
     /// The end, not covered itself.
     pub to: Timestamp,
-    /// The device that it is about: an address, a link-layer address, a device's name or a pseudonym; everybody, if
-    /// none is named.
+    /// The device that it is about: an address, a subnet, a link-layer address, a device's name or a pseudonym;
+    /// everybody, if none is named.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub client: Option<String>,
     /// What the school calls the matter.

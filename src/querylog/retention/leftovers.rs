@@ -90,10 +90,11 @@ impl Keeping {
                 // Without its day file it can't be read by anybody, but what was asked is in it. A file that is being
                 // made or renamed is of today.
                 What::Journal(day) if day.plus(1) < today && !self.folder.day(day).exists() => remove()?,
-                What::Damaged(day) if today.since(day) > retention.allowed_days => {
-                    if self.read_holds()?.of_day(day).next().is_none() {
-                        self.delete_damaged(&file, purge::written(day), tell)?;
-                    }
+                What::Damaged(day)
+                    if today.since(day) > retention.allowed_days
+                        && self.read_holds()?.of_day(day).next().is_none() =>
+                {
+                    self.delete_damaged(&file, purge::written(day), tell)?;
                 }
                 What::DamagedRollup if age(&file, today) > retention.allowed_days => {
                     self.read_holds()?;

@@ -41,6 +41,7 @@ pub use self::{
 };
 use self::{
     alarm::{Alarms, Kind},
+    client::Wanted,
     plan::{Held, Step},
     rewrite::{HeldRows, Kept, Mark},
 };
@@ -151,8 +152,36 @@ impl Keeping {
     ///
     /// When it makes no sense, or can't be written; then there is none.
     pub fn add_hold(&self, new: NewHold, by: &str) -> Result<Hold, LogError> {
+        if let Some(Wanted::Name(name)) = new.client.as_deref().map(Wanted::parse).transpose()? {
+            self.known_device(&name, &new)?;
+        }
         let _work = self.work();
         self.read_holds()?.add(new, by, self.clock.now())
+    }
+
+    /// A slip in a name would make a hold that holds nothing, so the policy or the log must have such a device.
+    fn known_device(&self, name: &str, new: &NewHold) -> Result<(), LogError> {
+        let is_it = |device: &str| device.to_lowercase() == name;
+        if self.policy.load().file().devices.iter().any(|device| is_it(&device.name)) {
+            return Ok(());
+        }
+        let days = self.folder.days().map_err(|source| LogError::file(self.folder.path(), source))?;
+        let wanted = Wanted::Name(name.to_owned());
+        for day in
+            days.into_iter().filter(|day| hold::start(*day) < new.to && new.from < hold::start(day.plus(1)))
+        {
+            let file = self.folder.day(day);
+            // What can't be read now may well have it.
+            let Ok(Some(connection)) = day::open_to_read(&file) else { return Ok(()) };
+            let key = DayKey::load(&self.folder, day)?;
+            let askers = client::askers_of(&connection, &wanted, key.as_ref());
+            if !askers.map_err(|source| LogError::database(&file, source))?.is_empty() {
+                return Ok(());
+            }
+        }
+        let what = "no device of that name is in the policy or, of that time, in the log; write its name, its address, \
+                    its MAC address, a subnet, or a pseudonym of the log";
+        Err(LogError::input("--client", format!("{name:?}: {what}")))
     }
 
     /// Lifts a legal hold; what it kept beyond its time goes with the next round.

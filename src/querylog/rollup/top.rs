@@ -170,13 +170,16 @@ fn thin_out<K: Eq + Hash, V>(counted: &mut HashMap<K, V>, questions: impl Fn(&V)
     counted.retain(|_, value| questions(value) > median);
 }
 
-/// The most frequent of each kind; of equals, any.
+/// What was counted, of one kind.
+type Counted<I, V> = ((Kind, I), V);
+
+/// The most frequent of each kind; of equals, that with the smallest number.
 fn most_of<I: Ord + Copy, V>(
     counted: HashMap<(Kind, I), V>,
     most: usize,
     questions: impl Fn(&V) -> u64,
-) -> Vec<((Kind, I), V)> {
-    let mut kinds: BTreeMap<Kind, Vec<((Kind, I), V)>> = BTreeMap::new();
+) -> Vec<Counted<I, V>> {
+    let mut kinds: BTreeMap<Kind, Vec<Counted<I, V>>> = BTreeMap::new();
     for (key, value) in counted {
         kinds.entry(key.0).or_default().push((key, value));
     }

@@ -167,11 +167,13 @@ fn holds_are_kept_whole_with_who_and_why() {
 #[test]
 fn a_hold_that_makes_no_sense_is_refused_by_the_name_of_the_argument() {
     let school = School::new(10);
+    write(&school.folder, DAY, &day_lines());
     let good = NewHold { from: start(DAY), to: noon(DAY), client: None, incident: None, why: "x".into() };
     let cases = [
         (NewHold { to: start(DAY), ..good.clone() }, "--from"),
         (NewHold { why: "  ".into(), ..good.clone() }, "--why"),
         (NewHold { client: Some(" ".into()), ..good.clone() }, "--client"),
+        (NewHold { client: Some("Tabelt 1".into()), ..good.clone() }, "--client"),
     ];
     for (wrong, argument) in cases {
         let error = school.keeping.add_hold(wrong, "head").unwrap_err();

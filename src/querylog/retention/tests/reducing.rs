@@ -206,7 +206,8 @@ fn whatever_a_crash_left_behind_the_next_start_finds_one_whole_day() {
         drop(new);
     };
     let nothing = |_: &LogFolder| {};
-    let states: [(&str, &dyn Fn(&LogFolder)); 4] =
+    type Leave<'a> = (&'a str, &'a dyn Fn(&LogFolder));
+    let states: [Leave<'_>; 4] =
         [("nothing", &nothing), ("half", &half), ("with a journal", &with_journal), ("complete", &complete)];
     for (what, leave) in states {
         let school = School::new(5);
