@@ -22,8 +22,10 @@ use crate::{
     config::Config,
     control::{self, Control, ControlError, OwnLookup},
     disk,
-    dns::{self, Handler, NoticeReply, ServeError, Server},
+    dns::{self, Handler, NoticeReply, Record, ServeError, Server},
     feeds::{self, Feeds, http::SystemLookup},
+    policy::Policy,
+    querylog::{LogFolder, QueryLog},
     resolver::{self, Resolver, ResolverError},
     seen::Seen,
     store::StoreError,
@@ -44,6 +46,7 @@ pub struct Appliance {
     dns: Vec<SocketAddr>,
     control: Arc<Control>,
     seen: Arc<Seen>,
+    log: Option<Arc<QueryLog>>,
     stop: CancellationToken,
     tasks: TaskTracker,
 }
@@ -68,14 +71,25 @@ impl Appliance {
         let bound = Server::bind(&config.dns)?;
         let control = control(&config, &clock, &resolver)?;
         let seen = Arc::new(Seen::open(&config.data.join(control::SEEN), clock.clone()));
-        let control = control.with_seen(Arc::clone(&seen));
+        let mut control = control.with_seen(Arc::clone(&seen));
+        // A log that can't be kept is no reason to leave a school without names; it says so, again and again.
+        let log = QueryLog::open(LogFolder::in_data(&config.data), clock.clone(), control.vault())
+            .inspect_err(|error| error!(%error, "Questions are not recorded"))
+            .ok()
+            .map(Arc::new);
+        if let Some(log) = &log {
+            control = control.with_log(Arc::clone(log));
+        }
         let listener = control.listener();
-        let handler = Handler::new(&config.dns, control.policy(), resolver, clock)
+        let mut handler = Handler::new(&config.dns, control.policy(), resolver, clock)
             .with_seen(Arc::clone(&seen))
             .with_notices(move |packet, from| {
                 let noticed = listener.take(packet, from)?;
                 Some(NoticeReply { bytes: noticed.reply, known: noticed.known })
             });
+        if let Some(log) = &log {
+            handler = handler.with_log(Arc::clone(log) as Arc<dyn Record<Policy>>);
+        }
         let handler = Arc::new(handler);
         let asking = Arc::clone(&handler);
         let control = Arc::new(control.with_neighbours(move |address| asking.neighbours().mac(address)));
@@ -115,7 +129,7 @@ impl Appliance {
         });
         tasks.close();
         info!(?dns, "Answering");
-        Ok(Self { dns, control, seen, stop, tasks })
+        Ok(Self { dns, control, seen, log, stop, tasks })
     }
 
     /// What an administrator can do.
@@ -159,6 +173,13 @@ impl Appliance {
         let kept = tokio::task::spawn_blocking(move || seen.flush());
         if tokio::time::timeout(STOPPING, kept).await.is_err() {
             warn!("New names could not be written in time");
+        }
+        // Last, since questions were answered until now.
+        if let Some(log) = self.log {
+            let stopped = tokio::task::spawn_blocking(move || log.stop());
+            if tokio::time::timeout(STOPPING, stopped).await.is_err() {
+                warn!("The last questions could not be written to the query log in time");
+            }
         }
     }
 }

@@ -47,7 +47,7 @@ use crate::{
     lists::{DomainIndex, Entry, shipped},
     name::Key,
     policy::{Knowledge, ListSource, Policy, PolicyErrors, PolicyFile, Problem, Severity},
-    querylog::LogError,
+    querylog::{LogError, QueryLog},
     resolver::Resolver,
     seen::{Seen, SeenError},
     store::{self, AuditRecord, Store, StoreError},
@@ -70,10 +70,12 @@ pub struct Control {
     resolver: Option<Arc<Resolver>>,
     neighbours: Option<Neighbours>,
     seen: Option<Arc<Seen>>,
-    log_status: Option<log::LogStatus>,
     library: Arc<Library>,
     feeds: Arc<Feeds>,
     mask: Mask,
+    /// None when the box's secret key can't be read or made; the reason was logged.
+    vault: Option<Arc<Vault>>,
+    log: Option<Arc<QueryLog>>,
     state: Mutex<State>,
     /// Held by whoever changes what is in force, so that two never do at once.
     changing: tokio::sync::Mutex<()>,
@@ -150,9 +152,10 @@ impl Control {
         };
         let vault = Vault::open(folder)
             .inspect_err(|error| error!(%error, "Locked lists can't be kept or opened"))
-            .ok();
+            .ok()
+            .map(Arc::new);
         let mask = vault.as_ref().map_or_else(Mask::without_key, |vault| vault.mask().clone());
-        let library = Arc::new(Library::new(folder, keep, vault));
+        let library = Arc::new(Library::new(folder, keep, vault.clone()));
         let news = Arc::<News>::default();
         let box_id = mask.name(b"box");
         let subscribed = library.open().map(Arc::new);
@@ -172,9 +175,10 @@ impl Control {
             resolver: None,
             neighbours: None,
             seen: None,
-            log_status: None,
             library,
             mask,
+            vault,
+            log: None,
             state: Mutex::new(State { store, file, revision, indexes }),
             feeds: Arc::new(feeds),
             changing: tokio::sync::Mutex::new(()),
@@ -203,6 +207,13 @@ impl Control {
         self
     }
 
+    /// Hands in the query log of a running server; without it, the files are read where it is needed.
+    #[must_use]
+    pub fn with_log(mut self, log: Arc<QueryLog>) -> Self {
+        self.log = Some(log);
+        self
+    }
+
     /// Lets checks know a client by its link-layer address, as the server does.
     #[must_use]
     pub fn with_neighbours(
@@ -217,6 +228,12 @@ impl Control {
     #[must_use]
     pub fn policy(&self) -> Arc<ArcSwap<Policy>> {
         Arc::clone(&self.policy)
+    }
+
+    /// The box's secret key, and what is made of it; none when it can't be read or made.
+    #[must_use]
+    pub fn vault(&self) -> Option<Arc<Vault>> {
+        self.vault.clone()
     }
 
     /// Does what a command asks.

@@ -26,7 +26,7 @@ use super::{
     neighbours::Neighbours,
     notice::{NoticeReply, Notices},
     rules,
-    seams::{Decide, Resolve},
+    seams::{Decide, Record, Resolve},
 };
 use crate::{
     clients::Client,
@@ -34,7 +34,7 @@ use crate::{
     ede::{Ede, EdeCode},
     name::Key,
     policy::{self, BlockResponse, Decision, FirstAsked, Policy, Reason, Target, Verdict},
-    querylog::Transport,
+    querylog::{Event, Fate, Refusal, Transport},
     resolver::{AnswerSource, Ask, Resolved, Resolver, Security},
     seen::Seen,
 };
@@ -58,19 +58,21 @@ pub struct Asked {
 
 /// The reply to a question, and what became of it.
 #[derive(Debug)]
-pub struct Answered {
+pub struct Answered<P = Policy> {
     /// The bytes to send; none when silence is right.
     pub reply: Option<Vec<u8>>,
     /// What is to be recorded, after the reply is sent; none when there was no readable question.
-    pub outcome: Option<Box<Outcome>>,
+    pub outcome: Option<Box<Outcome<P>>>,
 }
 
 /// What became of one question: a line of the query log.
-#[derive(Debug, Clone)]
-pub struct Outcome {
+#[derive(Debug)]
+pub struct Outcome<P = Policy> {
+    /// When it arrived.
+    pub at: Timestamp,
     /// The address that the question is counted for: the asker's, or its client's when a trusted forwarder asks.
     pub address: IpAddr,
-    /// Who it is; none when the question was refused before that was found out.
+    /// Who it is; none when the question was answered before that was found out.
     pub client: Option<Client>,
     /// The name and type asked.
     pub question: policy::Question,
@@ -78,8 +80,10 @@ pub struct Outcome {
     pub transport: Transport,
     /// How it ended.
     pub rcode: ResponseCode,
-    /// What was decided; none when it was refused before.
-    pub decision: Option<Decision>,
+    /// The policy that was in force.
+    pub policy: Arc<P>,
+    /// What it decided, or why it was not asked.
+    pub decision: Result<Decision, Refusal>,
     /// Where the answer came from.
     pub source: AnswerSource,
     /// Whether it is proven; none for what the policy made.
@@ -95,6 +99,8 @@ pub struct Handler<P = Policy, R = Resolver> {
     resolver: Arc<R>,
     /// Since when the school asks for names; none where nobody remembers.
     seen: Option<Arc<Seen>>,
+    /// Where questions are recorded; none where nobody keeps them.
+    log: Option<Arc<dyn Record<P>>>,
     probes: Arc<Semaphore>,
     clock: Clock,
     neighbours: Neighbours,
@@ -126,6 +132,7 @@ impl<P: Decide, R: Resolve> Handler<P, R> {
             policy,
             resolver,
             seen: None,
+            log: None,
             probes: Arc::new(Semaphore::new(PROBES)),
             clock,
             neighbours: Neighbours::default(),
@@ -145,6 +152,13 @@ impl<P: Decide, R: Resolve> Handler<P, R> {
     #[must_use]
     pub fn with_seen(mut self, seen: Arc<Seen>) -> Self {
         self.seen = Some(seen);
+        self
+    }
+
+    /// Records what becomes of each question.
+    #[must_use]
+    pub fn with_log(mut self, log: Arc<dyn Record<P>>) -> Self {
+        self.log = Some(log);
         self
     }
 
@@ -169,7 +183,7 @@ impl<P: Decide, R: Resolve> Handler<P, R> {
     /// Bytes in, bytes out; should anything panic on the way, the reply is SERVFAIL.
     ///
     /// Ready at the first poll for what is refused, blocked or cached.
-    pub async fn handle(&self, packet: &[u8], asked: Asked) -> Answered {
+    pub async fn handle(&self, packet: &[u8], asked: Asked) -> Answered<P> {
         let asked = Asked {
             from: SocketAddr::new(asked.from.ip().to_canonical(), asked.from.port()),
             at: asked.at.to_canonical(),
@@ -180,14 +194,15 @@ impl<P: Decide, R: Resolve> Handler<P, R> {
             // Never fail open, and never silent: an answer that failed is a failure.
             Err(_) => {
                 tracing::error!("a question could not be answered: an internal error (see above)");
-                Answered { reply: self.failure(packet, asked, "internal error"), outcome: None }
+                self.failure(packet, asked, "internal error", Refusal::Internal)
             }
         }
     }
 
     /// Answers a question. The order of the steps is the design; each says why it stands where it stands.
-    pub(super) async fn answer(&self, packet: &[u8], asked: Asked) -> Answered {
+    pub(super) async fn answer(&self, packet: &[u8], asked: Asked) -> Answered<P> {
         let started = Instant::now();
+        let now = self.clock.now();
 
         // A notice is no question: no policy is about it, and a zone's primary is seldom in a network that may ask.
         if let Some(notice) = self.notices.take(packet, asked.from.ip()) {
@@ -209,16 +224,20 @@ impl<P: Decide, R: Resolve> Handler<P, R> {
             qtype: question.query.query_type(),
             first_asked: FirstAsked::Unknown,
         };
-        let finish = |reply: Reply, about: policy::Question, client, decision, source, security| {
+        // One policy and one moment for the whole question, so that a change halfway never mixes two policies.
+        let policy = self.policy.load_full();
+        let finish = |reply: Reply, about, client, decision, source, security| {
             let rcode = reply.rcode;
             Answered {
                 reply: Some(reply.encode(&question, self.room(asked.transport))),
                 outcome: Some(Box::new(Outcome {
+                    at: now,
                     address,
                     client,
                     question: about,
                     transport: asked.transport,
                     rcode,
+                    policy: Arc::clone(&policy),
                     decision,
                     source,
                     security,
@@ -228,18 +247,14 @@ impl<P: Decide, R: Resolve> Handler<P, R> {
         };
 
         // Admission before anything that costs: strangers and floods get the cheapest answer there is.
-        if let Some(refusal) = self.refusal(address, asked, started) {
-            return finish(refusal, about, None, None, AnswerSource::Policy, None);
+        if let Some((refusal, why)) = self.refusal(address, asked, started) {
+            return finish(refusal, about, None, Err(why), AnswerSource::Policy, None);
         }
 
         // The protocol's own rules before the policy: no policy changes them.
         if let Some(reply) = rules::reply(&question, self.version_bind) {
-            return finish(reply, about, None, None, AnswerSource::Policy, None);
+            return finish(reply, about, None, Err(Refusal::Protocol), AnswerSource::Policy, None);
         }
-
-        // One policy and one moment for the whole question, so that a change halfway never mixes two policies.
-        let policy = self.policy.load_full();
-        let now = self.clock.now();
 
         // Identity before the decision, so that every record names a client.
         let client = policy.identify(address, self.neighbours.mac(address));
@@ -262,7 +277,7 @@ impl<P: Decide, R: Resolve> Handler<P, R> {
             Verdict::Allow => self.resolve(&subject, decision, asked).await,
         };
 
-        finish(done.reply, about, Some(client), Some(done.decision), done.source, done.security)
+        finish(done.reply, about, Some(client), Ok(done.decision), done.source, done.security)
     }
 
     /// A block looks the same whether the question or the answer led to it.
@@ -410,8 +425,8 @@ impl<P: Decide, R: Resolve> Handler<P, R> {
     ///
     /// Only the registrable domain is asked for, by its NS records: what stands below it, which may be a message of
     /// malware to its maker, does not leave the school.
-    fn probe(&self, outcome: &Outcome) {
-        let is_new = outcome.decision.as_ref().is_some_and(|d| matches!(d.reason, Reason::NewlySeen { .. }));
+    fn probe(&self, outcome: &Outcome<P>) {
+        let is_new = outcome.decision.as_ref().is_ok_and(|d| matches!(d.reason, Reason::NewlySeen { .. }));
         let FirstAsked::Never { .. } = outcome.question.first_asked else { return };
         if !is_new {
             return;
@@ -434,27 +449,22 @@ impl<P: Decide, R: Resolve> Handler<P, R> {
     }
 
     /// The answer to a notice: strangers get none, and a flood gets silence.
-    fn notice(&self, notice: NoticeReply, asked: Asked, now: Instant) -> Answered {
+    fn notice(&self, notice: NoticeReply, asked: Asked, now: Instant) -> Answered<P> {
         let sender = asked.from.ip();
         let answered = (notice.known || self.allows(sender)) && self.rate.admits(sender, now);
         Answered { reply: answered.then_some(notice.bytes), outcome: None }
     }
 
     /// The refusal of a question that is not let in.
-    fn refusal(&self, address: IpAddr, asked: Asked, now: Instant) -> Option<Reply> {
+    fn refusal(&self, address: IpAddr, asked: Asked, now: Instant) -> Option<(Reply, Refusal)> {
         if !self.allows(asked.from.ip()) || !self.allows(address) {
-            return Some(Reply::because(
-                ResponseCode::Refused,
-                EdeCode::Prohibited,
-                "this network is not served here (dns.allow)",
-            ));
+            let text = "this network is not served here (dns.allow)";
+            let reply = Reply::because(ResponseCode::Refused, EdeCode::Prohibited, text);
+            return Some((reply, Refusal::Network));
         }
         if !self.rate.admits(address, now) {
-            return Some(Reply::because(
-                ResponseCode::Refused,
-                EdeCode::Other,
-                "too many questions a second from this client (dns.rate_limit)",
-            ));
+            let text = "too many questions a second from this client (dns.rate_limit)";
+            return Some((Reply::because(ResponseCode::Refused, EdeCode::Other, text), Refusal::Rate));
         }
         None
     }
@@ -506,37 +516,66 @@ impl<P: Decide, R: Resolve> Handler<P, R> {
     }
 
     /// The SERVFAIL to a question that can't be worked on, for example because too many wait already.
-    pub(super) fn failure(&self, packet: &[u8], asked: Asked, why: &str) -> Option<Vec<u8>> {
-        match message::read(packet) {
-            Received::Question(question) => {
-                let reply = Reply::because(ResponseCode::ServFail, EdeCode::Other, why);
-                Some(reply.encode(&question, self.room(asked.transport)))
-            }
-            Received::Wrong(header) => Some(header.bytes()),
-            Received::Nothing => None,
+    pub(super) fn failure(&self, packet: &[u8], asked: Asked, text: &str, why: Refusal) -> Answered<P> {
+        let question = match message::read(packet) {
+            Received::Question(question) => question,
+            Received::Wrong(header) => return Answered { reply: Some(header.bytes()), outcome: None },
+            Received::Nothing => return Answered { reply: None, outcome: None },
+        };
+        let reply = Reply::because(ResponseCode::ServFail, EdeCode::Other, text);
+        Answered {
+            reply: Some(reply.encode(&question, self.room(asked.transport))),
+            outcome: Some(Box::new(Outcome {
+                at: self.clock.now(),
+                address: self.client_address(&question, asked),
+                client: None,
+                question: policy::Question {
+                    key: Key::from_name(question.query.name()),
+                    qtype: question.query.query_type(),
+                    first_asked: FirstAsked::Unknown,
+                },
+                transport: asked.transport,
+                rcode: ResponseCode::ServFail,
+                policy: self.policy.load_full(),
+                decision: Err(why),
+                source: AnswerSource::Policy,
+                security: None,
+                elapsed: Duration::ZERO,
+            })),
         }
     }
 
     /// Records what became of a question. Called after the reply is sent, so that it never slows one.
-    pub fn record(&self, outcome: &Outcome) {
+    pub fn record(&self, outcome: &Outcome<P>, reply: Option<&[u8]>) {
         self.probe(outcome);
-        if !tracing::enabled!(tracing::Level::DEBUG) {
-            return;
-        }
-        let policy = self.policy.load();
-        tracing::debug!(
-            address = %outcome.address,
-            profile = outcome.client.as_ref().map(|client| policy.profile_id(client.profile)),
-            name = policy.shown(&outcome.question.key),
-            qtype = %outcome.question.qtype,
-            transport = ?outcome.transport,
-            rcode = %outcome.rcode,
-            reason = outcome.decision.as_ref().map(|decision| policy.masked_reason(&decision.reason)),
-            reported = ?outcome.decision.as_ref().map(|decision| decision.reported),
-            source = ?outcome.source,
-            security = ?outcome.security,
-            elapsed_us = outcome.elapsed.as_micros() as u64,
-            "answered"
+        let Some(log) = &self.log else { return };
+        let found;
+        let client = match &outcome.client {
+            Some(client) => client,
+            // Whoever was turned away is known all the same.
+            None => {
+                found = outcome.policy.identify(outcome.address, self.neighbours.mac(outcome.address));
+                &found
+            }
+        };
+        let fate = Fate {
+            transport: outcome.transport,
+            qtype: outcome.question.qtype,
+            rcode: outcome.rcode,
+            decision: outcome.decision.as_ref().map_err(|refusal| *refusal),
+            source: outcome.source,
+            security: outcome.security,
+        };
+        log.record(
+            &outcome.policy,
+            &Event {
+                at: outcome.at,
+                client,
+                name: &outcome.question.key,
+                fate: &fate,
+                took: u32::try_from(outcome.elapsed.as_micros()).unwrap_or(u32::MAX),
+                reply,
+            },
         );
     }
 }

@@ -24,7 +24,7 @@ pub use config::{Config, ConfigError};
 pub use handler::{Answered, Asked, Handler, Outcome};
 pub use neighbours::Neighbours;
 pub use notice::NoticeReply;
-pub use seams::{Decide, Resolve};
+pub use seams::{Decide, Record, Resolve};
 pub use server::{Bound, ServeError, Server};
 
 #[cfg(test)]

@@ -1,15 +1,16 @@
 //! What the handler needs of the policy and of the resolver, so that tests can hand in their own.
 
-use std::{future::Future, net::IpAddr};
+use std::{fmt, future::Future, net::IpAddr, sync::Arc};
 
 use hickory_proto::op::Query;
 use jiff::Timestamp;
 
 use crate::{
-    clients::{Client, Mac, ProfileId},
+    clients::{Client, Mac},
     ede::EdeCode,
     name::Key,
-    policy::{Answer, Decision, Policy, Question, Reason, Review},
+    policy::{Answer, Decision, Policy, Question, Review},
+    querylog::{Event, QueryLog},
     resolver::{Ask, Resolved, Resolver},
 };
 
@@ -36,12 +37,8 @@ pub trait Decide: Send + Sync + 'static {
     fn structured_error(&self, decision: &Decision, question: &Question, client: &Client) -> String;
     /// See [`Policy::block_ttl`].
     fn block_ttl(&self) -> u32;
-    /// See [`Policy::profile`]: the identifier alone.
-    fn profile_id(&self, id: ProfileId) -> &str;
     /// See [`Policy::shown`].
     fn shown(&self, key: &Key) -> String;
-    /// See [`Policy::masked_reason`].
-    fn masked_reason(&self, reason: &Reason) -> String;
 }
 
 impl Decide for Policy {
@@ -80,16 +77,20 @@ impl Decide for Policy {
         self.block_ttl()
     }
 
-    fn profile_id(&self, id: ProfileId) -> &str {
-        self.profile(id).0
-    }
-
     fn shown(&self, key: &Key) -> String {
         self.shown(key)
     }
+}
 
-    fn masked_reason(&self, reason: &Reason) -> String {
-        self.masked_reason(reason)
+/// Keeps what became of questions: [`QueryLog`], or a test's.
+pub trait Record<P>: Send + Sync + fmt::Debug {
+    /// See [`QueryLog::record`].
+    fn record(&self, policy: &Arc<P>, event: &Event<'_>);
+}
+
+impl Record<Policy> for QueryLog {
+    fn record(&self, policy: &Arc<Policy>, event: &Event<'_>) {
+        self.record(policy, event);
     }
 }
 

@@ -71,8 +71,8 @@ pub(super) async fn serve<P: Decide, R: Resolve>(
 }
 
 /// An answer on its way to the writer; the permit keeps its place in the pipeline until it is written.
-struct Ready {
-    answered: Answered,
+struct Ready<P> {
+    answered: Answered<P>,
     permit: OwnedSemaphorePermit,
 }
 
@@ -131,7 +131,7 @@ impl<P: Decide, R: Resolve> Connection<P, R> {
     async fn read_questions(
         &self,
         mut stream: OwnedReadHalf,
-        answers: mpsc::Sender<Ready>,
+        answers: mpsc::Sender<Ready<P>>,
     ) -> io::Result<()> {
         let mut buffer = BytesMut::new();
         while let Some(question) = self.next_question(&mut stream, &mut buffer).await? {
@@ -190,7 +190,7 @@ impl<P: Decide, R: Resolve> Connection<P, R> {
     }
 
     /// Writes answers as they become ready, until none can come any more or the asker doesn't take them.
-    async fn write_answers(&self, mut stream: OwnedWriteHalf, mut ready: mpsc::Receiver<Ready>) {
+    async fn write_answers(&self, mut stream: OwnedWriteHalf, mut ready: mpsc::Receiver<Ready<P>>) {
         let mut framed = Vec::new();
         while let Some(Ready { answered, permit }) = ready.recv().await {
             if let Some(reply) = &answered.reply {
@@ -208,7 +208,7 @@ impl<P: Decide, R: Resolve> Connection<P, R> {
             drop(permit);
             self.seat.set_idle(self.owes_nothing());
             if let Some(outcome) = &answered.outcome {
-                self.work.handler.record(outcome);
+                self.work.handler.record(outcome, answered.reply.as_deref());
             }
         }
         self.broken.cancel();

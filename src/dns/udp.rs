@@ -118,11 +118,16 @@ async fn take<P: Decide, R: Resolve>(
     }
 }
 
-async fn reply<P: Decide, R: Resolve>(socket: &Socket, work: &Work<P, R>, answered: Answered, asked: Asked) {
+async fn reply<P: Decide, R: Resolve>(
+    socket: &Socket,
+    work: &Work<P, R>,
+    answered: Answered<P>,
+    asked: Asked,
+) {
     if let Some(bytes) = &answered.reply {
         socket.send(bytes, asked.from, asked.at).await;
     }
     if let Some(outcome) = &answered.outcome {
-        work.handler.record(outcome);
+        work.handler.record(outcome, answered.reply.as_deref());
     }
 }

@@ -14,6 +14,7 @@ use super::{
     limit::{Place, Places},
     seams::{Decide, Resolve},
 };
+use crate::querylog::Refusal;
 
 /// What all sockets share.
 pub(super) struct Work<P, R> {
@@ -40,22 +41,22 @@ impl<P, R> Clone for Work<P, R> {
 }
 
 /// A question after its first look.
-pub(super) enum Begun {
+pub(super) enum Begun<P> {
     /// Answered.
-    Done(Answered),
+    Done(Answered<P>),
     /// It waits for others, in its place.
-    Waits(Waiting),
+    Waits(Waiting<P>),
 }
 
 /// A question that waits, and the place that it holds meanwhile.
-pub(super) struct Waiting {
-    future: Pin<Box<dyn Future<Output = Answered> + Send>>,
+pub(super) struct Waiting<P> {
+    future: Pin<Box<dyn Future<Output = Answered<P>> + Send>>,
     _place: Place,
 }
 
-impl Waiting {
+impl<P> Waiting<P> {
     /// Waits for the answer; none when the server stops first.
-    pub(super) async fn answer(self, abort: &CancellationToken) -> Option<Answered> {
+    pub(super) async fn answer(self, abort: &CancellationToken) -> Option<Answered<P>> {
         tokio::select! {
             biased;
             answered = self.future => Some(answered),
@@ -66,20 +67,20 @@ impl Waiting {
 
 impl<P: Decide, R: Resolve> Work<P, R> {
     /// Begins with a question: the first poll is made here, so that the usual answer costs no task.
-    pub(super) fn begin(&self, packet: &[u8], asked: Asked) -> Begun {
+    pub(super) fn begin(&self, packet: &[u8], asked: Asked) -> Begun<P> {
         let handler = Arc::clone(&self.handler);
         let owned = packet.to_vec();
-        let mut future: Pin<Box<dyn Future<Output = Answered> + Send>> =
+        let mut future: Pin<Box<dyn Future<Output = Answered<P>> + Send>> =
             Box::pin(async move { handler.handle(&owned, asked).await });
         // Nobody is to be woken by this poll: whatever pends is polled again by the task that takes it over.
         match future.as_mut().poll(&mut Context::from_waker(Waker::noop())) {
             Poll::Ready(answered) => Begun::Done(answered),
             Poll::Pending => match self.places.take(asked.from.ip().to_canonical()) {
                 Some(place) => Begun::Waits(Waiting { future, _place: place }),
-                None => Begun::Done(Answered {
-                    reply: self.handler.failure(packet, asked, "too many questions wait for an answer"),
-                    outcome: None,
-                }),
+                None => {
+                    let text = "too many questions wait for an answer";
+                    Begun::Done(self.handler.failure(packet, asked, text, Refusal::Overload))
+                }
             },
         }
     }

@@ -10,6 +10,7 @@ use std::{
     fs::{self, File},
     io::{self, Read, Write},
     path::{Path, PathBuf},
+    sync::Arc,
 };
 
 use flate2::{Compression, write::GzEncoder};
@@ -140,7 +141,7 @@ pub struct Shelf {
     folder: PathBuf,
     keep: usize,
     /// None when the box's key can't be used, which was logged.
-    vault: Option<Vault>,
+    vault: Option<Arc<Vault>>,
 }
 
 /// A file of a version.
@@ -197,7 +198,7 @@ impl Drop for Draft {
 impl Shelf {
     /// Versions in a folder, of which the last `keep` good ones of each list stay.
     #[must_use]
-    pub fn new(folder: &Path, keep: usize, vault: Option<Vault>) -> Self {
+    pub fn new(folder: &Path, keep: usize, vault: Option<Arc<Vault>>) -> Self {
         Self { folder: folder.to_owned(), keep: keep.max(1), vault }
     }
 
@@ -310,7 +311,7 @@ impl Shelf {
     }
 
     fn vault(&self) -> Result<&Vault, ShelfError> {
-        self.vault.as_ref().ok_or(ShelfError::NoKey)
+        self.vault.as_deref().ok_or(ShelfError::NoKey)
     }
 
     /// Copies a text to the shelf, compressed and whole on the disk, without being a version yet.

@@ -1,10 +1,11 @@
 //! A decision as the query log keeps it: in words that stay true when the policy has changed.
 
-use super::{Decision, LogLevel, Policy, Reason, Server, Verdict, wire::list_behind};
+use super::{Decision, Essential, LogLevel, Policy, Reason, Server, Verdict, wire::list_behind};
 use crate::{
     category::{Audience, CategorySet},
-    clients::{Client, ProfileId},
+    clients::ProfileId,
     name::Key,
+    vault::Digest,
 };
 
 /// A decision in words, for records that outlive the policy that made it.
@@ -34,7 +35,7 @@ pub struct DecisionWords {
 impl Policy {
     /// Says a decision in the words of the query log.
     #[must_use]
-    pub fn words(&self, decision: &Decision, client: &Client) -> DecisionWords {
+    pub fn words(&self, decision: &Decision, profile: ProfileId) -> DecisionWords {
         let ids = |set: CategorySet| self.categories.ids(set).into_iter().map(str::to_owned).collect();
         let deciding = self.deciding_category(decision);
         let shown = match &decision.would_block {
@@ -49,18 +50,12 @@ impl Policy {
             list: list_behind(shown)
                 .and_then(|listed| self.list(listed))
                 .map_or_else(String::new, |list| list.id.clone()),
-            rule: self.rule_words(decision, client),
+            rule: self.rule_words(decision, profile),
             detail: self.detail(shown),
             would: decision.would_block.as_ref().map_or_else(String::new, |would| would.word().to_owned()),
             categories: ids(decision.categories),
             alert: !decision.reported.is_empty() || (blocked && deciding.is_some_and(alerts)),
         }
-    }
-
-    /// Whether the profile's clients are children at the school.
-    #[must_use]
-    pub fn is_for_pupils(&self, id: ProfileId) -> bool {
-        self.written(id).audience == Audience::Pupil
     }
 
     /// What is logged of a profile's clients.
@@ -73,7 +68,7 @@ impl Policy {
         self.category(category).map_or_else(String::new, |category| category.id.clone())
     }
 
-    fn rule_words(&self, decision: &Decision, client: &Client) -> String {
+    fn rule_words(&self, decision: &Decision, profile: ProfileId) -> String {
         let reason = match decision.would_block.as_deref().unwrap_or(&decision.reason) {
             Reason::Alias { because, .. } => because.as_ref(),
             reason => reason,
@@ -89,18 +84,18 @@ impl Policy {
             Reason::Schedule(listed) => {
                 let mut one = CategorySet::EMPTY;
                 one.insert(listed.category);
-                self.schedule_of(one, client)
+                self.schedule_of(one, profile)
             }
             // Open, perhaps only at this time.
-            Reason::Default => self.schedule_of(decision.categories, client),
+            Reason::Default => self.schedule_of(decision.categories, profile),
             _ => None,
         };
         text.map_or_else(String::new, |text| self.masked(&text).into_owned())
     }
 
     /// The schedule on which one of the categories depends in the client's profile.
-    fn schedule_of(&self, categories: CategorySet, client: &Client) -> Option<String> {
-        let profile = &self.profiles[self.place(client.profile)];
+    fn schedule_of(&self, categories: CategorySet, profile: ProfileId) -> Option<String> {
+        let profile = &self.profiles[self.place(profile)];
         let (_, place) =
             profile.during.iter().find(|(during, _)| !during.intersection(categories).is_empty())?;
         self.file.schedules.get(*place).map(|schedule| schedule.id.clone())
@@ -126,9 +121,36 @@ impl Policy {
         }
     }
 
-    /// Whether a name is a help line's, which is counted but not logged by name for pupils.
+    /// Whether a name is a help line's.
     #[must_use]
     pub fn is_help_line(&self, key: &Key) -> bool {
-        self.essential(key) == Some(super::Essential::Help)
+        self.essential(key) == Some(Essential::Help)
+    }
+
+    /// Whether the names of help lines that a profile's clients ask for are counted and not written down: those of
+    /// children, unless the safeguarding lead wants it otherwise.
+    #[must_use]
+    pub fn hides_help_lines(&self, id: ProfileId) -> bool {
+        self.written(id).audience == Audience::Pupil
+    }
+
+    /// Whether a named device is known by its link-layer address.
+    #[must_use]
+    pub fn device_has_mac(&self, place: Option<u16>) -> bool {
+        place
+            .and_then(|place| self.file.devices.get(usize::from(place)))
+            .is_some_and(|device| device.mac.is_some())
+    }
+
+    /// What is shown of a name on a list that must not be shown: the digest of the listed name, and where another one
+    /// was asked for, below it, the digest of that behind a slash (`locked:3fa9c0ffee12/8d2e00aa1b2c`).
+    #[must_use]
+    pub fn digests(&self, key: &Key, listed: Digest) -> String {
+        let own = self.mask.name(key.as_bytes());
+        if own == listed {
+            return listed.to_string();
+        }
+        let own = own.to_string();
+        format!("{listed}/{}", own.trim_start_matches(Digest::PREFIX))
     }
 }

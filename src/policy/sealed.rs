@@ -5,7 +5,7 @@
 
 use std::{borrow::Cow, net::IpAddr};
 
-use super::{Decision, Policy, Question, Reason, wire::list_behind};
+use super::{Decision, Policy, Question, wire::list_behind};
 use crate::{
     name::Key,
     vault::{Digest, Mask},
@@ -123,13 +123,6 @@ impl Policy {
             Some(digest) => format!("the name that you asked about ({digest})"),
             None => question.key.to_string(),
         }
-    }
-
-    /// A reason as the log may have it.
-    #[must_use]
-    pub fn masked_reason(&self, reason: &Reason) -> String {
-        let text = format!("{reason:?}");
-        self.masked(&text).into_owned()
     }
 }
 

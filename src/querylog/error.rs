@@ -26,11 +26,31 @@ pub enum LogError {
         /// Why.
         source: io::Error,
     },
+    /// A database is not what it should be.
+    #[error("{file} is damaged: {what}", file = file.display())]
+    Damaged {
+        /// The database.
+        file: PathBuf,
+        /// What SQLite found.
+        what: String,
+    },
     /// A later program made it.
     #[error("{file} was made by a newer Schoolgate; read it with that version", file = file.display())]
     Newer {
         /// The file.
         file: PathBuf,
+    },
+    /// The file of a day's key holds something else.
+    #[error(
+        "{file}: this is no key: it has {bytes} bytes, a key has 32; put the right one back from a backup, or move the \
+         file away to have a new one made (the pseudonyms of that day can't be reversed without the old one)",
+        file = file.display()
+    )]
+    NotAKey {
+        /// The file.
+        file: PathBuf,
+        /// Its length, at most 33.
+        bytes: usize,
     },
     /// What was asked for makes no sense.
     #[error("{argument}: {what}")]
@@ -67,7 +87,8 @@ impl LogError {
     /// Whether a file is not what it should be, and would not be if it were tried again.
     #[must_use]
     pub fn is_damage(&self) -> bool {
-        matches!(self.code(), Some(ErrorCode::DatabaseCorrupt | ErrorCode::NotADatabase))
+        matches!(self, Self::Damaged { .. })
+            || matches!(self.code(), Some(ErrorCode::DatabaseCorrupt | ErrorCode::NotADatabase))
     }
 
     /// Whether there is no room on the disk.

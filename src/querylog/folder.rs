@@ -81,7 +81,7 @@ impl LogFolder {
 }
 
 /// The day that a file's name tells, as `2026-11-22`.
-fn day_of(text: &str) -> Option<Day> {
+pub(super) fn day_of(text: &str) -> Option<Day> {
     let date: Date = text.parse().ok()?;
     let midnight = date.to_zoned(jiff::tz::TimeZone::UTC).ok()?;
     let day = Day::of(midnight.timestamp());

@@ -1,29 +1,147 @@
 //! The query log: every question that arrived, who asked it and what became of it, for as long as the school keeps it.
 //!
 //! The answering path hands each question in through one door, [`QueryLog::record`], which never waits: it copies the
-//! event to the queue of its own thread. One thread (`recorder`) empties the queues twice a second and writes what it
-//! found to the file of the day (`day`), which holds one UTC day and nothing else. People read it through [`search`].
+//! event to the queue of its own thread (`queue`). One thread (`recorder`) empties the queues twice a second and writes
+//! what it found (`batch`) to the file of the day (`day`), which holds one UTC day and nothing else.
 
-#![allow(dead_code)]
+mod batch;
 mod config;
 pub mod csv;
 pub mod day;
 mod entry;
 mod error;
 mod event;
+mod flood;
 mod folder;
 mod habits;
+mod names;
+pub mod privacy;
+mod queue;
+mod recorder;
 pub mod search;
 pub mod stats;
+mod status;
+#[cfg(test)]
+mod tests;
+
+use std::{
+    sync::{
+        Arc, Mutex, PoisonError,
+        mpsc::{SyncSender, sync_channel},
+    },
+    thread::{self, JoinHandle},
+};
+
+use tokio::sync::watch;
 
 pub use self::{
     config::Config,
     day::Place,
     entry::Entry,
     error::LogError,
-    event::{
-        Action, Confidence, Event, Fate, KnownBy, Refusal, Transport, known_by, security_word, source_word,
-    },
+    event::{Action, Confidence, Event, Fate, KnownBy, Refusal, Transport},
     folder::{FOLDER, LogFolder},
     habits::{AskedLately, BusyName, asked_lately, busy_names},
+    status::Status,
 };
+use self::{
+    queue::Queues,
+    recorder::{Command, Recorder},
+    status::Shared,
+};
+use crate::{clock::Clock, policy::Policy, vault::Vault};
+
+/// A running log: the door, and the thread behind it.
+#[derive(Debug)]
+pub struct QueryLog {
+    queues: Arc<Queues>,
+    commands: SyncSender<Command>,
+    writer: Mutex<Option<JoinHandle<()>>>,
+    shared: Arc<Shared>,
+    folder: LogFolder,
+}
+
+impl QueryLog {
+    /// Starts the log of a folder. Files are opened when the first question comes, and not before.
+    ///
+    /// Without a vault, names that must not be shown are kept as digests alone.
+    ///
+    /// # Errors
+    ///
+    /// When no thread can be started.
+    pub fn open(folder: LogFolder, clock: Clock, vault: Option<Arc<Vault>>) -> Result<Self, LogError> {
+        Self::with_queues(folder, clock, vault, queue::ALL)
+    }
+
+    /// The same with queues of so many bytes together.
+    fn with_queues(
+        folder: LogFolder,
+        clock: Clock,
+        vault: Option<Arc<Vault>>,
+        bytes: usize,
+    ) -> Result<Self, LogError> {
+        let (commands, orders) = sync_channel(16);
+        let queues = Arc::new(Queues::new(commands.clone(), bytes, false));
+        let shared = Arc::<Shared>::default();
+        let recorder = Recorder::new(Arc::clone(&queues), folder.clone(), clock, vault, Arc::clone(&shared));
+        let writer = thread::Builder::new()
+            .name(String::from("query log"))
+            .spawn(move || recorder.run(&orders))
+            .map_err(|source| LogError::File { file: folder.path().to_owned(), source })?;
+        Ok(Self { queues, commands, writer: Mutex::new(Some(writer)), shared, folder })
+    }
+
+    /// Takes a question in; `policy` is the one that decided it.
+    ///
+    /// Never waits for the disk or for other threads that answer. What finds its queue full is counted as lost.
+    pub fn record(&self, policy: &Arc<Policy>, event: &Event<'_>) {
+        self.queues.push(policy, event);
+    }
+
+    /// Waits until everything that was recorded before is on the disk. For threads that may block.
+    ///
+    /// # Errors
+    ///
+    /// Says why it can't be written; it is kept and tried again.
+    pub fn flush(&self) -> Result<(), String> {
+        let stopped = || LogError::Stopped.to_string();
+        let (done, answer) = sync_channel(1);
+        self.commands.send(Command::Flush(done)).map_err(|_| stopped())?;
+        answer.recv().map_err(|_| stopped())?
+    }
+
+    /// Writes everything and ends. What is recorded afterwards is gone. For threads that may block.
+    pub fn stop(&self) {
+        let writer = self.writer.lock().unwrap_or_else(PoisonError::into_inner).take();
+        // It may have ended by itself.
+        let _ = self.commands.send(Command::Stop);
+        if let Some(writer) = writer {
+            // It catches its own panics.
+            let _ = writer.join();
+        }
+    }
+
+    /// How the log is doing.
+    #[must_use]
+    pub fn status(&self) -> Status {
+        Status { queue_fill: self.queues.fill(), ..self.shared.status() }
+    }
+
+    /// A number that grows with each commit, for who waits for new rows.
+    #[must_use]
+    pub fn commits(&self) -> watch::Receiver<u64> {
+        self.shared.commits()
+    }
+
+    /// Where it lies.
+    #[must_use]
+    pub fn folder(&self) -> &LogFolder {
+        &self.folder
+    }
+}
+
+impl Drop for QueryLog {
+    fn drop(&mut self) {
+        self.stop();
+    }
+}

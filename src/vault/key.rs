@@ -1,4 +1,4 @@
-//! The file of the secret key.
+//! Files of secret keys: 32 random bytes, made once, for their owner alone, and never overwritten.
 
 use std::{
     fs::{self, File, OpenOptions},
@@ -11,19 +11,37 @@ use ring::rand::{SecureRandom, SystemRandom};
 use tracing::warn;
 use zeroize::Zeroizing;
 
-use super::VaultError;
+/// The bytes of a key.
+pub(crate) const LENGTH: usize = 32;
 
-const LENGTH: usize = 32;
+/// A key as it was read.
+pub(crate) type Secret = Zeroizing<Vec<u8>>;
 
-/// Reads the key, or makes it where there is no file.
-pub(super) fn read_or_make(path: &Path, random: &SystemRandom) -> Result<Zeroizing<Vec<u8>>, VaultError> {
-    let error = |source| VaultError::Key { path: path.to_owned(), source };
+/// Why there is no key.
+#[derive(Debug)]
+pub(crate) enum KeyError {
+    /// The file can't be read or made.
+    File(io::Error),
+    /// The file holds something else, of so many bytes (at most one more than a key has).
+    NotAKey(usize),
+    /// The system gives no random bytes.
+    Random,
+}
+
+impl From<io::Error> for KeyError {
+    fn from(error: io::Error) -> Self {
+        Self::File(error)
+    }
+}
+
+/// Reads the key, or makes it where there is no file. All who make it at once get the same.
+pub(crate) fn read_or_make(path: &Path, random: &SystemRandom) -> Result<Secret, KeyError> {
     if let Some(key) = read(path)? {
         return Ok(key);
     }
     let mut key = Zeroizing::new([0; LENGTH]);
     let mut suffix = [0; 8];
-    random.fill(&mut *key).and_then(|()| random.fill(&mut suffix)).map_err(|_| VaultError::Random)?;
+    random.fill(&mut *key).and_then(|()| random.fill(&mut suffix)).map_err(|_| KeyError::Random)?;
     let beside = path.with_extension(format!("key.{:016x}", u64::from_le_bytes(suffix)));
     // Linked, not renamed: of two that make it at once, one wins, and the other takes what is there.
     let made = write(&beside, &*key).and_then(|()| match fs::hard_link(&beside, path) {
@@ -31,28 +49,28 @@ pub(super) fn read_or_make(path: &Path, random: &SystemRandom) -> Result<Zeroizi
         other => other,
     });
     let removed = fs::remove_file(&beside);
-    made.and(removed).and_then(|()| File::open(folder_of(path))?.sync_all()).map_err(error)?;
+    made.and(removed).and_then(|()| File::open(folder_of(path))?.sync_all())?;
     // What is in the file counts, whoever made it.
-    read(path)?.ok_or_else(|| error(io::ErrorKind::NotFound.into()))
+    read(path)?.ok_or_else(|| KeyError::File(io::ErrorKind::NotFound.into()))
 }
 
-fn read(path: &Path) -> Result<Option<Zeroizing<Vec<u8>>>, VaultError> {
-    let error = |source| VaultError::Key { path: path.to_owned(), source };
+/// Reads the key; none where there is no file.
+pub(crate) fn read(path: &Path) -> Result<Option<Secret>, KeyError> {
     let file = match File::open(path) {
         Ok(file) => file,
         Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(None),
-        Err(source) => return Err(error(source)),
+        Err(error) => return Err(error.into()),
     };
-    let mode = file.metadata().map_err(error)?.permissions().mode();
+    let mode = file.metadata()?.permissions().mode();
     if mode & 0o077 != 0 {
         let file = path.display();
-        warn!(%file, "Others can read the box's secret key; take that right from them: chmod 600 {file}");
+        warn!(%file, "Others can read a secret key of the box; take that right from them: chmod 600 {file}");
     }
     // Room for all of it, so that no copy is left behind by growing.
     let mut key = Zeroizing::new(Vec::with_capacity(LENGTH + 1));
-    file.take(LENGTH as u64 + 1).read_to_end(&mut key).map_err(error)?;
+    file.take(LENGTH as u64 + 1).read_to_end(&mut key)?;
     if key.len() != LENGTH {
-        return Err(VaultError::NotAKey { path: path.to_owned(), bytes: key.len() });
+        return Err(KeyError::NotAKey(key.len()));
     }
     Ok(Some(key))
 }

@@ -3,11 +3,12 @@
 //! Some lists are given to a school under agreement: they may be used, but not shown. A [`Vault`] has one secret key,
 //! a file in the data folder. From it come the keys under which such texts are sealed (ChaCha20-Poly1305, in chunks,
 //! so that a text of any size passes through little memory) and the key of the [`Mask`] by which a listed name is
-//! shown as a digest (HMAC-SHA-256). Who has the sealed files without the key (a backup of the lists, a disk that was
+//! shown as a digest (HMAC-SHA-256), and the key by which what leaves the box is signed (Ed25519). Who has the sealed files without the key (a backup of the lists, a disk that was
 //! swapped out of a mirror) has nothing; who has the whole data folder has both.
 
-mod key;
+pub(crate) mod key;
 mod mask;
+mod sign;
 mod stream;
 #[cfg(test)]
 mod tests;
@@ -21,9 +22,12 @@ use std::{
 };
 
 use ring::{aead, hkdf, hmac, rand::SystemRandom};
+use zeroize::Zeroizing;
 
+use self::key::KeyError;
 pub use self::{
     mask::{Digest, Mask},
+    sign::{SigningKey, VerifyingKey},
     stream::{Damaged, Opened, Sealing},
 };
 
@@ -54,7 +58,12 @@ impl Vault {
     /// When the key can't be read or made, or is not one.
     pub fn open(folder: &Path) -> Result<Self, VaultError> {
         let random = SystemRandom::new();
-        let key = key::read_or_make(&folder.join(KEY_FILE), &random)?;
+        let path = folder.join(KEY_FILE);
+        let key = key::read_or_make(&path, &random).map_err(|error| match error {
+            KeyError::File(source) => VaultError::Key { path: path.clone(), source },
+            KeyError::NotAKey(bytes) => VaultError::NotAKey { path: path.clone(), bytes },
+            KeyError::Random => VaultError::Random,
+        })?;
         let secret = hkdf::Salt::new(hkdf::HKDF_SHA256, b"schoolgate vault").extract(key.as_slice());
         let mask = Mask::new(derived(&secret, &[b"names".as_slice()], hmac::HMAC_SHA256).into());
         Ok(Self { secret, random, mask })
@@ -125,11 +134,57 @@ impl Vault {
             .map_err(|source| VaultError::Read { path: path.to_owned(), source })
     }
 
+    /// Seals a short text; see [`sealing`](Self::sealing) for what the context is for.
+    ///
+    /// Empty when the system gives no random bytes: then nobody can open it.
+    #[must_use]
+    pub fn seal_text(&self, context: &[&str], text: &[u8]) -> Vec<u8> {
+        let sealed = || {
+            let mut sealing = self.sealing(Vec::new(), context)?;
+            sealing.write_all(text)?;
+            sealing.finish()
+        };
+        sealed().unwrap_or_default()
+    }
+
+    /// Opens a short text that was sealed as the same thing.
+    ///
+    /// # Errors
+    ///
+    /// [`Damaged`], when it is not whole and right, or nothing that was sealed.
+    pub fn open_text(&self, context: &[&str], sealed: &[u8]) -> Result<Vec<u8>, Damaged> {
+        let mut text = Vec::new();
+        // Memory is read from, so whatever goes wrong is the text's fault.
+        self.opening(sealed, context)
+            .and_then(|mut opened| opened.read_to_end(&mut text))
+            .map_err(|_| Damaged)?;
+        Ok(text)
+    }
+
+    /// The key with which this box signs what leaves it.
+    #[must_use]
+    pub fn signing_key(&self) -> SigningKey {
+        let mut seed = Zeroizing::new([0; 32]);
+        derived(&self.secret, &[b"signing".as_slice()], Seed)
+            .fill(&mut *seed)
+            .expect("32 bytes were asked for");
+        SigningKey::from_seed(&seed)
+    }
+
     /// The key of one file, from the random bytes at its start: no two files share one, so nonces can count from 0.
     fn file_key(&self, salt: &[u8]) -> aead::LessSafeKey {
         aead::LessSafeKey::new(
             derived(&self.secret, &[b"file".as_slice(), salt], &aead::CHACHA20_POLY1305).into(),
         )
+    }
+}
+
+/// Key material of 32 bytes that `ring` has no type for.
+struct Seed;
+
+impl hkdf::KeyType for Seed {
+    fn len(&self) -> usize {
+        32
     }
 }
 

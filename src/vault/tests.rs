@@ -245,6 +245,34 @@ fn a_digest_says_which_name_and_on_which_box() {
 }
 
 #[test]
+fn short_texts_are_sealed_and_opened_in_one_go() {
+    let (_folder, vault) = vault();
+    let (_other_folder, other) = self::vault();
+    let sealed = vault.seal_text(&["log", "name"], b"worst.test");
+    assert_eq!(vault.open_text(&["log", "name"], &sealed).unwrap(), b"worst.test");
+    assert_eq!(vault.open_text(&["log", "asker"], &sealed), Err(Damaged));
+    assert_eq!(other.open_text(&["log", "name"], &sealed), Err(Damaged));
+    for length in 0..sealed.len() {
+        assert_eq!(vault.open_text(&["log", "name"], &sealed[..length]), Err(Damaged), "{length} bytes");
+    }
+}
+
+#[test]
+fn a_box_signs_with_the_same_key_after_a_restart_and_no_other_box_has_it() {
+    let (folder, vault) = vault();
+    let (_other_folder, other) = self::vault();
+    let (key, signature) = (vault.signing_key().public(), vault.signing_key().sign(b"manifest"));
+    assert_eq!(Vault::open(folder.path()).unwrap().signing_key().public(), key);
+    assert_ne!(other.signing_key().public(), key);
+    assert!(key.verifies(b"manifest", &signature));
+    assert!(!key.verifies(b"manifesto", &signature) && !key.verifies(b"manifest", &signature[..63]));
+    assert!(!other.signing_key().public().verifies(b"manifest", &signature));
+    let print = key.fingerprint();
+    assert!(print.len() == 39 && print.split('-').all(|group| group.len() == 4), "{print}");
+    assert_ne!(print, other.signing_key().public().fingerprint());
+}
+
+#[test]
 fn nothing_of_the_key_shows_in_a_debug_text() {
     let (folder, vault) = vault();
     let key = fs::read(folder.path().join(KEY_FILE)).unwrap();

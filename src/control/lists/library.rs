@@ -181,7 +181,7 @@ enum Which {
 }
 
 impl Library {
-    pub(crate) fn new(data: &Path, keep: usize, vault: Option<Vault>) -> Self {
+    pub(crate) fn new(data: &Path, keep: usize, vault: Option<Arc<Vault>>) -> Self {
         let folder = data.join("lists");
         Self { shelf: Shelf::new(&folder, keep, vault), folder }
     }

@@ -130,16 +130,8 @@ impl Decide for Rules {
         10
     }
 
-    fn profile_id(&self, _id: ProfileId) -> &str {
-        "test"
-    }
-
     fn shown(&self, key: &Key) -> String {
         key.to_string()
-    }
-
-    fn masked_reason(&self, reason: &Reason) -> String {
-        format!("{reason:?}")
     }
 }
 

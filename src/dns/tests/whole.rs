@@ -169,7 +169,7 @@ impl WithMemory {
             },
         );
         let answered = self.handler.handle(&asked.0.to_vec().unwrap(), asked.1).await;
-        self.handler.record(&answered.outcome.unwrap());
+        self.handler.record(&answered.outcome.unwrap(), None);
         let reply = Message::from_vec(&answered.reply.unwrap()).unwrap();
         let ede = edes(&reply).first().map(|(_, text)| text.clone()).unwrap_or_default();
         (reply.metadata.response_code, ede)

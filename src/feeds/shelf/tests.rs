@@ -1,4 +1,4 @@
-use std::{collections::BTreeMap, io::Read};
+use std::{collections::BTreeMap, io::Read, sync::Arc};
 
 use proptest::prelude::*;
 use tempfile::TempDir;
@@ -159,7 +159,7 @@ fn lists_that_were_taken_out_are_forgotten_and_nothing_else() {
 fn a_sealed_version_lies_nowhere_in_clear_and_opens_only_as_itself() {
     let folder = TempDir::new().unwrap();
     let vault = Vault::open(folder.path()).unwrap();
-    let shelf = Shelf::new(folder.path(), 3, Some(vault));
+    let shelf = Shelf::new(folder.path(), 3, Some(Arc::new(vault)));
     let secret = "worst.test\n";
     let mut state = State::default();
     // Before its category was locked.

@@ -81,7 +81,7 @@ fn no_words_about_a_decision_show_a_listed_name() {
             assert_masked(&explanation);
             assert_masked(&policy.structured_error(&decision, &question, &client));
             assert_masked(&policy.advice(&decision, &question, &client).join("\n"));
-            assert_masked(&policy.masked_reason(&decision.reason));
+            assert_masked(&format!("{:?}", policy.words(&decision, client.profile)));
         }
     }
 }
@@ -134,7 +134,7 @@ fn an_alias_or_an_address_that_is_listed_does_not_show_either() {
             assert!(explanation.contains("innocent.test"), "it is on no list: {explanation}");
             assert_masked(&explanation);
             assert_masked(&policy.advice(&block, &question, &client).join("\n"));
-            assert_masked(&policy.masked_reason(&block.reason));
+            assert_masked(&format!("{:?}", policy.words(&block, client.profile)));
         }
     }
 }
@@ -162,7 +162,7 @@ fn a_listed_name_server_does_not_show_either() {
         assert!(explanation.starts_with(begins), "{explanation}");
         assert_masked(&explanation);
         assert_masked(&policy.advice(&block, &question, &client).join("\n"));
-        assert_masked(&policy.masked_reason(&block.reason));
+        assert_masked(&format!("{:?}", policy.words(&block, client.profile)));
     }
 }
 

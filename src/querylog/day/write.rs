@@ -156,6 +156,19 @@ impl DayWriter {
         self.batch("BEGIN IMMEDIATE")
     }
 
+    /// Looks through the whole file for damage.
+    ///
+    /// # Errors
+    ///
+    /// When there is some ([`LogError::is_damage`]), or it can't be read.
+    pub(in crate::querylog) fn check(&self) -> Result<(), LogError> {
+        let found: String = self
+            .connection
+            .query_row("PRAGMA quick_check(1)", [], |row| row.get(0))
+            .map_err(|source| LogError::database(&self.file, source))?;
+        if found == "ok" { Ok(()) } else { Err(LogError::Damaged { file: self.file.clone(), what: found }) }
+    }
+
     /// The day whose questions it takes.
     pub(in crate::querylog) fn day(&self) -> Day {
         self.day
