@@ -12,7 +12,7 @@ use std::{
 use hickory_proto::rr::RecordType;
 use schoolgate::{
     clock::Day,
-    querylog::{DayKey, LogFolder},
+    querylog::{LogFolder, privacy::DayKey},
 };
 use support::{Running, ask, command_on, err, out, schoolgate};
 

@@ -40,7 +40,6 @@ pub use self::{
     error::LogError,
     event::{Action, Confidence, Event, Fate, KnownBy, Refusal, Transport},
     folder::{FOLDER, LogFolder},
-    privacy::{DayKey, SealedIdentity},
     status::Status,
     subject::{Revealed, Reversal, SubjectOrder, reveal, subject},
 };
