@@ -1,7 +1,7 @@
 //! Rows of the log as evidence: a package that can be handed over, and that shows for itself if it was changed.
 //!
-//! [`make`] writes it: the rows, a summary for people, the settings and list versions in force, and a manifest with the
-//! digest of each file, signed with the box's own key. [`verify`] checks it, on any machine. `docs/privacy.md` says
+//! [`make()`] writes it: the rows, a summary for people, the settings and list versions in force, and a manifest with the
+//! digest of each file, signed with the box's own key. [`verify()`] checks it, on any machine. `docs/privacy.md` says
 //! what is in it and how it can be checked without this program.
 
 mod csv;
