@@ -108,6 +108,7 @@ impl Appliance {
                 broken.cancel();
             }
         });
+        control.keep_log();
         tasks.spawn(control::socket::serve(socket, Arc::clone(&control), stop.clone()));
         write_addresses(&config.data, &dns)?;
         // After serving began: what is on disk is in force already.
@@ -174,6 +175,11 @@ impl Appliance {
         if tokio::time::timeout(STOPPING, kept).await.is_err() {
             warn!("New names could not be written in time");
         }
+        let keeping = Arc::clone(&self.control);
+        let kept = tokio::task::spawn_blocking(move || keeping.stop_keeping_log());
+        if tokio::time::timeout(STOPPING, kept).await.is_err() {
+            warn!("The query log could not be left in time by what tidies it");
+        }
         // Last, since questions were answered until now.
         if let Some(log) = self.log {
             let stopped = tokio::task::spawn_blocking(move || log.stop());
@@ -199,7 +205,7 @@ fn control(config: &Config, clock: &Clock, resolver: &Arc<Resolver>) -> Result<C
     let lookup = Arc::new(OwnLookup(Arc::clone(resolver)));
     let feeds = Feeds::new(&config.lists, lookup, clock.clone())?;
     let control = Control::open(&config.data, clock.clone(), feeds, config.lists.keep)?;
-    Ok(control.with_resolver(Arc::clone(resolver)))
+    Ok(control.with_resolver(Arc::clone(resolver)).with_log_settings(&config.log))
 }
 
 /// Whether the settings would start; touches neither sockets nor the data folder.

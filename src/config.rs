@@ -240,6 +240,16 @@ mod tests {
     }
 
     #[test]
+    fn limits_of_the_log_are_days_that_can_be() {
+        let limits = read("[log]\nretention_days = 14\n").unwrap().log.limits();
+        assert_eq!((limits.allowed_days, limits.blocked_days, limits.rollup_days), (14, 365, 730));
+        for key in ["retention_days", "blocked_retention_days", "rollup_retention_days"] {
+            let error = read(&format!("[log]\n{key} = 0\n")).unwrap_err();
+            assert_eq!(error, "schoolgate.toml, line 2: 0 days is out of range; write 1 to 3650");
+        }
+    }
+
+    #[test]
     fn an_unknown_key_is_an_error_with_line_and_suggestion() {
         let error = read("[dns]\nlissten = []\n").unwrap_err();
         assert!(error.starts_with("schoolgate.toml, line 2: unknown field `lissten`"), "{error}");

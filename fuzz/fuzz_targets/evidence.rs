@@ -16,7 +16,8 @@ use schoolgate::{
     policy::{Knowledge, Policy, PolicyFile},
     querylog::{
         LogFolder,
-        evidence::{About, Filter, Order, make, unpack, verify},
+        evidence::{About, Order, make, unpack, verify},
+        search::Query,
     },
     vault::Vault,
 };
@@ -31,7 +32,8 @@ static PACKAGE: LazyLock<Vec<u8>> = LazyLock::new(|| {
     let order = Order {
         from: from.parse().expect("a time"),
         to: to.parse().expect("a time"),
-        filter: Filter::default(),
+        query: Query::default(),
+        filters: [].into(),
         by: String::from("somebody"),
         reason: String::from("a reason"),
     };

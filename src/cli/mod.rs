@@ -53,7 +53,7 @@ enum Command {
     /// Look at, update and compile lists
     #[command(subcommand)]
     Lists(lists::Command),
-    /// Take evidence out of the query log, and look into what it holds
+    /// Look into the log: who asked for what, when, and what became of it
     #[command(subcommand)]
     Log(log::Command),
     /// Take out, bring in and check the school's policy

@@ -5,10 +5,19 @@ use std::{fmt, path::PathBuf};
 use serde::{Deserialize, Serialize};
 
 use super::{
-    Actor, CheckReport, CheckRequest, DiffReport, ExportRequest, ListsReport, RevealReport, RevealRequest,
-    SeenReport, SubjectRequest, SuppliersReport, UpdateReport, WhyReport,
+    Actor, CheckReport, CheckRequest, DiffReport, EraseAsked, ExportRequest, HoldAsked, HoldsReport,
+    ListsReport, LogReport, RevealReport, RevealRequest, SeenReport, SubjectRequest, SuppliersReport,
+    UpdateReport, WhyReport,
 };
-use crate::{policy::ListFile, querylog::evidence::Made};
+use crate::{
+    policy::ListFile,
+    querylog::{
+        evidence::Made,
+        retention::{EraseReport, Hold},
+        search::Asked,
+        stats::Stats,
+    },
+};
 
 /// What a command asks of whoever owns the data folder.
 #[derive(Debug, Serialize, Deserialize)]
@@ -147,6 +156,40 @@ pub enum Request {
         /// In how many days, today among them: 1 to 400.
         days: u16,
     },
+    /// A page of the query log.
+    LogSearch(Asked),
+    /// Each question as it is written to the query log; answered again and again until one side goes away.
+    LogTail(Asked),
+    /// Make a legal hold on the query log.
+    LogHoldAdd {
+        /// What is to be held.
+        hold: HoldAsked,
+        /// Who does it.
+        by: String,
+    },
+    /// The legal holds.
+    LogHolds,
+    /// Lift a legal hold.
+    LogHoldLift {
+        /// Which.
+        id: String,
+        /// Why.
+        why: String,
+        /// Who does it.
+        by: String,
+    },
+    /// Take one device's questions out of the query log.
+    LogErase {
+        /// Whose, and of when.
+        erase: EraseAsked,
+        /// Who does it.
+        by: String,
+    },
+    /// What the query log has.
+    LogStats {
+        /// The UTC day to count by profile; the newest, if none is named.
+        day: Option<jiff::civil::Date>,
+    },
 }
 
 /// What a command gets.
@@ -184,6 +227,16 @@ pub enum Answer {
     LogRevealed(RevealReport),
     /// To the question for new names.
     Seen(SeenReport),
+    /// To a search in the log, and to following it.
+    Log(LogReport),
+    /// To a legal hold that was made or lifted.
+    Hold(Hold),
+    /// To the question for the legal holds.
+    Holds(HoldsReport),
+    /// To the order to take a device's questions out of the log.
+    Erased(EraseReport),
+    /// To the question what the log has.
+    LogStats(Stats),
 }
 
 /// What an import changed, or would change.

@@ -5,6 +5,8 @@
 
 mod check;
 mod lists;
+mod log;
+mod log_keeping;
 mod log_out;
 mod lookup;
 mod message;
@@ -30,9 +32,9 @@ pub use lists::{
     ChangedName, DiffReport, HeldReport, LibraryError, ListReport, ListsReport, Outcome, SubscriptionReport,
     UpdateReport, Updated, VersionReport, WhyReport,
 };
-pub use log_out::{
-    Actor, ExportRequest, RevealReport, RevealRequest, SAFEGUARDING, SubjectRequest, action_of,
-};
+pub use log::{LogReport, LogTail};
+pub use log_keeping::{EraseAsked, HoldAsked, HoldsReport};
+pub use log_out::{Actor, ExportRequest, RevealReport, RevealRequest, SAFEGUARDING, SubjectRequest};
 pub use lookup::OwnLookup;
 pub use message::{Answer, ImportReport, Request, ValidationReport};
 pub use novelty::{SeenName, SeenReport};
@@ -49,7 +51,10 @@ use crate::{
     lists::{DomainIndex, Entry, shipped},
     name::Key,
     policy::{Knowledge, ListSource, Policy, PolicyErrors, PolicyFile, Problem, Severity},
-    querylog::{LogError, QueryLog},
+    querylog::{
+        self, LogError, QueryLog,
+        retention::{Keeper, Keeping},
+    },
     resolver::Resolver,
     seen::{Seen, SeenError},
     store::{self, AuditRecord, Store, StoreError},
@@ -72,9 +77,14 @@ pub struct Control {
     resolver: Option<Arc<Resolver>>,
     neighbours: Option<Neighbours>,
     seen: Option<Arc<Seen>>,
+    log_status: Option<log::LogStatus>,
     library: Arc<Library>,
     feeds: Arc<Feeds>,
     mask: Mask,
+    /// What removes from the query log, and what forbids it.
+    keeping: Arc<Keeping>,
+    /// The thread that does it, on a running server.
+    keeper: Mutex<Option<Keeper>>,
     /// None when the box's secret key can't be read or made; the reason was logged.
     vault: Option<Arc<Vault>>,
     log: Option<Arc<QueryLog>>,
@@ -169,16 +179,20 @@ impl Control {
             Ok((indexes, policy.with_mask(mask.clone())))
         });
         let lists = file.lists.clone();
+        let policy = Arc::new(ArcSwap::from_pointee(policy));
+        let keeping = log_keeping::keeping(folder, &clock, &policy, &querylog::Config::default());
         let control = Self {
             folder: folder.to_owned(),
             listener: Arc::new(news.listener(clock.clone())),
-            clock,
-            policy: Arc::new(ArcSwap::from_pointee(policy)),
+            policy,
             resolver: None,
             neighbours: None,
             seen: None,
+            log_status: None,
             library,
             mask,
+            keeping: Arc::new(keeping),
+            keeper: Mutex::default(),
             vault,
             log: None,
             state: Mutex::new(State { store, file, revision, indexes }),
@@ -188,6 +202,7 @@ impl Control {
             cancel: Arc::default(),
             news,
             box_id: xxh3_64(box_id.to_string().as_bytes()),
+            clock,
             categories,
             starter,
         };
@@ -223,6 +238,15 @@ impl Control {
         neighbours: impl Fn(IpAddr) -> Option<Mac> + Send + Sync + 'static,
     ) -> Self {
         self.neighbours = Some(Box::new(neighbours));
+        self
+    }
+
+    /// Says for how long the query log may keep what without a reason, and how much of the disk it leaves alone. A policy in force that keeps more is cut to it,
+    /// with a warning in the log; one that comes in is refused.
+    #[must_use]
+    pub fn with_log_settings(mut self, config: &querylog::Config) -> Self {
+        self.keeping = Arc::new(log_keeping::keeping(&self.folder, &self.clock, &self.policy, config));
+        self.warn_of_cut_retention();
         self
     }
 
@@ -282,6 +306,17 @@ impl Control {
                 Answer::LogRevealed(self.log_reveal(&actor, reveal).await?)
             }
             Request::Seen { days } => Answer::Seen(novelty::report(self, days)?),
+            Request::LogSearch(asked) => Answer::Log(self.log_search(asked).await?),
+            Request::LogTail(_) => {
+                let message =
+                    String::from("the log can only be followed over the socket of a running server");
+                return Err(ControlError::Server { message, bad_input: false });
+            }
+            Request::LogHoldAdd { hold, by } => Answer::Hold(self.add_hold(hold, &by).await?),
+            Request::LogHolds => Answer::Holds(self.holds()?),
+            Request::LogHoldLift { id, why, by } => Answer::Hold(self.lift_hold(&id, &why, &by).await?),
+            Request::LogErase { erase, by } => Answer::Erased(self.erase(erase, &by).await?),
+            Request::LogStats { day } => Answer::LogStats(self.log_stats(day).await?),
         })
     }
 
@@ -337,10 +372,12 @@ impl Control {
         let now = self.clock.now();
         let (errors, warnings): (Vec<_>, Vec<_>) =
             file.validate(&self.categories, now).into_iter().partition(|p| p.severity == Severity::Error);
+        let (over, cut) = self.over_log_limits(&file, &current);
+        let errors: Vec<Problem> = errors.into_iter().chain(over).collect();
         if !errors.is_empty() {
             return Err(self.refused(name, by, PolicyErrors(errors)));
         }
-        let mut warnings: Vec<String> = warnings.iter().map(ToString::to_string).collect();
+        let mut warnings: Vec<String> = warnings.iter().chain(&cut).map(ToString::to_string).collect();
         let mut changes: Vec<String> =
             current.changes_to(&file, &self.categories).into_iter().map(|change| change.what).collect();
         if current == file {
@@ -385,6 +422,8 @@ impl Control {
             revision
         };
         info!(revision, by, "A new policy is in force");
+        // It may keep less than the one before.
+        self.wake_keeper();
         self.news.again.notify_one();
         Ok(ImportReport { dry_run, revision, changes, warnings })
     }
@@ -422,6 +461,8 @@ impl Control {
         let problems = match PolicyFile::parse(text) {
             Ok(file) => {
                 let mut problems = file.validate(&self.categories, self.clock.now());
+                let (over, cut) = self.over_log_limits(&file, &self.in_force().0);
+                problems.extend(over.into_iter().chain(cut));
                 if problems.iter().all(|problem| problem.severity != Severity::Error) {
                     let indexes = self.state().indexes.clone();
                     match self.build(&file, &indexes, &name) {
@@ -476,6 +517,7 @@ impl Control {
         self.bring_new(new).await?;
         let prepared = self.prepare(file, &name).await?;
         self.enact(&mut self.state(), prepared, latest.number);
+        self.warn_of_cut_retention();
         self.news.again.notify_one();
         Ok(())
     }
@@ -628,7 +670,7 @@ pub enum ControlError {
     /// The table of names can't be read.
     #[error(transparent)]
     Seen(#[from] SeenError),
-    /// The query log can't be read, or what was asked of it makes no sense.
+    /// The log can't be read, or what was asked of it makes no sense.
     #[error(transparent)]
     Log(#[from] LogError),
     /// The settings could not be read at start, so nothing can be published.

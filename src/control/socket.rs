@@ -13,12 +13,16 @@ use tokio_util::sync::CancellationToken;
 use tracing::warn;
 
 use super::{Answer, Control, ControlError, Request};
+use crate::querylog::search::Asked;
 
 /// The socket's name in the data folder.
 const SOCKET: &str = "control.sock";
 
 /// Longer than any policy that a person or a program would write.
 const MAX_REQUEST: u64 = 64 << 20;
+
+/// How often who follows the log is told what is new: about as often as something is written.
+const NEWS: Duration = Duration::from_millis(300);
 
 #[derive(Debug, Serialize, Deserialize)]
 enum Reply {
@@ -80,6 +84,7 @@ async fn converse(mut stream: UnixStream, control: Arc<Control>) -> io::Result<(
     let mut line = Vec::new();
     BufReader::new((&mut stream).take(MAX_REQUEST)).read_until(b'\n', &mut line).await?;
     let reply = match serde_json::from_slice::<Request>(&line) {
+        Ok(Request::LogTail(asked)) => return tell_news(stream, control, asked).await,
         Ok(request) => match off_the_answering_threads(control, request).await {
             Ok(answer) => Reply::Done(Box::new(answer)),
             Err(error) => Reply::Failed { bad_input: error.is_bad_input(), message: error.to_string() },
@@ -88,10 +93,50 @@ async fn converse(mut stream: UnixStream, control: Arc<Control>) -> io::Result<(
             Reply::Failed { message: format!("not a command of this version: {error}"), bad_input: true }
         }
     };
-    let mut bytes = serde_json::to_vec(&reply)?;
-    bytes.push(b'\n');
-    stream.write_all(&bytes).await?;
+    send(&mut stream, &reply).await?;
     stream.shutdown().await
+}
+
+async fn send<T: Serialize>(stream: &mut UnixStream, message: &T) -> io::Result<()> {
+    let mut bytes = serde_json::to_vec(message)?;
+    bytes.push(b'\n');
+    stream.write_all(&bytes).await
+}
+
+/// Tells what is new in the log, a line each time, until the other side goes away.
+async fn tell_news(mut stream: UnixStream, control: Arc<Control>, asked: Asked) -> io::Result<()> {
+    let failed =
+        |error: ControlError| Reply::Failed { bad_input: error.is_bad_input(), message: error.to_string() };
+    let mut following = match control.log_tail(asked).await {
+        Ok(following) => following,
+        Err(error) => {
+            send(&mut stream, &failed(error)).await?;
+            return stream.shutdown().await;
+        }
+    };
+    // At once, with nothing in it: the other side knows that from here on it misses nothing.
+    let mut is_first = true;
+    loop {
+        let report = match control.log_news(following).await {
+            Ok((next, report)) => {
+                following = next;
+                report
+            }
+            Err(error) => {
+                send(&mut stream, &failed(error)).await?;
+                return stream.shutdown().await;
+            }
+        };
+        if is_first || !report.page.entries.is_empty() || !report.page.unkept.is_empty() {
+            is_first = false;
+            send(&mut stream, &Reply::Done(Box::new(Answer::Log(report)))).await?;
+        }
+        tokio::select! {
+            // It says nothing more, so whatever comes is the end.
+            _ = stream.read_u8() => return Ok(()),
+            () = tokio::time::sleep(NEWS) => {}
+        }
+    }
 }
 
 /// Commands read whole lists and write to the disk, which must not hold up a question.
@@ -108,29 +153,59 @@ async fn off_the_answering_threads(control: Arc<Control>, request: Request) -> R
 ///
 /// What the server says, or that it went away.
 pub async fn ask(folder: &Path, request: &Request) -> Result<Option<Answer>, ControlError> {
-    let path = folder.join(SOCKET);
-    let mut stream = match UnixStream::connect(&path).await {
-        Ok(stream) => stream,
-        Err(e) if matches!(e.kind(), io::ErrorKind::NotFound | io::ErrorKind::ConnectionRefused) => {
-            return Ok(None);
+    let Some(mut stream) = connect(folder).await? else { return Ok(None) };
+    send(&mut stream, request).await.map_err(broken)?;
+    let mut reply = Vec::new();
+    stream.read_to_end(&mut reply).await.map_err(broken)?;
+    answer(&reply).map(Some)
+}
+
+/// Asks for what is answered again and again, and hands out each answer until `each` has had enough; none when no
+/// server runs there.
+///
+/// # Errors
+///
+/// What the server says, or that it went away.
+pub async fn follow(
+    folder: &Path,
+    request: &Request,
+    mut each: impl FnMut(Answer) -> bool,
+) -> Result<Option<()>, ControlError> {
+    let Some(mut stream) = connect(folder).await? else { return Ok(None) };
+    send(&mut stream, request).await.map_err(broken)?;
+    let mut lines = BufReader::new(stream);
+    let mut line = Vec::new();
+    loop {
+        line.clear();
+        if lines.read_until(b'\n', &mut line).await.map_err(broken)? == 0 {
+            return Err(broken(io::ErrorKind::UnexpectedEof.into()));
         }
+        if !each(answer(&line)?) {
+            return Ok(Some(()));
+        }
+    }
+}
+
+async fn connect(folder: &Path) -> Result<Option<UnixStream>, ControlError> {
+    let path = folder.join(SOCKET);
+    match UnixStream::connect(&path).await {
+        Ok(stream) => Ok(Some(stream)),
+        Err(e) if matches!(e.kind(), io::ErrorKind::NotFound | io::ErrorKind::ConnectionRefused) => Ok(None),
         // A server may well be there: a change beside it would not be seen.
         Err(e) => {
             let message = format!("{}: {e}", path.display());
-            return Err(ControlError::Server { message, bad_input: false });
+            Err(ControlError::Server { message, bad_input: false })
         }
-    };
-    let broken = |e: io::Error| ControlError::Server {
-        message: format!("the server went away: {e}"),
-        bad_input: false,
-    };
-    let mut bytes = serde_json::to_vec(request).map_err(|e| broken(e.into()))?;
-    bytes.push(b'\n');
-    stream.write_all(&bytes).await.map_err(broken)?;
-    let mut reply = Vec::new();
-    stream.read_to_end(&mut reply).await.map_err(broken)?;
-    match serde_json::from_slice(&reply).map_err(|e| broken(e.into()))? {
-        Reply::Done(answer) => Ok(Some(*answer)),
+    }
+}
+
+fn answer(reply: &[u8]) -> Result<Answer, ControlError> {
+    match serde_json::from_slice(reply).map_err(|e| broken(e.into()))? {
+        Reply::Done(answer) => Ok(*answer),
         Reply::Failed { message, bad_input } => Err(ControlError::Server { message, bad_input }),
     }
+}
+
+fn broken(error: io::Error) -> ControlError {
+    ControlError::Server { message: format!("the server went away: {error}"), bad_input: false }
 }

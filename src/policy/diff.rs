@@ -4,6 +4,7 @@ use std::collections::BTreeSet;
 
 use super::{
     file::{Action, Cell, ListFile, Mode, PolicyFile, ProfileFile, RuleFile, YouTube},
+    keeping::LogFile,
     problem::Problems,
     supplier::SupplierFile,
     tables::Tables,
@@ -42,6 +43,7 @@ impl PolicyFile {
         diff.value("newly_seen.days", &before.days, &after.days, after.days < before.days);
         let longer = after.learning_days > before.learning_days;
         diff.value("newly_seen.learning_days", &before.learning_days, &after.learning_days, longer);
+        diff.log(&self.log, &new.log);
         diff.profiles(&self.profiles, &new.profiles);
         diff.things("group", &self.groups, &new.groups, |group| &group.id, (false, true));
         diff.things("device", &self.devices, &new.devices, |device| &device.name, (true, true));
@@ -119,6 +121,25 @@ impl Diff<'_> {
         }
     }
 
+    /// What is kept opens no name; whoever reads the change decides whether it is too much.
+    fn log(&mut self, old: &LogFile, new: &LogFile) {
+        let days = |days: u16| if days == 1 { String::from("1 day") } else { format!("{days} days") };
+        for ((what, before), (_, after)) in old.days().into_iter().zip(new.days()) {
+            self.value(&format!("log.{what}"), &days(before), &days(after), false);
+        }
+        let on =
+            |on: bool| if on { "logged by name for pupils too" } else { "not logged by name for pupils" };
+        self.value("log.help_lines", &on(old.help_lines), &on(new.help_lines), false);
+        for (what, before, after) in [
+            ("reason", &old.reason, &new.reason),
+            ("help_lines_reason", &old.help_lines_reason, &new.help_lines_reason),
+        ] {
+            let say =
+                |text: &str| if text.is_empty() { String::from("not given") } else { format!("{text:?}") };
+            self.value(&format!("log.{what}"), &say(before), &say(after), false);
+        }
+    }
+
     fn profiles(&mut self, old: &[ProfileFile], new: &[ProfileFile]) {
         for profile in new {
             match old.iter().find(|other| other.id == profile.id) {
@@ -154,7 +175,7 @@ impl Diff<'_> {
         setting("strip_ech", on(old.strip_ech), on(new.strip_ech), old.strip_ech);
         setting("canaries", on(old.canaries), on(new.canaries), old.canaries);
         setting("block_with", word(&old.block_with), word(&new.block_with), false);
-        setting("log", word(&old.log), word(&new.log), false);
+        setting("log", word(&old.log_level()), word(&new.log_level()), false);
         self.words(&format!("{place}: bundle"), &old.bundles, &new.bundles, (true, false));
         let tables = Tables::shipped();
         for (_, category) in self.categories.iter() {

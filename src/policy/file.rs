@@ -11,6 +11,7 @@ use toml::value::Datetime;
 
 use super::{
     BlockResponse,
+    keeping::LogFile,
     problem::{PolicyErrors, Problem, Severity},
     supplier::SupplierFile,
 };
@@ -59,6 +60,9 @@ pub struct PolicyFile {
     /// When names count as newly seen.
     #[serde(default, skip_serializing_if = "is_usual")]
     pub newly_seen: NewlySeen,
+    /// What the query log keeps, and for how long.
+    #[serde(default, skip_serializing_if = "LogFile::is_usual")]
+    pub log: LogFile,
     /// The profiles.
     #[serde(default, rename = "profile", skip_serializing_if = "Vec::is_empty")]
     pub profiles: Vec<ProfileFile>,
@@ -140,9 +144,9 @@ pub struct ProfileFile {
     /// How a block looks.
     #[serde(default)]
     pub block_with: BlockResponse,
-    /// What is logged of its clients.
-    #[serde(default)]
-    pub log: LogLevel,
+    /// What is logged of its clients; what is usual for its audience, if left out.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub log: Option<LogLevel>,
     /// Whether software that asks if it may go around the filter is told no.
     #[serde(default = "yes", skip_serializing_if = "is_yes")]
     pub canaries: bool,
@@ -215,16 +219,28 @@ pub enum YouTube {
 }
 
 /// What is logged of a profile's clients.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Default, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum LogLevel {
     /// Every question with its client.
-    #[default]
     Full,
     /// Every question, the client under a changing pseudonym.
     Pseudonymous,
     /// Blocked questions only.
     BlockedOnly,
+}
+
+impl LogLevel {
+    /// What is logged of an audience where a profile does not say: of pupils all, of staff under a pseudonym, of guests
+    /// what was blocked.
+    #[must_use]
+    pub fn usual(audience: Audience) -> Self {
+        match audience {
+            Audience::Pupil => Self::Full,
+            Audience::Staff => Self::Pseudonymous,
+            Audience::Guest => Self::BlockedOnly,
+        }
+    }
 }
 
 /// Some days: from the first to the last, both included.

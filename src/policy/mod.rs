@@ -10,6 +10,7 @@ mod decide;
 mod diff;
 mod explain;
 mod file;
+mod keeping;
 mod lookup;
 mod names;
 mod novelty;
@@ -43,6 +44,7 @@ pub use self::{
         ListSource, LogLevel, Mode, NewlySeen, OwnCategory, PolicyFile, ProfileFile, RuleFile, ScheduleFile,
         VERSION, WindowFile, YouTube,
     },
+    keeping::{LogFile, Retention},
     names::{Essential, NamePattern},
     novelty::FirstAsked,
     problem::{PolicyErrors, Problem, Severity},

@@ -8,7 +8,7 @@ use jiff::Timestamp;
 use super::{
     BlockResponse,
     bundles::MAX_BUNDLES,
-    file::{Access, Cell, Mode, PolicyFile, ProfileFile, YouTube},
+    file::{Access, Cell, LogLevel, Mode, PolicyFile, ProfileFile, YouTube},
     services::{self, Switched},
     tables::Tables,
 };
@@ -123,6 +123,12 @@ impl ProfileFile {
     #[must_use]
     pub fn title(&self) -> &str {
         if self.name.is_empty() { &self.id } else { &self.name }
+    }
+
+    /// What is logged of its clients: as written, else what is usual for its audience.
+    #[must_use]
+    pub fn log_level(&self) -> LogLevel {
+        self.log.unwrap_or_else(|| LogLevel::usual(self.audience))
     }
 
     /// The state of names on no list: the cell `uncategorised`, else the setting, else allowed.

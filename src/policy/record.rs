@@ -61,7 +61,7 @@ impl Policy {
     /// What is logged of a profile's clients.
     #[must_use]
     pub fn log_level(&self, id: ProfileId) -> LogLevel {
-        self.written(id).log
+        self.written(id).log_level()
     }
 
     fn id_of(&self, category: crate::category::CategoryId) -> String {
@@ -131,7 +131,7 @@ impl Policy {
     /// children, unless the safeguarding lead wants it otherwise.
     #[must_use]
     pub fn hides_help_lines(&self, id: ProfileId) -> bool {
-        self.written(id).audience == Audience::Pupil
+        self.written(id).audience == Audience::Pupil && !self.file.log.help_lines
     }
 
     /// Whether a named device is known by its link-layer address.

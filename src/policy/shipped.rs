@@ -2,6 +2,7 @@
 
 use super::{
     file::{NewlySeen, PolicyFile, ProfileFile, VERSION},
+    keeping::LogFile,
     tables::Tables,
 };
 use crate::category::{Categories, UNCATEGORISED};
@@ -30,6 +31,7 @@ impl PolicyFile {
             terms: Vec::new(),
             holidays: Vec::new(),
             newly_seen: NewlySeen::default(),
+            log: LogFile::default(),
             profiles: tables
                 .profiles
                 .iter()
@@ -48,7 +50,7 @@ impl PolicyFile {
                     youtube: profile.youtube,
                     strip_ech: profile.strip_ech,
                     block_with: profile.block_with,
-                    log: profile.log,
+                    log: Some(profile.log),
                     canaries: true,
                     bundles: profile.bundles.clone(),
                     categories: [].into(),

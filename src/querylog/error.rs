@@ -52,6 +52,17 @@ pub enum LogError {
         /// Its length, at most 33.
         bytes: usize,
     },
+    /// The legal holds can't be read, so nobody knows what must be kept.
+    #[error(
+        "{file}: the legal holds can't be read, so nothing of the log is removed: {why}; put the file back from a backup",
+        file = file.display()
+    )]
+    Holds {
+        /// The file.
+        file: PathBuf,
+        /// What is wrong with it.
+        why: String,
+    },
     /// What was asked for makes no sense.
     #[error("{argument}: {what}")]
     Input {
@@ -100,6 +111,11 @@ impl LogError {
             }
             _ => matches!(self.code(), Some(ErrorCode::DiskFull)),
         }
+    }
+
+    /// Whether somebody else uses a file, so that it can be tried again later.
+    pub(super) fn is_busy(&self) -> bool {
+        matches!(self.code(), Some(ErrorCode::DatabaseBusy | ErrorCode::DatabaseLocked))
     }
 
     fn code(&self) -> Option<ErrorCode> {

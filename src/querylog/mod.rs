@@ -6,6 +6,7 @@
 
 mod batch;
 mod config;
+pub mod csv;
 pub mod day;
 mod entry;
 mod error;
@@ -13,13 +14,18 @@ mod event;
 pub mod evidence;
 mod flood;
 mod folder;
+mod habits;
 mod names;
 pub mod privacy;
 mod queue;
 mod recorder;
+pub mod retention;
+pub mod rollup;
+pub mod search;
 pub mod sink;
+pub mod stats;
 mod status;
-mod subject;
+pub mod subject;
 #[cfg(test)]
 mod tests;
 
@@ -40,8 +46,8 @@ pub use self::{
     error::LogError,
     event::{Action, Confidence, Event, Fate, KnownBy, Refusal, Transport},
     folder::{FOLDER, LogFolder},
+    habits::{AskedLately, BusyName, asked_lately, busy_names},
     status::Status,
-    subject::{Revealed, Reversal, SubjectOrder, reveal, subject},
 };
 use self::{
     queue::Queues,
@@ -130,6 +136,12 @@ impl QueryLog {
     #[must_use]
     pub fn commits(&self) -> watch::Receiver<u64> {
         self.shared.commits()
+    }
+
+    /// Says what is to be done each time that nothing can be written since the disk is full. It is called by the thread
+    /// that writes, and must not wait for it. Only the first that is handed in counts.
+    pub fn when_full(&self, make_room: impl Fn() + Send + Sync + 'static) {
+        self.shared.when_full(make_room);
     }
 
     /// Where it lies.

@@ -1,7 +1,8 @@
 //! The writer: one thread that empties the queues and writes what it found to the files of the days.
 //!
-//! It commits at least every [`INTERVAL`], so that a power cut loses no more than that. What it could not write it keeps
-//! and tries again; what finds the queues full meanwhile is counted, and the count is written when writing goes on.
+//! An event is on the disk within [`WITHIN`], as far as the disk lets it: a slow one is written to more often. What it
+//! could not write it keeps and tries again; what finds the queues full meanwhile is counted, and the count is written
+//! when writing goes on.
 
 use std::{
     panic::{AssertUnwindSafe, catch_unwind},
@@ -30,8 +31,16 @@ use crate::{
     vault::Vault,
 };
 
-/// How long an event waits at most before it is on its way to the disk.
-pub(super) const INTERVAL: Duration = Duration::from_millis(400);
+/// How long after it happened an event is on the disk: what a power cut may cost.
+const WITHIN: Duration = Duration::from_millis(500);
+
+/// How much of that is left for what nobody foresees.
+const SLACK: Duration = Duration::from_millis(50);
+
+/// The longest and the shortest time from the beginning of one write to that of the next. Each commit costs the disk
+/// some pages, whatever is in it.
+const RARELY: Duration = Duration::from_millis(400);
+const OFTEN: Duration = Duration::from_millis(100);
 
 /// How long yesterday's file stays open for what comes late.
 const LATE: Duration = Duration::from_secs(300);
@@ -132,17 +141,23 @@ impl Files {
 impl Recorder {
     /// Writes until it is told to stop, or nobody is left to tell it.
     pub(super) fn run(mut self, commands: &Receiver<Command>) {
-        let mut next = Instant::now() + INTERVAL;
+        // Now, so that the first commit is as quick as the others. An error will be told when there is what to write.
+        let _ = self.files.day(&self.folder, Day::of(self.clock.now()));
+        let mut next = Instant::now() + OFTEN;
+        let mut slowest = Duration::ZERO;
         loop {
             let wait = next.saturating_duration_since(Instant::now());
             let command = commands.recv_timeout(wait);
+            let began = Instant::now();
             let outcome = catch_unwind(AssertUnwindSafe(|| self.write()));
             let outcome = outcome.unwrap_or_else(|_panic| {
                 // What made it panic must not do so for ever.
                 self.give_up("internal-error");
                 Err(LogError::Stopped)
             });
-            next = Instant::now() + INTERVAL;
+            // What happens just after this write began waits for the next, and for as long as that takes.
+            slowest = began.elapsed().max(slowest * 9 / 10);
+            next = began + (WITHIN - SLACK).saturating_sub(slowest).clamp(OFTEN, RARELY);
             match command {
                 Ok(Command::Flush(done)) => {
                     // Who asked may be gone.
@@ -215,6 +230,11 @@ impl Recorder {
         let writer = self.files.day(&self.folder, day)?;
         self.names.of_file(day);
         writer.begin()?;
+        if writer.changed_by_others() {
+            // A device's rows were erased, and words with them.
+            self.names.forget_all();
+            self.names.of_file(day);
+        }
         let means = Means {
             names: &mut self.names,
             floods: &mut self.floods,

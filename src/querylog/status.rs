@@ -2,8 +2,9 @@
 
 use std::{
     collections::BTreeMap,
+    fmt,
     path::{Path, PathBuf},
-    sync::{Mutex, MutexGuard, PoisonError},
+    sync::{Mutex, MutexGuard, OnceLock, PoisonError},
 };
 
 use jiff::Timestamp;
@@ -37,6 +38,17 @@ pub(super) struct Shared {
     state: Mutex<State>,
     /// Counts commits, for who waits for new rows.
     commits: watch::Sender<u64>,
+    /// Who makes room when the disk is full.
+    when_full: OnceLock<WhenFull>,
+}
+
+/// What is done when the disk is full.
+struct WhenFull(Box<dyn Fn() + Send + Sync>);
+
+impl fmt::Debug for WhenFull {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("WhenFull")
+    }
 }
 
 #[derive(Debug, Default)]
@@ -48,7 +60,7 @@ struct State {
 
 impl Default for Shared {
     fn default() -> Self {
-        Self { state: Mutex::default(), commits: watch::Sender::new(0) }
+        Self { state: Mutex::default(), commits: watch::Sender::new(0), when_full: OnceLock::new() }
     }
 }
 
@@ -85,6 +97,17 @@ impl Shared {
             "disk-error"
         });
         state.status.failing = Some(message);
+        drop(state);
+        if error.is_full()
+            && let Some(WhenFull(make_room)) = self.when_full.get()
+        {
+            make_room();
+        }
+    }
+
+    /// Says what is to be done each time that a batch can't be written since the disk is full; only the first counts.
+    pub(super) fn when_full(&self, make_room: impl Fn() + Send + Sync + 'static) {
+        let _ = self.when_full.set(WhenFull(Box::new(make_room)));
     }
 
     /// Questions that were taken from the queues are lost.

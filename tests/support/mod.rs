@@ -2,6 +2,7 @@
 #![allow(dead_code, unreachable_pub, reason = "each test target uses its own part of this")]
 
 pub mod list_server;
+pub mod log_day;
 
 use std::{
     fs,

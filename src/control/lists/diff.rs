@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use super::{DiffReport, LibraryError, library::Library, look, report::ChangedName};
+use super::{DiffReport, LibraryError, habits::Habits, library::Library, look, report::ChangedName};
 use crate::{
     background::in_background,
     category,
@@ -14,6 +14,7 @@ use crate::{
         source::Source,
         survey::{Fingerprints, Reading},
     },
+    name::Key,
     policy::ListFile,
 };
 
@@ -48,8 +49,10 @@ impl Control {
         };
         let version = |number: u32| state.version(number).cloned().ok_or_else(|| no_version(Some(number)));
         let (from, to) = (from.map(version).transpose()?, version(to)?);
-        let library = Arc::clone(&self.library);
-        let done = in_background("look at lists", move || compare(&library, &list, from.as_ref(), &to, most));
+        let (library, habits) = (Arc::clone(&self.library), self.habits());
+        let done = in_background("look at lists", move || {
+            compare(&library, &list, from.as_ref(), &to, most, &habits)
+        });
         Ok(done.await??)
     }
 }
@@ -60,6 +63,7 @@ fn compare(
     from: Option<&Version>,
     to: &Version,
     most: usize,
+    habits: &Habits,
 ) -> Result<DiffReport, LibraryError> {
     let shelf = |source| LibraryError::Shelf { id: list.id.clone(), source };
     let text = |version: &Version| library.shelf.source(&list.id, version.number).map_err(shelf);
@@ -77,8 +81,10 @@ fn compare(
         true => Ok(Fingerprints::default()),
         false => Fingerprints::of(reading),
     };
+    let lately = if most > 0 { habits.lately() } else { None };
+    let asked = |key: &Key| lately.as_ref().map(|lately| lately.count(key));
     let compared = print(&old)
-        .and_then(|known| look::compare(&old, &known, &new, &print(&new)?, most))
+        .and_then(|known| look::compare(&old, &known, &new, &print(&new)?, most, &asked))
         .map_err(|error| shelf(ShelfError::Source(error)))?;
     let named = |changes: Changes| changes.first.into_iter().map(ChangedName::from).collect();
     Ok(DiffReport {

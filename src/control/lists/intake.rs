@@ -5,6 +5,7 @@ use std::{path::Path, sync::atomic::AtomicBool};
 use jiff::Timestamp;
 
 use super::{
+    habits::Habits,
     library::{Library, LibraryError},
     look::{self, Look},
     report::{ChangedName, Outcome, Updated},
@@ -81,6 +82,7 @@ impl Library {
         fetched: &Fetched,
         now: Timestamp,
         manner: Manner,
+        habits: &Habits,
     ) -> Result<Updated, LibraryError> {
         let Fetched { list, got } = fetched;
         let mut state = self.shelf.state(&list.id);
@@ -92,7 +94,7 @@ impl Library {
                 Ok(Updated::new(&list.id, Outcome::Unchanged))
             }
             Ok(Obtained::Text { source, served, .. }) => self
-                .take_text(list, &mut state, source, now, manner)
+                .take_text(list, &mut state, source, now, manner, habits)
                 .inspect(|_| state.served = served.clone()),
             Err(error) => {
                 state.not_before = error.not_before;
@@ -131,6 +133,7 @@ impl Library {
         source: &Source,
         now: Timestamp,
         manner: Manner,
+        habits: &Habits,
     ) -> Result<Updated, LibraryError> {
         let draft = self
             .shelf
@@ -140,7 +143,7 @@ impl Library {
             return Ok(updated);
         }
         let most = if manner == Manner::Dry { SHOWN } else { 0 };
-        let look = self.look(most, list, state, &draft, source)?;
+        let look = self.look(most, list, state, &draft, source, habits)?;
         let named = |changes: Changes| changes.first.into_iter().map(ChangedName::from).collect();
         let (added, removed) = (look.added.count, look.removed.count);
         let mut updated = Updated {
@@ -229,6 +232,7 @@ impl Library {
         state: &State,
         draft: &Draft,
         original: &Source,
+        habits: &Habits,
     ) -> Result<Look, LibraryError> {
         let shelf = |source| self.shelf_error(list, source);
         let text = self.shelf.text(&list.id, draft).map_err(shelf)?;
@@ -237,7 +241,7 @@ impl Library {
             Some(version) => self.shelf.source(&list.id, version.number).ok().map(|source| (source, version)),
             None => None,
         };
-        let look = look::look(most, list, draft, &text, previous).map_err(|mut source| {
+        let look = look::look(most, list, draft, &text, previous, habits).map_err(|mut source| {
             // Nobody knows the copy's name.
             source.name = original.name();
             self.shelf_error(list, ShelfError::Source(source))

@@ -1,5 +1,6 @@
 //! What is to be known of a text before anything of it is in force.
 
+use super::habits::Habits;
 use crate::{
     category,
     feeds::shelf::{Draft, Version},
@@ -12,6 +13,7 @@ use crate::{
         source::{Problem, Source, SourceError},
         survey::{Fingerprints, Reading, References, survey},
     },
+    name::Key,
     policy::{Action, AppliesTo, ListFile, ListSource, Tables},
 };
 
@@ -38,12 +40,13 @@ pub(super) fn look(
     draft: &Draft,
     text: &Source,
     previous: Option<(Source, &Version)>,
+    habits: &Habits,
 ) -> Result<Look, SourceError> {
     let sealed = category::is_sealed(&list.category);
     let written = matches!(list.source(), Some(ListSource::Text(_)));
     let format = list.format.or(draft.kept.format).or_else(|| empty_for_now(written, text));
     let reading = Reading { source: text, format, mode: list.matching };
-    let survey = survey(&reading, &references(list, draft.kept.allow))?;
+    let survey = survey(&reading, &references(list, draft.kept.allow, habits))?;
     if let Some(not) = survey.not_a_list {
         return Err(SourceError { name: survey.source, problem: Problem::NotAList(not) });
     }
@@ -51,7 +54,9 @@ pub(super) fn look(
         Some((source, version)) => {
             let old = reading_of(list, version, source);
             let most = if sealed { 0 } else { most };
-            let changes = compare(&old, &Fingerprints::of(&old)?, &reading, &survey.prints, most)?;
+            let lately = if most > 0 { habits.lately() } else { None };
+            let asked = |key: &Key| lately.as_ref().map(|lately| lately.count(key));
+            let changes = compare(&old, &Fingerprints::of(&old)?, &reading, &survey.prints, most, &asked)?;
             (changes.added, changes.removed)
         }
         None => (Changes { count: survey.prints.len() as u64, first: Vec::new() }, Changes::default()),
@@ -74,20 +79,21 @@ pub(super) fn reading_of<'a>(list: &ListFile, version: &Version, source: &'a Sou
     Reading { source, format: list.format.or(version.format), mode: list.matching }
 }
 
-/// What changed between two texts; at most `most` names of each kind are told.
+/// What changed between two texts; at most `most` names of each kind are told, those that were asked most often first.
 pub(super) fn compare(
     old: &Reading<'_>,
     known: &Fingerprints,
     new: &Reading<'_>,
     prints: &Fingerprints,
     most: usize,
+    asked: &dyn Fn(&Key) -> Option<u64>,
 ) -> Result<Diff, SourceError> {
     let (old, new) = (diff::Version { list: *old, prints: known }, diff::Version { list: *new, prints });
-    diff::diff(&old, &new, most, &|_| None)
+    diff::diff(&old, &new, most, asked)
 }
 
 /// The names that the list should not block.
-fn references(list: &ListFile, allow: bool) -> References {
+fn references(list: &ListFile, allow: bool, habits: &Habits) -> References {
     // Names of name servers are not asked for.
     if list.action == Action::Allow || allow || list.applies_to == AppliesTo::NameServers {
         return References::none();
@@ -97,7 +103,7 @@ fn references(list: &ListFile, allow: bool) -> References {
         // An authority's list may well have a popular host in it, and being held means being late.
         return References::none().essential(essential);
     }
-    References::of_category(&list.category, essential, [])
+    References::of_category(&list.category, essential, habits.busy(&list.category))
 }
 
 fn limits(list: &ListFile) -> Limits {

@@ -5,6 +5,7 @@
 
 mod diff;
 mod edit;
+mod habits;
 mod intake;
 mod library;
 mod look;
@@ -247,12 +248,13 @@ impl Control {
         let library = Arc::clone(&self.library);
         let now = self.clock.now();
         let known = self.in_force().0.lists;
+        let habits = self.habits();
         let done = in_background("look at lists", move || {
             fetched
                 .iter()
                 // One that was taken out while it was fetched.
                 .filter(|fetched| known.iter().any(|list| list.id == fetched.list.id))
-                .map(|fetched| library.take_in(fetched, now, manner))
+                .map(|fetched| library.take_in(fetched, now, manner, &habits))
                 .collect::<Result<Vec<_>, _>>()
         });
         Ok(done.await??)
@@ -303,9 +305,9 @@ impl Control {
                 }
             }
             let fetched = self.fetch(list).await?;
-            let (library, now) = (Arc::clone(&self.library), self.clock.now());
+            let (library, now, habits) = (Arc::clone(&self.library), self.clock.now(), self.habits());
             let updated =
-                in_background("look at lists", move || library.take_in(&fetched, now, Manner::Keep))
+                in_background("look at lists", move || library.take_in(&fetched, now, Manner::Keep, &habits))
                     .await??;
             match updated.outcome {
                 Outcome::Failed => {

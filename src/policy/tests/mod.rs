@@ -1,6 +1,7 @@
 //! The order of decision, step against step; what must hold of every policy; and what people read.
 
 mod files;
+mod keeping;
 mod novelty;
 mod order;
 mod properties;

@@ -126,6 +126,7 @@ impl PolicyFile {
                 problems.error(format!("newly_seen.{what}"), format!("{given} is out of range"), instead);
             }
         }
+        self.log.check(problems);
         zone.unwrap_or(TimeZone::UTC)
     }
 }

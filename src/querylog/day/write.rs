@@ -17,6 +17,9 @@ const STATEMENTS: usize = 32;
 /// is asked, so that a flood of made-up names costs time and not memory.
 const MOST_REMEMBERED: usize = 1 << 20;
 
+/// How many full milliseconds a late question passes to find its place.
+const MOST_FULL: u32 = 64;
+
 /// Who asked, as a day file has it; `schema-1.sql` says what the fields mean.
 #[derive(Debug, Clone, PartialEq, Eq, Hash, Default)]
 pub(in crate::querylog) struct AskerRow {
@@ -79,6 +82,10 @@ pub(in crate::querylog) struct DayWriter {
     place: Place,
     /// The place as of the last commit.
     committed: Place,
+    /// What SQLite said when it was last asked whether others wrote; none before the first time.
+    version: Option<i64>,
+    /// Others wrote, so that numbers given out before may be void.
+    changed: bool,
     askers: LastSpans,
     names: LastSpans,
     fates: LastSpans,
@@ -89,6 +96,8 @@ pub(in crate::querylog) struct DayWriter {
 struct Place {
     /// The key of the last question; -1 before the first.
     last: i64,
+    /// The latest millisecond of a question. The last key is of a later one where that had too many.
+    ms: i64,
     /// The span that is being filled; 0 before the first.
     span: u32,
     /// The first key of that span.
@@ -132,7 +141,7 @@ impl DayWriter {
                 .optional()?;
             let (span, first) = span.unwrap_or((0, 0));
             // How far the last span is filled is not kept, so the next question begins another.
-            Ok(Place { last, span, first, filled: SPAN })
+            Ok(Place { last, ms: last.div_euclid(PER_MILLISECOND), span, first, filled: SPAN })
         })()
         .map_err(|source| LogError::database(file, source))?;
         Ok(Self {
@@ -141,19 +150,43 @@ impl DayWriter {
             day,
             place,
             committed: place,
+            version: None,
+            changed: false,
             askers: LastSpans::default(),
             names: LastSpans::default(),
             fates: LastSpans::default(),
         })
     }
 
-    /// Begins to write. Others who write to the file wait until the commit.
+    /// Begins to write. Others who write to the file wait until the commit. Afterwards,
+    /// [`changed_by_others`](Self::changed_by_others) says whether numbers given out before still hold.
     ///
     /// # Errors
     ///
     /// When another writes for longer than is waited for.
     pub(in crate::querylog) fn begin(&mut self) -> Result<(), LogError> {
-        self.batch("BEGIN IMMEDIATE")
+        self.batch("BEGIN IMMEDIATE")?;
+        // It changes with what others commit, and not with what we do.
+        let version = self.ask("PRAGMA data_version", [])?;
+        if self.version.is_some() && self.version != version {
+            self.changed = true;
+            for spans in [&mut self.askers, &mut self.names, &mut self.fates] {
+                spans.0.clear();
+            }
+        }
+        self.version = version;
+        Ok(())
+    }
+
+    /// Whether another connection has changed the file since this was last asked, as when a device's rows were erased:
+    /// then all numbers given out before are void.
+    pub(in crate::querylog) fn changed_by_others(&mut self) -> bool {
+        std::mem::take(&mut self.changed)
+    }
+
+    /// The connection, for what is written beside questions.
+    pub(in crate::querylog) fn connection(&self) -> &Connection {
+        &self.connection
     }
 
     /// Looks through the whole file for damage.
@@ -237,15 +270,18 @@ impl DayWriter {
 
     /// Adds a question. Those that come in the order of time cost least; others find their place all the same.
     pub(in crate::querylog) fn question(&mut self, row: &QuestionRow) -> Result<(), LogError> {
-        let wanted = row.ms.clamp(0, DAY_MS - 1) * PER_MILLISECOND;
-        let at = if wanted > self.place.last {
-            wanted
-        } else if wanted + PER_MILLISECOND > self.place.last {
-            // The same millisecond as the last.
-            self.place.last + 1
+        let ms = row.ms.clamp(0, DAY_MS - 1);
+        let at = if ms >= self.place.ms {
+            self.place.ms = ms;
+            (ms * PER_MILLISECOND).max(self.place.last + 1)
         } else {
-            self.free_place(wanted)?
+            self.free_place(ms * PER_MILLISECOND)?
         };
+        self.question_at(at, row)
+    }
+
+    /// Adds a question at a place that is known to be free, as when a file is written anew.
+    pub(in crate::querylog) fn question_at(&mut self, at: i64, row: &QuestionRow) -> Result<(), LogError> {
         let mut statement =
             self.prepared("INSERT INTO question (at, asker, name, fate, took) VALUES (?1, ?2, ?3, ?4, ?5)")?;
         statement
@@ -261,7 +297,7 @@ impl DayWriter {
     fn free_place(&self, wanted: i64) -> Result<i64, LogError> {
         let mut at = wanted;
         // One round, but where a millisecond is full and its questions took places of the next.
-        loop {
+        for _ in 0..MOST_FULL {
             let end = at / PER_MILLISECOND * PER_MILLISECOND + PER_MILLISECOND;
             let taken: Option<i64> = self
                 .prepared("SELECT max(at) FROM question WHERE at >= ?1 AND at < ?2")?
@@ -273,6 +309,8 @@ impl DayWriter {
                 Some(_) => at = end,
             }
         }
+        // A clock that stood still: rather a place at the end than a search without one.
+        Ok(self.place.last + 1)
     }
 
     /// The span that a key belongs to; a new one, where the last is full.

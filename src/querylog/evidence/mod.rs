@@ -4,7 +4,6 @@
 //! digest of each file, signed with the box's own key. [`verify()`] checks it, on any machine. `docs/privacy.md` says
 //! what is in it and how it can be checked without this program.
 
-mod csv;
 mod make;
 mod package;
 mod rows;
@@ -14,16 +13,14 @@ mod tests;
 mod verify;
 mod zip;
 
+pub use self::{
+    make::{About, Made, Order, filters, make},
+    package::{FORMAT, FileEntry, Kind, MANIFEST, Manifest, SIGNATURE, VERSION},
+    verify::{Findings, VerifyError, unpack, verify},
+};
 pub(super) use self::{
-    csv::row as csv_row,
     make::{Outgoing, machine, program},
     package::Package,
     rows::{Asker, Rows},
     summary::{Tally, both_times, gap_lines},
-};
-pub use self::{
-    make::{About, Made, Order, make},
-    package::{FORMAT, FileEntry, Kind, MANIFEST, Manifest, SIGNATURE, VERSION},
-    rows::Filter,
-    verify::{Findings, VerifyError, unpack, verify},
 };
