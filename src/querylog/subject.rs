@@ -3,6 +3,9 @@
 //! Other people's data is left out: rows of other devices, and the names of staff. Rows under pseudonyms are found
 //! while the key of their day exists.
 
+#[cfg(test)]
+mod tests;
+
 use std::{
     cell::RefCell,
     collections::{BTreeMap, BTreeSet},

@@ -233,6 +233,48 @@ fn more_rows_than_are_read_at_once_come_all_and_each_once() {
 }
 
 #[test]
+fn who_asks_seldom_is_found_by_the_index_and_completely() {
+    let log = Log::with(10);
+    let day = Day::of(time("2026-11-20T00:00:00Z"));
+    let mut writer = DayWriter::open(&log.folder.day(day), day).unwrap();
+    writer.begin().unwrap();
+    let [often, seldom] =
+        ["10.20.2.40", "10.20.2.41"].map(|client| writer.asker(&asker(client, "ks2")).unwrap());
+    let name = writer.name("example.www", || None).unwrap();
+    let fates = ["games", "gambling"].map(|id| writer.fate(&fate(Action::Blocked, id)).unwrap());
+    let at = [0, 1_023, 1_024, 5_000, 5_001, 9_998, 9_999];
+    for i in 0..10_000 {
+        let asker = if at.contains(&i) { seldom } else { often };
+        let fate = fates[usize::from(i == 5_000)];
+        writer.question(&QuestionRow { ms: 1_000 + i, asker, name, fate, took: 1 }).unwrap();
+    }
+    // One that came late, long after its span was full.
+    writer.question(&QuestionRow { ms: 3_000, asker: seldom, name, fate: fates[0], took: 1 }).unwrap();
+    writer.commit().unwrap();
+    writer.close().unwrap();
+    let of = |asked: Asked| log.made("2026-11-20T00:00:00Z", "2026-11-21T00:00:00Z", asked);
+    let some = |text: &str| Some(text.to_owned());
+    let made = of(Asked { client: some("10.20.2.41"), ..Asked::default() });
+    let rows = file(&made.file, "rows.csv");
+    let times: Vec<Timestamp> =
+        rows.lines().skip(1).map(|row| time(row.split(',').next().unwrap())).collect();
+    let wanted: Vec<i64> = {
+        let mut all = at.map(|i| 1_000 + i).to_vec();
+        all.push(3_000);
+        all.sort_unstable();
+        all
+    };
+    let start = time("2026-11-20T00:00:00Z").as_millisecond();
+    assert_eq!(times.iter().map(|time| time.as_millisecond() - start).collect::<Vec<_>>(), wanted);
+    assert_eq!(of(Asked { category: some("gambling"), ..Asked::default() }).rows, 1);
+    assert_eq!(
+        of(Asked { category: some("gambling"), client: some("10.20.2.40"), ..Asked::default() }).rows,
+        0
+    );
+    assert_eq!(of(Asked { client: some("10.20.2.0/24"), ..Asked::default() }).rows, 10_001);
+}
+
+#[test]
 fn damage_of_one_day_costs_that_day_and_is_told() {
     let log = Log::with(100);
     let day = log.folder.day(Day::of(time("2026-11-21T00:00:00Z")));
