@@ -35,9 +35,7 @@ pub use lists::{
 };
 pub use log::{LogReport, LogTail};
 pub use log_keeping::{EraseAsked, HoldAsked, HoldsReport};
-pub use log_out::{
-    Actor, ExportRequest, RevealReport, RevealRequest, SAFEGUARDING, SubjectRequest, action_of,
-};
+pub use log_out::{Actor, ExportRequest, RevealReport, RevealRequest, SAFEGUARDING, SubjectRequest};
 pub use lookup::OwnLookup;
 pub use message::{Answer, ImportReport, Request, ValidationReport};
 pub use novelty::{SeenName, SeenReport};
@@ -680,7 +678,7 @@ pub enum ControlError {
     /// The table of names can't be read.
     #[error(transparent)]
     Seen(#[from] SeenError),
-    /// The query log can't be read, or what was asked of it makes no sense.
+    /// The log can't be read, or what was asked of it makes no sense.
     #[error(transparent)]
     Log(#[from] LogError),
     /// The settings could not be read at start, so nothing can be published.

@@ -115,7 +115,7 @@ impl Glob {
     }
 
     /// The name, or the domain, where it is about one.
-    pub(super) fn key(&self) -> Option<Key> {
+    pub(in crate::querylog) fn key(&self) -> Option<Key> {
         match &self.kind {
             Kind::Exact(reversed) | Kind::Below(reversed) => Some(Key::from_bytes(reversed.as_bytes())),
             Kind::Pattern(_) => None,
