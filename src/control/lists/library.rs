@@ -457,6 +457,7 @@ impl Compiled {
                 }
                 fs::rename(new, &index)
             }
+            New::Previous if shows => fs::rename(&previous, &index),
             New::Previous => {
                 let aside = library.folder.join("index.new.aside.sgi");
                 let _ = fs::remove_file(&aside);

@@ -390,3 +390,6 @@ impl Control {
         self.cancel.store(true, std::sync::atomic::Ordering::Relaxed);
     }
 }
+
+#[cfg(test)]
+mod tests;

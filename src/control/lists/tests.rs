@@ -1,0 +1,93 @@
+//! Lists through what an administrator does with them, and what a box goes through.
+
+use std::{fs, path::PathBuf};
+
+use tempfile::TempDir;
+
+use super::*;
+use crate::{clock::Clock, feeds::Feeds, lists::DomainIndex};
+
+/// A box with a folder of its own, and files that its lists are read from.
+struct School {
+    folder: TempDir,
+}
+
+impl School {
+    fn new() -> Self {
+        Self { folder: TempDir::new().unwrap() }
+    }
+
+    fn data(&self) -> PathBuf {
+        self.folder.path().join("data")
+    }
+
+    fn open(&self) -> Control {
+        let clock = Clock::system();
+        let lookup = Arc::new(feeds::http::SystemLookup);
+        let feeds = Feeds::new(&feeds::Config::default(), lookup, clock.clone()).unwrap();
+        fs::create_dir_all(self.data()).unwrap();
+        Control::open(&self.data(), clock, feeds, 5).unwrap()
+    }
+
+    /// A file that a list is read from.
+    fn file(&self, name: &str, text: &str) -> PathBuf {
+        let file = self.folder.path().join(name);
+        fs::write(&file, text).unwrap();
+        file
+    }
+
+    /// A policy with these lists, each with its category and where it comes from.
+    fn policy(&self, lists: &[(&str, &str, &str)]) -> String {
+        let lists = lists.iter().map(|(id, category, from)| {
+            format!("[[list]]\nid = \"{id}\"\ncategory = \"{category}\"\n{from}\n")
+        });
+        format!(
+            "version = 1\nschool = \"Elm Lane\"\n[[profile]]\nid = \"pupils\"\nsubnets = [\"127.0.0.0/8\"]\n\
+             audience = \"pupil\"\n[[profile]]\nid = \"staff\"\nname = \"Staff\"\naudience = \"staff\"\n{}",
+            lists.collect::<String>()
+        )
+    }
+}
+
+async fn import(control: &Control, policy: &str) {
+    control.import("policy.toml", policy, "a test", false).await.unwrap();
+}
+
+/// The lists in force that have a name.
+fn listed(control: &Control, name: &str) -> Vec<String> {
+    control.why(name).unwrap().lists.into_iter().map(|on| on.list).collect()
+}
+
+/// Whether these bytes stand in clear in some file of a folder, forwards or backwards.
+fn clear_in(folder: &Path, text: &str) -> Option<PathBuf> {
+    let backwards: String = text.chars().rev().collect();
+    fs::read_dir(folder).unwrap().flatten().map(|entry| entry.path()).find_map(|path| {
+        if path.is_dir() {
+            return clear_in(&path, text);
+        }
+        let bytes = fs::read(&path).unwrap();
+        let has = |text: &str| bytes.windows(text.len()).any(|window| window == text.as_bytes());
+        (has(text) || has(&backwards)).then_some(path)
+    })
+}
+
+#[tokio::test]
+async fn a_list_that_becomes_one_not_to_be_shown_leaves_the_indexes_on_disk() {
+    let school = School::new();
+    let (bets, grim) = (school.file("bets", "bets.example\n"), school.file("grim", "grimmest.test\n"));
+    let (bets, grim) = (format!("file = {bets:?}"), format!("file = {grim:?}"));
+    let control = school.open();
+    import(&control, &school.policy(&[("bets", "gambling", &bets)])).await;
+    import(&control, &school.policy(&[("bets", "gambling", &bets), ("grim", "adult", &grim)])).await;
+    assert!(clear_in(&school.data().join("lists"), "grimmest").is_some(), "as any list is");
+    // The index before the one in force is made of what is wanted now, and takes its place.
+    import(&control, &school.policy(&[("bets", "gambling", &bets), ("grim", "illegal-child-abuse", &grim)]))
+        .await;
+    assert_eq!(listed(&control, "bets.example"), ["bets"]);
+    assert_eq!(listed(&control, "grimmest.test"), ["grim"]);
+    assert_eq!(clear_in(&school.data().join("lists"), "grimmest"), None);
+    for index in ["index.sgi", "index.previous.sgi"] {
+        let Ok(index) = DomainIndex::open(&school.data().join("lists").join(index)) else { continue };
+        assert!(index.lists().iter().all(|list| list.id != "grim"), "{:?}", index.lists());
+    }
+}
