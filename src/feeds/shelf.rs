@@ -132,6 +132,20 @@ impl State {
             .iter()
             .rfind(|version| version.number < current && !version.rejected && Some(version.number) != held)
     }
+
+    /// The same without any name that the list has.
+    fn without_names(mut self) -> Self {
+        for version in &mut self.versions {
+            version.previous = version.previous.take().map(Previous::without_names);
+        }
+        if let Some(held) = &mut self.held {
+            held.reasons =
+                vec![String::from("it was held before its names became ones that must not be shown")];
+        }
+        // Of one that failed, too: what was wrong with a record of a zone tells the record.
+        self.error = None;
+        self
+    }
 }
 
 /// The folder of all lists.
@@ -365,17 +379,35 @@ impl Shelf {
 
     /// Seals the versions of a list that lie in clear, as they may have until its category changed.
     ///
+    /// What else lies in the list's folder is removed, and names that the record of it tells are left out: nothing of
+    /// it must be shown from then on.
+    ///
     /// # Errors
     ///
     /// When one can't be read or sealed; it lies there as before then.
     pub fn seal_what_lies_in_clear(&self, id: &str) -> Result<(), ShelfError> {
-        for kind in self.files(id).into_iter().filter(|file| !file.sealed) {
+        let clear: Vec<Kind> = self.files(id).into_iter().filter(|file| !file.sealed).collect();
+        if !clear.is_empty() {
+            self.save(id, &self.state(id).without_names())?;
+        }
+        for kind in clear {
             let clear = self.file(id, kind);
             let wrong = |source| ShelfError::Write { path: clear.clone(), source };
             let number = kind.number.to_string();
             let sealed = self.file(id, Kind { sealed: true, ..kind });
             self.vault()?.seal_file(File::open(&clear).map_err(wrong)?, &sealed, &context(id, &number))?;
             fs::remove_file(&clear).map_err(wrong)?;
+        }
+        // Its sorted rules, a zone as it was transferred, a download that broke off.
+        for entry in fs::read_dir(self.folder(id)).into_iter().flatten().flatten() {
+            let (name, path) = (entry.file_name(), entry.path());
+            let stays = name == "state.json" || path.extension().is_some_and(|end| end == "sealed");
+            match if stays { Ok(()) } else { fs::remove_file(&path) } {
+                Err(source) if source.kind() != io::ErrorKind::NotFound && !path.is_dir() => {
+                    return Err(ShelfError::Write { path, source });
+                }
+                _ => {}
+            }
         }
         Ok(())
     }

@@ -83,6 +83,11 @@ impl Library {
         manner: Manner,
     ) -> Result<Updated, LibraryError> {
         let Fetched { list, got } = fetched;
+        if category::is_sealed(&list.category) && manner != Manner::Dry {
+            // First, since what was held while its category was another is told in what follows.
+            let sealed = self.shelf.seal_what_lies_in_clear(&list.id);
+            sealed.map_err(|source| self.shelf_error(list, source))?;
+        }
         let mut state = self.shelf.state(&list.id);
         state.source = fingerprint(list);
         state.last_attempt = Some(now);

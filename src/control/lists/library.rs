@@ -297,8 +297,6 @@ impl Library {
         known: &Indexes,
     ) -> Result<(Indexes, Compiled), LibraryError> {
         for list in lists.iter().filter(|list| category::is_sealed(&list.category)) {
-            // Its rules, as they were kept while its category was another.
-            let _ = fs::remove_file(self.shelf.folder(&list.id).join(RULES));
             let sealed = self.shelf.seal_what_lies_in_clear(&list.id);
             sealed.map_err(|source| LibraryError::Shelf { id: list.id.clone(), source })?;
         }

@@ -63,8 +63,9 @@ pub(super) fn look(
         added,
         removed,
         format: survey.format,
+        // Names of a list that must not be shown are not kept beside it either.
         previous: Previous::of(&survey)
-            .map(|previous| if sealed { without_names(previous) } else { previous }),
+            .map(|previous| if sealed { previous.without_names() } else { previous }),
         trips: trips.iter().map(|trip| words(trip, sealed)).collect(),
     })
 }
@@ -104,14 +105,6 @@ fn limits(list: &ListFile) -> Limits {
     let typical =
         list.url.as_deref().and_then(|url| Catalogue::shipped().at(url)).map(|known| known.typical_entries);
     Limits { minimum: list.minimum.unwrap_or(1), typical, ..Limits::default() }
-}
-
-/// Names of a list that must not be shown are not kept beside it either.
-fn without_names(previous: Previous) -> Previous {
-    Previous {
-        hits: previous.hits.into_keys().map(|kind| (kind, std::collections::BTreeSet::new())).collect(),
-        ..previous
-    }
 }
 
 fn words(trip: &Trip, sealed: bool) -> String {

@@ -91,3 +91,29 @@ async fn a_list_that_becomes_one_not_to_be_shown_leaves_the_indexes_on_disk() {
         assert!(index.lists().iter().all(|list| list.id != "grim"), "{:?}", index.lists());
     }
 }
+
+#[tokio::test]
+async fn a_list_that_becomes_one_not_to_be_shown_leaves_nothing_beside_its_versions() {
+    let school = School::new();
+    let text = school.file("grim", "grimmest.test\n");
+    let from = format!("file = {text:?}");
+    let control = school.open();
+    import(&control, &school.policy(&[("grim", "adult", &from)])).await;
+    // One that is held for a name, which the reason tells.
+    school.file("grim", "grimmest.test\nwikipedia.org\n");
+    let update = control.update_lists(&[], "a test", false).await.unwrap();
+    assert_eq!(update.lists[0].outcome, Outcome::Held, "{update}");
+    // What a transfer and a download that broke off leave.
+    let folder = school.data().join("lists/grim");
+    for left in ["zone", "incoming.part", "incoming.part.json", "rules"] {
+        fs::write(folder.join(left), "grimmest.test CNAME .\n").unwrap();
+    }
+    import(&control, &school.policy(&[("grim", "illegal-child-abuse", &from)])).await;
+    assert_eq!(listed(&control, "grimmest.test"), ["grim"]);
+    for name in ["grimmest", "wikipedia"] {
+        assert_eq!(clear_in(&school.data().join("lists"), name), None);
+        let status = serde_json::to_string(&control.lists()).unwrap();
+        assert!(!status.contains(name), "{status}");
+    }
+    assert!(control.lists().lists[0].subscription.as_ref().unwrap().held.is_some(), "it waits still");
+}
