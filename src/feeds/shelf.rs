@@ -312,6 +312,13 @@ impl Shelf {
         if kind.sealed { self.opened(id, number, &path) } else { Ok(ours(Source::at(&path))) }
     }
 
+    /// Whether a version is there and can be read to its end.
+    #[must_use]
+    pub fn is_whole(&self, id: &str, number: u32) -> bool {
+        let read = |source: Source| Ok(io::copy(&mut source.text()?, &mut io::sink()));
+        self.source(id, number).and_then(read).is_ok_and(|read| read.is_ok())
+    }
+
     /// A sealed text, in memory.
     fn opened(&self, id: &str, number: u32, path: &Path) -> Result<Source, ShelfError> {
         let number = number.to_string();

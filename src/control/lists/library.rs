@@ -42,6 +42,7 @@ pub(crate) struct Indexes {
 #[derive(Debug)]
 pub(crate) struct SealedIndex {
     index: Arc<DomainIndex>,
+    /// What it was to be made from; of these, it lacks what could not be read.
     made_from: Vec<Ingredient>,
 }
 
@@ -52,14 +53,18 @@ impl Indexes {
 
     /// Which version of a list is in force, where that is known.
     pub(crate) fn number(&self, list: &str) -> Option<u32> {
-        let sealed = self.sealed.iter().flat_map(|sealed| &sealed.made_from);
-        let sealed = sealed.map(|ingredient| (&ingredient.id, ingredient.version));
+        let sealed = self.sealed.iter().flat_map(|sealed| numbers(&sealed.made_from, &sealed.index));
         let open = self.numbers.iter().map(|(id, number)| (id, *number));
         open.chain(sealed).find(|(id, _)| *id == list).map(|(_, number)| number)
     }
 
     pub(super) fn lack_all(&self) -> bool {
-        self.iter().next().is_none()
+        self.iter().all(|index| index.lists().is_empty())
+    }
+
+    /// Whether something of a list is in force.
+    fn has(&self, list: &str) -> bool {
+        self.iter().flat_map(|index| index.lists()).any(|meta| meta.id == list)
     }
 
     /// Whether the one on disk has a list that must not lie in clear: one that was of another category when it was
@@ -126,15 +131,22 @@ pub(super) fn title(list: &ListFile) -> String {
 /// What an index was made from.
 #[derive(Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 struct MadeFrom {
+    /// What it was to be made from; of these, it lacks what could not be read.
     ingredients: Vec<Ingredient>,
     /// What the index says of its lists: by that it is known.
     lists: Vec<(String, String)>,
 }
 
-impl MadeFrom {
-    fn numbers(&self) -> Arc<[(String, u32)]> {
-        self.ingredients.iter().map(|ingredient| (ingredient.id.clone(), ingredient.version)).collect()
-    }
+/// The number of the version of each list that an index has.
+fn numbers<'a>(made_from: &'a [Ingredient], index: &DomainIndex) -> impl Iterator<Item = (&'a String, u32)> {
+    made_from
+        .iter()
+        .filter(|ingredient| index.lists().iter().any(|meta| meta.id == ingredient.id))
+        .map(|ingredient| (&ingredient.id, ingredient.version))
+}
+
+fn owned<'a>(numbers: impl Iterator<Item = (&'a String, u32)>) -> Arc<[(String, u32)]> {
+    numbers.map(|(id, number)| (id.clone(), number)).collect()
 }
 
 fn said(lists: &[ListMeta]) -> Vec<(String, String)> {
@@ -233,25 +245,23 @@ impl Library {
 
     /// The index of the lists that must not be shown, as at a start. One that can't be opened is left out, and logged.
     pub(crate) fn open_sealed(&self, lists: &[ListFile]) -> Option<SealedIndex> {
-        let good = |ingredient: &Ingredient| {
-            // Looked at alone, so that one that is damaged does not take the others with it.
-            let alone = self.compile_sealed(vec![ingredient.clone()]);
-            alone.inspect_err(|error| error!(%error, "A locked list is not in force")).is_ok()
-        };
-        let ingredients = self.ingredients(lists, true).into_iter().filter(good).collect();
-        self.compile_sealed(ingredients)
+        self.compile_sealed(self.ingredients(lists, true), &Indexes::default())
             .inspect_err(|error| error!(%error, "The locked lists are not in force"))
             .ok()
             .flatten()
     }
 
-    fn compile_sealed(&self, ingredients: Vec<Ingredient>) -> Result<Option<SealedIndex>, LibraryError> {
+    fn compile_sealed(
+        &self,
+        ingredients: Vec<Ingredient>,
+        known: &Indexes,
+    ) -> Result<Option<SealedIndex>, LibraryError> {
         if ingredients.is_empty() {
             return Ok(None);
         }
         let mut compiler = Compiler::in_memory();
         for ingredient in &ingredients {
-            self.add(&mut compiler, ingredient)?;
+            left_out(self.add(&mut compiler, ingredient), ingredient, known)?;
         }
         let (bytes, _) = compiler.finish_bytes()?;
         let index = Arc::new(DomainIndex::from_bytes(bytes).map_err(CompileError::ReadBack)?);
@@ -282,7 +292,9 @@ impl Library {
 
     /// The number of the version of each list that an index from the disk was made from, where its record says so.
     pub(crate) fn numbers(&self, index: Option<&DomainIndex>) -> Arc<[(String, u32)]> {
-        index.and_then(|index| self.made_from(index)).map(|made| made.numbers()).unwrap_or_default()
+        index
+            .and_then(|index| Some(owned(numbers(&self.made_from(index)?.ingredients, index))))
+            .unwrap_or_default()
     }
 
     /// Compiles the versions in force of these lists to an index beside the one in force.
@@ -291,6 +303,9 @@ impl Library {
     /// rollback quick.
     ///
     /// An index of the lists that must not be shown is made in memory.
+    ///
+    /// A list whose text can't be read does not keep the others out; but one that is in force is not left out for that,
+    /// nor because its versions are lost: then nothing changes until it was brought anew.
     pub(crate) fn compile(
         &self,
         lists: &[ListFile],
@@ -304,14 +319,24 @@ impl Library {
         let ingredients = self.ingredients(lists, true);
         let sealed = match &known.sealed {
             Some(sealed) if sealed.made_from == ingredients => Some(Arc::clone(sealed)),
-            _ => self.compile_sealed(ingredients)?.map(Arc::new),
+            _ => self.compile_sealed(ingredients, known)?.map(Arc::new),
         };
-        let (index, compiled) = self.compile_open(lists)?;
-        let numbers = compiled.made_from.numbers();
+        for list in lists.iter().filter(|list| known.has(&list.id)) {
+            if self.shelf.state(&list.id).current().is_none() {
+                return Err(LibraryError::Lost { id: list.id.clone() });
+            }
+        }
+        let (index, compiled) = self.compile_open(lists, known)?;
+        let numbers = index.as_ref().map(|index| owned(numbers(&compiled.made_from.ingredients, index)));
+        let numbers = numbers.unwrap_or_default();
         Ok((Indexes { subscribed: index.map(Arc::new), numbers, sealed }, compiled))
     }
 
-    fn compile_open(&self, lists: &[ListFile]) -> Result<(Option<DomainIndex>, Compiled), LibraryError> {
+    fn compile_open(
+        &self,
+        lists: &[ListFile],
+        known: &Indexes,
+    ) -> Result<(Option<DomainIndex>, Compiled), LibraryError> {
         fs::create_dir_all(&self.folder)
             .map_err(|source| LibraryError::Write { path: self.folder.clone(), source })?;
         let ingredients = self.ingredients(lists, false);
@@ -325,12 +350,13 @@ impl Library {
             && let Ok(index) = DomainIndex::open(&previous)
             && let Some(made_from) = self.made_from(&index)
             && made_from.ingredients == ingredients
+            && index.lists().len() == ingredients.len()
         {
             return Ok((Some(index), Compiled { index: New::Previous, made_from }));
         }
         let mut compiler = Compiler::new(&self.folder);
         for ingredient in &ingredients {
-            self.add_open(&mut compiler, ingredient)?;
+            left_out(self.add_open(&mut compiler, ingredient), ingredient, known)?;
         }
         let beside = self.folder.join(format!("index.new{}.sgi", process::id()));
         let mut compiled = Compiled {
@@ -430,6 +456,21 @@ impl Library {
     }
 }
 
+/// Leaves a list out that can't be read, with a line in the log, unless something of it is in force.
+fn left_out(
+    added: Result<(), LibraryError>,
+    ingredient: &Ingredient,
+    known: &Indexes,
+) -> Result<(), LibraryError> {
+    match added {
+        Err(error) if error.is_of_its_text() && !known.has(&ingredient.id) => {
+            error!(%error, list = %ingredient.id, "A list is not in force until it is brought anew");
+            Ok(())
+        }
+        added => added,
+    }
+}
+
 impl Compiled {
     /// Makes it the index on disk; the one of before is kept beside it.
     ///
@@ -505,6 +546,15 @@ pub enum LibraryError {
         /// What was read.
         from: String,
     },
+    /// The versions of a list that is in force are not there any more.
+    #[error(
+        "list {id}: all its versions are lost; what is in force of it stays, and no list changes, until it was brought \
+         anew: schoolgate lists update {id}"
+    )]
+    Lost {
+        /// The list.
+        id: String,
+    },
     /// The versions of a list can't be kept.
     #[error("list {id}: {source}")]
     Shelf {
@@ -534,7 +584,16 @@ impl LibraryError {
             Self::Compile(CompileError::Source { source, .. })
             | Self::Shelf { source: ShelfError::Source(source), .. } => !SourceError::is_io(source),
             Self::Nothing { .. } | Self::Compile(CompileError::TooManyLists { .. }) => true,
-            Self::Write { .. } | Self::Shelf { .. } | Self::Obtain { .. } | Self::Compile(_) => false,
+            Self::Write { .. }
+            | Self::Lost { .. }
+            | Self::Shelf { .. }
+            | Self::Obtain { .. }
+            | Self::Compile(_) => false,
         }
+    }
+
+    /// Whether the text of one list can't be read.
+    fn is_of_its_text(&self) -> bool {
+        matches!(self, Self::Shelf { .. } | Self::Compile(CompileError::Source { .. }))
     }
 }

@@ -117,3 +117,113 @@ async fn a_list_that_becomes_one_not_to_be_shown_leaves_nothing_beside_its_versi
     }
     assert!(control.lists().lists[0].subscription.as_ref().unwrap().held.is_some(), "it waits still");
 }
+
+#[tokio::test]
+async fn a_version_that_is_damaged_holds_up_neither_its_list_nor_others() {
+    let school = School::new();
+    let (bets, games) = (school.file("bets", "bets.example\n"), school.file("games", "games.example\n"));
+    let lists = |second: &str| {
+        school.policy(&[("bets", "gambling", &format!("file = {bets:?}")), ("games", "games", second)])
+    };
+    let control = school.open();
+    import(&control, &lists(&format!("file = {games:?}"))).await;
+    let folder = school.data().join("lists/bets");
+    fs::write(folder.join("000001.gz"), b"\x1f\x8b\x08 torn").unwrap();
+    fs::remove_file(folder.join("rules")).unwrap();
+
+    // Another list has news: until its own text is whole again, the one that is damaged stays as it is in force.
+    school.file("games", "games.example\nplays.example\n");
+    let _ = control.update_lists(&[String::from("games")], "a test", false).await;
+    assert_eq!(listed(&control, "bets.example"), ["bets"]);
+
+    // The same text comes again.
+    let update = control.update_lists(&[String::from("bets")], "a test", false).await.unwrap();
+    assert_eq!(update.lists[0].outcome, Outcome::New, "{update}");
+    assert_eq!(listed(&control, "bets.example"), ["bets"]);
+    assert_eq!(listed(&control, "plays.example"), ["games"]);
+}
+
+#[tokio::test]
+async fn a_damaged_version_is_no_reason_to_refuse_the_next_but_still_what_it_is_judged_by() {
+    let school = School::new();
+    let text = (0..100).map(|n| format!("bets{n}.example\n")).collect::<String>();
+    let bets = school.file("bets", &text);
+    let control = school.open();
+    import(&control, &school.policy(&[("bets", "gambling", &format!("file = {bets:?}"))])).await;
+    fs::write(school.data().join("lists/bets/000001.gz"), b"\x1f\x8b\x08 torn").unwrap();
+    school.file("bets", &(text.clone() + "more.example\n"));
+    let update = control.update_lists(&[], "a test", false).await.unwrap();
+    assert_eq!(update.lists[0].outcome, Outcome::New, "{update}");
+    assert_eq!(listed(&control, "more.example"), ["bets"]);
+
+    fs::write(school.data().join("lists/bets/000002.gz"), b"\x1f\x8b\x08 torn").unwrap();
+    school.file("bets", "bets0.example\n");
+    let update = control.update_lists(&[], "a test", false).await.unwrap();
+    assert_eq!(update.lists[0].outcome, Outcome::Held, "{update}");
+}
+
+#[tokio::test]
+async fn a_lost_key_keeps_the_lists_under_it_out_and_no_others_until_they_come_again() {
+    let school = School::new();
+    let (grim, games) = (school.file("grim", "grimmest.test\n"), school.file("games", "games.example\n"));
+    let (grim, games) = (format!("file = {grim:?}"), format!("file = {games:?}"));
+    let policy = school.policy(&[("grim", "illegal-child-abuse", &grim), ("games", "games", &games)]);
+    import(&school.open(), &policy).await;
+    fs::write(school.data().join("secret.key"), [7; 32]).unwrap();
+
+    let control = school.open();
+    control.catch_up().await;
+    assert_eq!(listed(&control, "grimmest.test"), [""; 0], "nothing can open it");
+    school.file("games", "games.example\nplays.example\n");
+    control.update_lists(&[String::from("games")], "a test", false).await.unwrap();
+    assert_eq!(listed(&control, "plays.example"), ["games"]);
+    assert_eq!(control.version_number("grim"), None);
+    assert!(!control.library.is_stale(&control.in_force().0.lists, &control.state().indexes));
+
+    let update = control.update_lists(&[String::from("grim")], "a test", false).await.unwrap();
+    assert_eq!(update.lists[0].outcome, Outcome::New, "{update}");
+    assert_eq!(listed(&control, "grimmest.test"), ["grim"]);
+    assert_eq!(listed(&school.open(), "grimmest.test"), ["grim"], "nor at the next start");
+}
+
+#[tokio::test]
+async fn a_version_that_is_lost_stays_in_force_as_it_was_compiled() {
+    let school = School::new();
+    let (bets, games) = (school.file("bets", "bets.example\n"), school.file("games", "games.example\n"));
+    let (from, games) = (format!("file = {bets:?}"), format!("file = {games:?}"));
+    import(&school.open(), &school.policy(&[("bets", "gambling", &from), ("games", "games", &games)])).await;
+    fs::remove_file(school.data().join("lists/bets/000001.gz")).unwrap();
+    fs::remove_file(&bets).unwrap();
+
+    let control = school.open();
+    control.catch_up().await;
+    school.file("games", "games.example\nplays.example\n");
+    let error = control.update_lists(&[String::from("games")], "a test", false).await.unwrap_err();
+    assert!(error.to_string().contains("schoolgate lists update bets"), "{error}");
+    assert_eq!(listed(&control, "bets.example"), ["bets"]);
+    school.file("bets", "bets.example\n");
+    control.update_lists(&[String::from("bets")], "a test", false).await.unwrap();
+    assert_eq!(listed(&control, "bets.example"), ["bets"]);
+    assert_eq!(listed(&control, "plays.example"), ["games"]);
+}
+
+#[tokio::test]
+async fn with_the_index_lost_too_all_lists_that_can_be_read_are_in_force() {
+    let school = School::new();
+    let (bets, games) = (school.file("bets", "bets.example\n"), school.file("games", "games.example\n"));
+    let (from, games) = (format!("file = {bets:?}"), format!("file = {games:?}"));
+    import(&school.open(), &school.policy(&[("bets", "gambling", &from), ("games", "games", &games)])).await;
+    let lists = school.data().join("lists");
+    fs::write(lists.join("bets/000001.gz"), b"\x1f\x8b\x08 torn").unwrap();
+    fs::remove_file(lists.join("bets/rules")).unwrap();
+    fs::remove_file(lists.join("index.sgi")).unwrap();
+
+    let control = school.open();
+    assert!(control.lacks_its_lists());
+    control.catch_up().await;
+    assert_eq!(listed(&control, "games.example"), ["games"]);
+    assert_eq!((control.version_number("games"), control.version_number("bets")), (Some(1), None));
+    assert!(!control.library.is_stale(&control.in_force().0.lists, &control.state().indexes));
+    control.update_lists(&[String::from("bets")], "a test", false).await.unwrap();
+    assert_eq!(listed(&control, "bets.example"), ["bets"]);
+}
