@@ -132,14 +132,19 @@ impl Control {
             accepted.push((id, state, held));
         }
         let mut details = Vec::new();
-        for (id, mut state, held) in accepted {
-            let shelf = &self.library.shelf;
-            let done = shelf.accept(id, &mut state).and_then(|_| shelf.save(id, &state));
-            done.map_err(|source| LibraryError::Shelf { id: id.clone(), source })?;
-            let reasons = held.reasons.join(", and ");
-            details.push(format!("{id}: version {}, which was held since {reasons}", held.version));
-        }
-        self.put_lists(by).await?;
+        let before: Vec<(&str, State)> =
+            accepted.iter().map(|(id, state, _)| (id.as_str(), state.clone())).collect();
+        let shelf = &self.library.shelf;
+        let done = async {
+            for (id, mut state, held) in accepted {
+                let done = shelf.accept(id, &mut state).and_then(|_| shelf.save(id, &state));
+                done.map_err(|source| LibraryError::Shelf { id: id.clone(), source })?;
+                let reasons = held.reasons.join(", and ");
+                details.push(format!("{id}: version {}, which was held since {reasons}", held.version));
+            }
+            self.put_lists(by).await
+        };
+        done.await.inspect_err(|_| self.undo(&before))?;
         for detail in details {
             self.record(self.clock.now(), by, "lists.accept", &detail);
         }
@@ -157,7 +162,7 @@ impl Control {
         let list = self.one(id)?;
         let _changing = self.changing.lock().await;
         let mut state = self.library.shelf.state(id);
-        let before = state.in_force;
+        let (before, books) = (state.in_force, state.clone());
         let known: Vec<String> = state.versions.iter().map(|version| version.number.to_string()).collect();
         let target = match to {
             Some(number) => state.version(number).map(|version| version.number),
@@ -189,10 +194,19 @@ impl Control {
             .shelf
             .save(id, &state)
             .map_err(|source| LibraryError::Shelf { id: list.id.clone(), source })?;
-        self.put_lists(by).await?;
+        self.put_lists(by).await.inspect_err(|_| self.undo(&[(id, books)]))?;
         let was = before.map_or_else(|| String::from("none"), |number| number.to_string());
         self.record(self.clock.now(), by, "lists.rollback", &format!("{id}: version {target}, was {was}"));
         Ok(self.lists())
+    }
+
+    /// Writes down again what was known of lists, after a change that did not come into force.
+    fn undo(&self, before: &[(&str, State)]) {
+        for (id, state) in before {
+            if let Err(error) = self.library.shelf.save(id, state) {
+                error!(%error, list = id, "What was known of a list could not be put back");
+            }
+        }
     }
 
     /// The lists that are named; all, if none is.

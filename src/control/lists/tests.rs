@@ -227,3 +227,28 @@ async fn with_the_index_lost_too_all_lists_that_can_be_read_are_in_force() {
     control.update_lists(&[String::from("bets")], "a test", false).await.unwrap();
     assert_eq!(listed(&control, "bets.example"), ["bets"]);
 }
+
+#[tokio::test]
+async fn a_change_that_can_not_be_put_in_force_changes_no_books() {
+    let school = School::new();
+    let bets = school.file("bets", "bets.example\n");
+    let control = school.open();
+    import(&control, &school.policy(&[("bets", "gambling", &format!("file = {bets:?}"))])).await;
+    school.file("bets", "bets.example\nmore.example\n");
+    control.update_lists(&[], "a test", false).await.unwrap();
+    school.file("bets", "bets.example\nwikipedia.org\n");
+    control.update_lists(&[], "a test", false).await.unwrap();
+    let lists = school.data().join("lists");
+    for torn in ["bets/000001.gz", "bets/000003.held.gz"] {
+        fs::write(lists.join(torn), b"\x1f\x8b\x08 torn").unwrap();
+    }
+    fs::remove_file(lists.join("index.previous.sgi")).unwrap();
+
+    let before = control.library.shelf.state("bets");
+    assert_eq!((before.in_force, before.held.as_ref().unwrap().version), (Some(2), 3));
+    control.roll_back("bets", None, "a test").await.unwrap_err();
+    assert_eq!(control.library.shelf.state("bets"), before);
+    control.accept_lists(&[String::from("bets")], "a test").await.unwrap_err();
+    assert_eq!(control.library.shelf.state("bets"), before);
+    assert_eq!(listed(&control, "more.example"), ["bets"]);
+}
