@@ -92,7 +92,7 @@ impl Library {
             let sealed = self.shelf.seal_what_lies_in_clear(&list.id);
             sealed.map_err(|source| self.shelf_error(list, source))?;
         }
-        let mut state = self.shelf.state(&list.id);
+        let mut state = self.shelf.known(&list.id).map_err(|source| self.shelf_error(list, source))?;
         state.source = fingerprint(list);
         state.last_attempt = Some(now);
         let done = match got {

@@ -245,7 +245,13 @@ impl Library {
 
     /// The index of the lists that must not be shown, as at a start. One that can't be opened is left out, and logged.
     pub(crate) fn open_sealed(&self, lists: &[ListFile]) -> Option<SealedIndex> {
-        self.compile_sealed(self.ingredients(lists, true), &Indexes::default())
+        let books = |list: &&ListFile| {
+            let books = self.books(&list.id);
+            books.inspect_err(|error| error!(%error, "A locked list is not in force")).is_ok()
+        };
+        let lists: Vec<ListFile> = lists.iter().filter(books).cloned().collect();
+        self.ingredients(&lists, true)
+            .and_then(|ingredients| self.compile_sealed(ingredients, &Indexes::default()))
             .inspect_err(|error| error!(%error, "The locked lists are not in force"))
             .ok()
             .flatten()
@@ -269,25 +275,43 @@ impl Library {
     }
 
     /// What an index of these lists is to be made from: the version in force of each that has one.
-    fn ingredients(&self, lists: &[ListFile], sealed: bool) -> Vec<Ingredient> {
+    fn ingredients(&self, lists: &[ListFile], sealed: bool) -> Result<Vec<Ingredient>, LibraryError> {
         lists
             .iter()
             .filter(|list| category::is_sealed(&list.category) == sealed)
-            .filter_map(|list| Some(Ingredient::new(list, self.shelf.state(&list.id).current()?)))
+            .filter_map(|list| match self.books(&list.id) {
+                Ok(state) => Some(Ok(Ingredient::new(list, state.current()?))),
+                Err(error) => Some(Err(error)),
+            })
             .collect()
     }
 
-    /// Whether an index was made from other versions or lists than these.
+    /// What is known of a list.
+    ///
+    /// # Errors
+    ///
+    /// When it can't be read, which says nothing of whether it is there.
+    pub(super) fn books(&self, id: &str) -> Result<State, LibraryError> {
+        self.shelf.known(id).map_err(|source| LibraryError::Shelf { id: id.to_owned(), source })
+    }
+
+    /// Whether an index was made from other versions or lists than these. While that can't be told it stays.
     pub(crate) fn is_stale(&self, lists: &[ListFile], indexes: &Indexes) -> bool {
+        self.was_made_from_others(lists, indexes)
+            .inspect_err(|error| error!(%error, "It can't be told whether lists have changed"))
+            .unwrap_or(false)
+    }
+
+    fn was_made_from_others(&self, lists: &[ListFile], indexes: &Indexes) -> Result<bool, LibraryError> {
         let sealed = indexes.sealed.as_deref().map_or(&[][..], |sealed| &sealed.made_from);
-        if self.ingredients(lists, true) != sealed {
-            return true;
+        if self.ingredients(lists, true)? != sealed {
+            return Ok(true);
         }
-        let wanted = self.ingredients(lists, false);
-        match &indexes.subscribed {
+        let wanted = self.ingredients(lists, false)?;
+        Ok(match &indexes.subscribed {
             None => !wanted.is_empty(),
             Some(index) => self.made_from(index).is_none_or(|made| made.ingredients != wanted),
-        }
+        })
     }
 
     /// The number of the version of each list that an index from the disk was made from, where its record says so.
@@ -316,13 +340,13 @@ impl Library {
             sealed.map_err(|source| LibraryError::Shelf { id: list.id.clone(), source })?;
         }
         // First, since it is quick and says sooner that something is wrong.
-        let ingredients = self.ingredients(lists, true);
+        let ingredients = self.ingredients(lists, true)?;
         let sealed = match &known.sealed {
             Some(sealed) if sealed.made_from == ingredients => Some(Arc::clone(sealed)),
             _ => self.compile_sealed(ingredients, known)?.map(Arc::new),
         };
         for list in lists.iter().filter(|list| known.has(&list.id)) {
-            if self.shelf.state(&list.id).current().is_none() {
+            if self.books(&list.id)?.current().is_none() {
                 return Err(LibraryError::Lost { id: list.id.clone() });
             }
         }
@@ -339,7 +363,7 @@ impl Library {
     ) -> Result<(Option<DomainIndex>, Compiled), LibraryError> {
         fs::create_dir_all(&self.folder)
             .map_err(|source| LibraryError::Write { path: self.folder.clone(), source })?;
-        let ingredients = self.ingredients(lists, false);
+        let ingredients = self.ingredients(lists, false)?;
         if ingredients.is_empty() {
             return Ok((None, Compiled { index: New::None, made_from: MadeFrom::default() }));
         }

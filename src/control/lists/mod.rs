@@ -125,7 +125,7 @@ impl Control {
         let mut accepted = Vec::new();
         for id in ids {
             self.one(id)?;
-            let state = self.library.shelf.state(id);
+            let state = self.library.books(id)?;
             let Some(held) = state.held.clone() else {
                 return Err(ControlError::Input(format!("nothing of list {id} is held")));
             };
@@ -161,7 +161,7 @@ impl Control {
     pub async fn roll_back(&self, id: &str, to: Option<u32>, by: &str) -> Result<ListsReport, ControlError> {
         let list = self.one(id)?;
         let _changing = self.changing.lock().await;
-        let mut state = self.library.shelf.state(id);
+        let mut state = self.library.books(id)?;
         let (before, books) = (state.in_force, state.clone());
         let known: Vec<String> = state.versions.iter().map(|version| version.number.to_string()).collect();
         let target = match to {
@@ -349,8 +349,9 @@ impl Control {
         let _changing = self.changing.lock().await;
         let lists = self.in_force().0.lists;
         for list in &lists {
-            let state = self.library.shelf.state(&list.id);
-            self.library.shelf.tidy(&list.id, &state);
+            if let Ok(state) = self.library.books(&list.id) {
+                self.library.shelf.tidy(&list.id, &state);
+            }
         }
         self.library.shelf.forget_all_but(lists.iter().map(|list| list.id.as_str()));
         // A list whose text is at hand and that has no version: the policy came, the text did not.
