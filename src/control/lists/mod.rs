@@ -264,8 +264,8 @@ impl Control {
         let done = in_background("look at lists", move || {
             fetched
                 .iter()
-                // One that was taken out while it was fetched.
-                .filter(|fetched| known.iter().any(|list| list.id == fetched.list.id))
+                // Of one that was taken out or changed while it was fetched, what came is of no use any more.
+                .filter(|fetched| known.contains(&fetched.list))
                 .map(|fetched| library.take_in(fetched, now, manner))
                 .collect::<Result<Vec<_>, _>>()
         });

@@ -252,3 +252,38 @@ async fn a_change_that_can_not_be_put_in_force_changes_no_books() {
     assert_eq!(control.library.shelf.state("bets"), before);
     assert_eq!(listed(&control, "more.example"), ["bets"]);
 }
+
+/// A version of a list is taken in and not put in force, as when the disk is full for a moment.
+async fn take_in_only(control: &Control, id: &str) {
+    let fetched = control.fetch(control.one(id).unwrap()).await.unwrap();
+    let updated = control.taken_in(vec![fetched], Manner::Keep).await.unwrap();
+    assert_eq!(updated[0].outcome, Outcome::New);
+}
+
+#[tokio::test]
+async fn what_could_not_be_put_in_force_is_tried_again_when_nothing_new_comes() {
+    let school = School::new();
+    let bets = school.file("bets", "bets.example\n");
+    let control = Arc::new(school.open());
+    import(&control, &school.policy(&[("bets", "gambling", &format!("file = {bets:?}"))])).await;
+    school.file("bets", "bets.example\nmore.example\n");
+    take_in_only(&control, "bets").await;
+    assert_eq!(listed(&control, "more.example"), [""; 0]);
+    assert!(control.round().await);
+    assert_eq!(listed(&control, "more.example"), ["bets"]);
+}
+
+#[tokio::test]
+async fn what_was_fetched_for_a_list_that_was_changed_meanwhile_is_not_taken_in() {
+    let school = School::new();
+    let (old, new) = (school.file("old", "bets.example\n"), school.file("new", "slots.example\n"));
+    let lists = |from| school.policy(&[("bets", "gambling", &format!("file = {from:?}"))]);
+    let control = school.open();
+    import(&control, &lists(&old)).await;
+    school.file("old", "bets.example\nmore.example\n");
+    let fetched = control.fetch(control.one("bets").unwrap()).await.unwrap();
+    import(&control, &lists(&new)).await;
+    control.take_in(vec![fetched], Manner::Keep, "a test").await.unwrap();
+    assert_eq!(listed(&control, "slots.example"), ["bets"]);
+    assert_eq!(listed(&control, "more.example"), [""; 0]);
+}
