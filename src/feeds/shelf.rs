@@ -509,6 +509,26 @@ impl Shelf {
         });
     }
 
+    /// Makes everything as it was when this was known of a list; versions that came since are removed.
+    ///
+    /// # Errors
+    ///
+    /// When the disk can't be written.
+    pub fn put_back(&self, id: &str, state: &State) -> Result<(), ShelfError> {
+        if *state == State::default() {
+            let path = self.folder(id);
+            return match fs::remove_dir_all(&path) {
+                Err(source) if source.kind() != io::ErrorKind::NotFound => {
+                    Err(ShelfError::Disk { path, source })
+                }
+                _ => Ok(()),
+            };
+        }
+        self.save(id, state)?;
+        self.tidy(id, state);
+        Ok(())
+    }
+
     /// Removes the files of versions that `state` does not know, and what a power cut left half written.
     pub fn tidy(&self, id: &str, state: &State) {
         // What can't be looked through is tidied another time.

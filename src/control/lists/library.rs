@@ -488,7 +488,8 @@ fn left_out(
 ) -> Result<(), LibraryError> {
     match added {
         Err(error) if error.is_of_its_text() && !known.has(&ingredient.id) => {
-            error!(%error, list = %ingredient.id, "A list is not in force until it is brought anew");
+            let what = if category::is_sealed(&ingredient.category) { "A locked list" } else { "A list" };
+            error!(%error, list = %ingredient.id, "{what} is not in force until it is brought anew");
             Ok(())
         }
         added => added,

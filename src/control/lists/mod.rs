@@ -10,6 +10,7 @@ mod library;
 mod look;
 mod report;
 mod rounds;
+mod undo;
 mod why;
 
 use std::{path::Path, sync::Arc};
@@ -29,6 +30,7 @@ pub use self::{
 pub(super) use self::{
     library::{Compiled, Indexes, Library},
     rounds::News,
+    undo::Undo,
 };
 use super::{Control, ControlError, Prepared, SuppliersReport};
 use crate::{
@@ -132,19 +134,16 @@ impl Control {
             accepted.push((id, state, held));
         }
         let mut details = Vec::new();
-        let before: Vec<(&str, State)> =
-            accepted.iter().map(|(id, state, _)| (id.as_str(), state.clone())).collect();
-        let shelf = &self.library.shelf;
-        let done = async {
-            for (id, mut state, held) in accepted {
-                let done = shelf.accept(id, &mut state).and_then(|_| shelf.save(id, &state));
-                done.map_err(|source| LibraryError::Shelf { id: id.clone(), source })?;
-                let reasons = held.reasons.join(", and ");
-                details.push(format!("{id}: version {}, which was held since {reasons}", held.version));
-            }
-            self.put_lists(by).await
-        };
-        done.await.inspect_err(|_| self.undo(&before))?;
+        let undo = Undo::of(&self.library, ids)?;
+        for (id, mut state, held) in accepted {
+            let shelf = &self.library.shelf;
+            let done = shelf.accept(id, &mut state).and_then(|_| shelf.save(id, &state));
+            done.map_err(|source| LibraryError::Shelf { id: id.clone(), source })?;
+            let reasons = held.reasons.join(", and ");
+            details.push(format!("{id}: version {}, which was held since {reasons}", held.version));
+        }
+        self.put_lists(by).await?;
+        undo.forget();
         for detail in details {
             self.record(self.clock.now(), by, "lists.accept", &detail);
         }
@@ -162,7 +161,7 @@ impl Control {
         let list = self.one(id)?;
         let _changing = self.changing.lock().await;
         let mut state = self.library.books(id)?;
-        let (before, books) = (state.in_force, state.clone());
+        let (before, undo) = (state.in_force, Undo::of(&self.library, [&list.id])?);
         let known: Vec<String> = state.versions.iter().map(|version| version.number.to_string()).collect();
         let target = match to {
             Some(number) => state.version(number).map(|version| version.number),
@@ -194,19 +193,11 @@ impl Control {
             .shelf
             .save(id, &state)
             .map_err(|source| LibraryError::Shelf { id: list.id.clone(), source })?;
-        self.put_lists(by).await.inspect_err(|_| self.undo(&[(id, books)]))?;
+        self.put_lists(by).await?;
+        undo.forget();
         let was = before.map_or_else(|| String::from("none"), |number| number.to_string());
         self.record(self.clock.now(), by, "lists.rollback", &format!("{id}: version {target}, was {was}"));
         Ok(self.lists())
-    }
-
-    /// Writes down again what was known of lists, after a change that did not come into force.
-    fn undo(&self, before: &[(&str, State)]) {
-        for (id, state) in before {
-            if let Err(error) = self.library.shelf.save(id, state) {
-                error!(%error, list = id, "What was known of a list could not be put back");
-            }
-        }
     }
 
     /// The lists that are named; all, if none is.
@@ -354,10 +345,14 @@ impl Control {
             }
         }
         self.library.shelf.forget_all_but(lists.iter().map(|list| list.id.as_str()));
-        // A list whose text is at hand and that has no version: the policy came, the text did not.
+        // A list whose text is at hand and that has no version: the policy came, the text did not. And what the school
+        // writes is what its policy says, which a text that came without its policy is not.
         let missing: Vec<ListFile> = lists
             .iter()
-            .filter(|list| self.library.shelf.state(&list.id).in_force.is_none())
+            .filter(|list| {
+                let written = matches!(list.source(), Some(ListSource::Text(_)));
+                written || self.library.shelf.state(&list.id).in_force.is_none()
+            })
             .cloned()
             .collect();
         for list in missing {

@@ -287,3 +287,43 @@ async fn what_was_fetched_for_a_list_that_was_changed_meanwhile_is_not_taken_in(
     assert_eq!(listed(&control, "slots.example"), ["bets"]);
     assert_eq!(listed(&control, "more.example"), [""; 0]);
 }
+
+#[tokio::test]
+async fn a_policy_that_is_refused_changes_no_list() {
+    let school = School::new();
+    let (games, grim) = (school.file("games", "games.example\n"), school.file("grim", "grimmest.test\n"));
+    let (games, grim) = (format!("file = {games:?}"), format!("file = {grim:?}"));
+    let policy = |own: &str, more: &[(&str, &str, &str)]| {
+        let own = format!("text = \"{own}\\n\"");
+        school.policy(&[&[("own", "gambling", own.as_str()), ("games", "games", &games)], more].concat())
+    };
+    let control = school.open();
+    import(&control, &policy("bets.example", &[])).await;
+    // It is refused for a name of a list that it brings, so after its lists were read.
+    let wrong = policy("slots.example", &[("grim", "illegal-child-abuse", &grim)])
+        + "[[rule]]\nname = \"grimmest.test\"\naction = \"allow\"\n";
+    control.import("policy.toml", &wrong, "a test", false).await.unwrap_err();
+
+    school.file("games", "games.example\nplays.example\n");
+    control.update_lists(&[String::from("games")], "a test", false).await.unwrap();
+    assert_eq!(listed(&control, "plays.example"), ["games"]);
+    assert_eq!(listed(&control, "slots.example"), [""; 0]);
+    assert_eq!(listed(&control, "bets.example"), ["own"]);
+}
+
+#[tokio::test]
+async fn a_list_of_the_school_is_what_its_policy_says_also_after_a_power_cut() {
+    let school = School::new();
+    let text = |names: &str| school.policy(&[("own", "gambling", &format!("text = \"{names}\""))]);
+    let control = school.open();
+    import(&control, &text("bets.example\\n")).await;
+    // The power goes after the text was taken in and before the policy that has it is published.
+    let other = PolicyFile::parse(&text("slots.example\\n")).unwrap();
+    control.bring_new(other.lists).await.unwrap();
+    drop(control);
+
+    let control = school.open();
+    control.catch_up().await;
+    assert_eq!(listed(&control, "slots.example"), [""; 0]);
+    assert_eq!(listed(&control, "bets.example"), ["own"]);
+}
