@@ -40,7 +40,7 @@ pub(super) enum Manner {
 }
 
 /// What the policy says of where a list comes from; what a server said holds for the same source only.
-fn fingerprint(list: &ListFile) -> String {
+pub(super) fn fingerprint(list: &ListFile) -> String {
     match list.source() {
         Some(ListSource::Url(url)) => format!("url {url}"),
         Some(ListSource::File(file)) => format!("file {file}"),

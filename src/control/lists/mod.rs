@@ -68,6 +68,10 @@ impl Control {
     /// When a list is tried next; none for one that nobody has to fetch.
     fn next_try(&self, list: &ListFile, state: &State) -> Option<Timestamp> {
         let notice = list.zone.as_deref().and_then(|zone| self.news.of(zone));
+        // When another place was asked says nothing of this one, nor when a version came that was lost since.
+        let lost = state.versions.is_empty() && state.failures == 0;
+        let unknown = State::default();
+        let state = if lost || state.source != intake::fingerprint(list) { &unknown } else { state };
         feeds::next_try(list, state, notice, self.box_id, self.clock.now())
     }
 

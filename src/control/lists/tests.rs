@@ -327,3 +327,25 @@ async fn a_list_of_the_school_is_what_its_policy_says_also_after_a_power_cut() {
     assert_eq!(listed(&control, "slots.example"), [""; 0]);
     assert_eq!(listed(&control, "bets.example"), ["own"]);
 }
+
+#[tokio::test]
+async fn a_list_from_another_place_is_asked_for_at_once() {
+    let school = School::new();
+    let url = |host: &str| format!("url = \"https://{host}.test/bets\"");
+    let control = school.open();
+    import(&control, &school.policy(&[("bets", "gambling", &url("old"))])).await;
+    let list = control.one("bets").unwrap();
+    let now = control.clock.now();
+    let tried = State {
+        source: intake::fingerprint(&list),
+        last_attempt: Some(now),
+        failures: 9,
+        ..State::default()
+    };
+    assert!(control.next_try(&list, &tried).unwrap() > now, "with patience");
+    import(&control, &school.policy(&[("bets", "gambling", &url("new"))])).await;
+    assert!(control.next_try(&control.one("bets").unwrap(), &tried).unwrap() <= control.clock.now());
+
+    let lost = State { failures: 0, ..tried };
+    assert!(control.next_try(&list, &lost).unwrap() <= control.clock.now(), "and so is one that was lost");
+}
