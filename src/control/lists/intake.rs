@@ -87,6 +87,10 @@ impl Library {
         manner: Manner,
     ) -> Result<Updated, LibraryError> {
         let Fetched { list, got } = fetched;
+        if list.source() == Some(ListSource::Upload) && matches!(got, Ok(Obtained::Current(_))) {
+            // Nobody was asked whether there is anything newer.
+            return Ok(Updated::new(&list.id, Outcome::Unchanged));
+        }
         if category::is_sealed(&list.category) && manner != Manner::Dry {
             // First, since what was held while its category was another is told in what follows.
             let sealed = self.shelf.seal_what_lies_in_clear(&list.id);

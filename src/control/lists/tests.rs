@@ -349,3 +349,15 @@ async fn a_list_from_another_place_is_asked_for_at_once() {
     let lost = State { failures: 0, ..tried };
     assert!(control.next_try(&list, &lost).unwrap() <= control.clock.now(), "and so is one that was lost");
 }
+
+#[tokio::test]
+async fn a_list_that_is_brought_by_hand_is_as_old_as_when_it_was_brought() {
+    let school = School::new();
+    let control = school.open();
+    import(&control, &school.policy(&[("bets", "gambling", "upload = true")])).await;
+    control.upload("bets", &school.file("bets", "bets.example\n"), false, "a test").await.unwrap();
+    let before = control.library.shelf.state("bets");
+    let update = control.update_lists(&[], "a test", false).await.unwrap();
+    assert_eq!(update.lists[0].outcome, Outcome::Unchanged);
+    assert_eq!(control.library.shelf.state("bets"), before);
+}
