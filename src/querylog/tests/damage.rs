@@ -72,7 +72,8 @@ fn a_day_of_a_newer_program_is_left_alone() {
 #[test]
 fn what_cannot_be_written_is_kept_and_written_later() {
     let school = School::new();
-    // A folder in the place of the file.
+    // A folder in the place of the file of a day that is not open yet.
+    school.clock.set("2026-11-24T10:00:00Z".parse().unwrap());
     fs::create_dir_all(school.file()).unwrap();
     school.ask("10.2.0.1", "kept.example");
     assert!(school.log.flush().is_err());
