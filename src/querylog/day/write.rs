@@ -220,11 +220,6 @@ impl DayWriter {
         self.day
     }
 
-    /// The file that it writes.
-    pub(in crate::querylog) fn file(&self) -> &Path {
-        &self.file
-    }
-
     /// The number of an asker, new or known.
     pub(in crate::querylog) fn asker(&mut self, row: &AskerRow) -> Result<i64, LogError> {
         let AskerRow { client, profile, device, mac, known_by, confidence, lease, sealed } = row;
@@ -281,8 +276,9 @@ impl DayWriter {
         )
     }
 
-    /// Adds a question. Those that come in the order of time cost least; others find their place all the same.
-    pub(in crate::querylog) fn question(&mut self, row: &QuestionRow) -> Result<(), LogError> {
+    /// Adds a question, and says at which key. Those that come in the order of time cost least; others find their place
+    /// all the same.
+    pub(in crate::querylog) fn question(&mut self, row: &QuestionRow) -> Result<i64, LogError> {
         let ms = row.ms.clamp(0, DAY_MS - 1);
         let at = if ms >= self.place.ms {
             self.place.ms = ms;
@@ -293,8 +289,8 @@ impl DayWriter {
         self.question_at(at, row)
     }
 
-    /// Adds a question at a place that is known to be free, as when a file is written anew.
-    pub(in crate::querylog) fn question_at(&mut self, at: i64, row: &QuestionRow) -> Result<(), LogError> {
+    /// Adds a question at a place that is known to be free, as when a file is written anew; says that place again.
+    pub(in crate::querylog) fn question_at(&mut self, at: i64, row: &QuestionRow) -> Result<i64, LogError> {
         let mut statement =
             self.prepared("INSERT INTO question (at, asker, name, fate, took) VALUES (?1, ?2, ?3, ?4, ?5)")?;
         statement
@@ -303,7 +299,8 @@ impl DayWriter {
         drop(statement);
         let span = self.span(at)?;
         self.place.last = self.place.last.max(at);
-        self.enter(row, span)
+        self.enter(row, span)?;
+        Ok(at)
     }
 
     /// The first free key at or after one that is not the last.
