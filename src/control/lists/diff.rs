@@ -50,7 +50,7 @@ impl Control {
         let (from, to) = (from.map(version).transpose()?, version(to)?);
         let library = Arc::clone(&self.library);
         let done = in_background("look at lists", move || compare(&library, &list, from.as_ref(), &to, most));
-        Ok(done.await??)
+        Ok(done.await??.masked(&self.policy.load()))
     }
 }
 
