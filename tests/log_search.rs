@@ -10,6 +10,7 @@ use std::{
     time::{Duration, Instant},
 };
 
+use hickory_proto::rr::RecordType;
 use jiff::{SignedDuration, Timestamp};
 use schoolgate::clock::Clock;
 use serde_json::Value;
@@ -197,6 +198,10 @@ fn following_the_log_shows_what_is_written_and_ends_at_ctrl_c() {
     assert_eq!(said(), "a.example");
     add(data.path(), &[Question::new(now(), "b.example"), Question::new(now(), "c.example")]);
     assert_eq!((said(), said()), (String::from("b.example"), String::from("c.example")));
+    // What the server itself writes is there as soon as it is written.
+    running.ask("unheard-of.example.", RecordType::A);
+    assert_eq!(said(), "unheard-of.example");
+    assert_eq!(names(&json(data.path(), &["--limit", "1"])), ["unheard-of.example"]);
     let interrupted = Command::new("kill").args(["-INT", &child.id().to_string()]).status().unwrap();
     assert!(interrupted.success());
     assert_eq!(child.wait().unwrap().code(), Some(0));

@@ -1,4 +1,4 @@
-//! The query log on its way to collectors that are not ours: fstrm_capture with dnstap-ldns, and rsyslog.
+//! The query log on its way to collectors that are not ours: `fstrm_capture` with dnstap-ldns, and rsyslog.
 
 use std::{
     fs,

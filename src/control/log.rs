@@ -4,16 +4,14 @@ use std::fmt;
 
 use jiff::{Timestamp, civil::Date};
 use serde::{Deserialize, Serialize};
+use tokio::sync::watch;
 
 use super::{Control, ControlError};
 use crate::querylog::{
-    LogError, LogFolder,
+    LogError, LogFolder, Status,
     search::{self, Asked, Page, Query, Tail},
-    stats::{self, Stats, Status},
+    stats::{self, Stats},
 };
-
-/// Tells how the running log fares.
-pub(super) type LogStatus = Box<dyn Fn() -> Status + Send + Sync>;
 
 /// What was found in the log.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
@@ -33,28 +31,27 @@ pub struct LogTail {
 }
 
 impl Control {
-    /// Hands in what tells how the running log fares.
-    #[must_use]
-    pub fn with_log_status(mut self, status: impl Fn() -> Status + Send + Sync + 'static) -> Self {
-        self.log_status = Some(Box::new(status));
-        self
-    }
-
     /// The folder of the log.
     #[must_use]
     pub(crate) fn log_folder(&self) -> LogFolder {
         LogFolder::in_data(&self.folder)
     }
 
-    /// Searches the log: a page of questions, the newest first. Reads on a thread that may block.
+    /// Searches the log: a page of questions, the newest first, also of those that arrived a moment ago. Reads on a
+    /// thread that may block.
     ///
     /// # Errors
     ///
     /// When an argument is wrong (the error names it), a newer program wrote a day, or the folder can't be read.
     pub async fn log_search(&self, asked: Asked) -> Result<LogReport, ControlError> {
         let (folder, policy, now) = (self.log_folder(), self.policy.load_full(), self.clock.now());
+        let log = self.log.clone();
         blocking(move || {
             let query = Query::understand(&asked, &policy, &folder, now)?;
+            if let Some(log) = log.filter(|_| query.after.is_none()) {
+                // What can't be written is told by the status; what was written can be searched all the same.
+                let _ = log.flush();
+            }
             let page = search::search(&folder, &query, &policy)?;
             Ok(LogReport { timezone: policy.file().timezone.clone(), page })
         })
@@ -90,6 +87,11 @@ impl Control {
         .await
     }
 
+    /// A number that grows whenever a running log writes something; none without one.
+    pub(super) fn log_commits(&self) -> Option<watch::Receiver<u64>> {
+        self.log.as_ref().map(|log| log.commits())
+    }
+
     /// What the log has, and how it fares. `day` is the one that is counted by profile; the newest, if none is named.
     ///
     /// # Errors
@@ -98,7 +100,7 @@ impl Control {
     pub async fn log_stats(&self, day: Option<Date>) -> Result<Stats, ControlError> {
         let folder = self.log_folder();
         let stats = blocking(move || stats::stats(&folder, day)).await?;
-        Ok(Stats { status: self.log_status.as_ref().map(|status| status()), ..stats })
+        Ok(Stats { status: self.log.as_ref().map(|log| log.status()), ..stats })
     }
 }
 
@@ -162,38 +164,28 @@ impl fmt::Display for Stats {
             writeln!(f, "{file} was damaged and lies aside")?;
         }
         match &self.status {
-            Some(status) => write!(f, "\n{status}"),
+            Some(status) => write_status(f, status),
             None => writeln!(f, "\nNo server runs on this data folder: nothing is being logged."),
         }
     }
 }
 
-impl fmt::Display for Status {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match (self.writing, &self.why_not) {
-            (true, _) => writeln!(f, "The log is being written.")?,
-            (false, None) => writeln!(f, "THE LOG IS NOT BEING WRITTEN.")?,
-            (false, Some(why)) => writeln!(f, "THE LOG IS NOT BEING WRITTEN: {why}")?,
-        }
-        let last = self
-            .last_commit
-            .map_or_else(|| String::from("never"), |time| time.strftime("%F %TZ").to_string());
-        writeln!(f, "  written since the start: {}, the last time {last}", grouped(self.written))?;
-        writeln!(f, "  waiting to be written: {} of {}", grouped(self.waiting), grouped(self.room))?;
-        if !self.lost.is_empty() {
-            writeln!(f, "  counted and not kept since the start: {}", listed(&self.lost))?;
-        }
-        if let Some(free) = self.free_bytes {
-            writeln!(f, "  free on the disk: {}, of which {} stay free", size(free), size(self.floor_bytes))?;
-        }
-        for file in &self.set_aside {
-            writeln!(f, "  damaged and set aside since the start: {file}")?;
-        }
-        for alarm in &self.alarms {
-            writeln!(f, "  ALARM: {alarm}")?;
-        }
-        Ok(())
+fn write_status(f: &mut fmt::Formatter<'_>, status: &Status) -> fmt::Result {
+    match &status.failing {
+        None => writeln!(f, "\nThe log is being written.")?,
+        Some(why) => writeln!(f, "\nTHE LOG CAN'T BE WRITTEN: {why}")?,
     }
+    let last =
+        status.last_commit.map_or_else(|| String::from("never"), |time| time.strftime("%F %TZ").to_string());
+    writeln!(f, "  written since the start: {}; the last time: {last}", grouped(status.written))?;
+    writeln!(f, "  the fullest queue is full to {:.0} %", status.queue_fill * 100.0)?;
+    if !status.lost.is_empty() {
+        writeln!(f, "  lost since the start: {}", listed(&status.lost))?;
+    }
+    for file in &status.set_aside {
+        writeln!(f, "  damaged and set aside since the start: {}", file.display())?;
+    }
+    Ok(())
 }
 
 /// `queue-full 12, flood 3`.

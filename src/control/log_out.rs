@@ -1,25 +1,22 @@
 //! What leaves the query log: evidence, what is held about one device, and who stands behind a pseudonym. Each of them
 //! is in the audit before anybody gets it.
 
-use std::fmt;
+use std::{fmt, sync::Arc};
 
-use jiff::{
-    Timestamp,
-    civil::{Date, DateTime},
-    tz::TimeZone,
-};
+use jiff::{civil::Date, tz::TimeZone};
 use serde::{Deserialize, Serialize};
 
 use super::{Control, ControlError};
 use crate::{
     background::in_background,
     clock::Day,
-    policy::{Policy, PolicyFile},
+    policy::PolicyFile,
     querylog::{
-        Action, LogFolder, Revealed, Reversal, SubjectOrder,
-        evidence::{self, About, Filter, Made, Order},
+        LogFolder,
+        evidence::{self, About, Made, Order},
         privacy::is_pseudonym,
-        reveal, subject,
+        search::{Asked, Edge, Query, moment, zone},
+        subject::{Revealed, Reversal, SubjectOrder, reveal, subject},
     },
     store::{AuditRecord, Revision},
     vault::{SigningKey, Vault},
@@ -43,15 +40,11 @@ pub struct Actor {
     pub role: String,
 }
 
-/// Which rows somebody wants as evidence, in their own words: the arguments of `schoolgate log export`.
+/// Which rows somebody wants as evidence: the arguments of `schoolgate log export`.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct ExportRequest {
-    /// The earliest time.
-    pub from: String,
-    /// The time that it ends before; a day that is named is within.
-    pub to: String,
-    /// Which rows.
-    pub filter: Filter,
+    /// Which rows; `from` and `to` must be there, `limit` and `after` don't count.
+    pub rows: Asked,
     /// Why.
     pub reason: String,
 }
@@ -139,25 +132,33 @@ impl Control {
     /// written: then there is no package.
     pub async fn log_export(&self, actor: &Actor, request: ExportRequest) -> Result<Made, ControlError> {
         let policy = self.policy.load_full();
-        let (now, zone) = (self.clock.now(), zone_of(&policy));
+        let now = self.clock.now();
         let reason = reason(&request.reason)?;
-        let from = moment("--from", &request.from, &zone, false)?;
-        let to = moment("--to", &request.to, &zone, true)?.min(now);
+        let (folder, key) = (LogFolder::in_data(&self.folder), self.signing_key()?);
+        let asked = Asked { limit: None, after: None, ..request.rows };
+        let filters = evidence::filters(&asked);
+        let query = {
+            let (policy, folder) = (Arc::clone(&policy), folder.clone());
+            in_background("log export", move || Query::understand(&asked, &policy, &folder, now)).await??
+        };
+        let (Some(from), Some(to)) = (query.from, query.to) else {
+            return Err(input("--from", "say from when to when"));
+        };
+        // What was not asked yet is not missing from it.
+        let to = to.min(now);
         if from >= to {
-            return Err(input("--from", format!("{from} is not before --to, which is {to}")));
+            return Err(input("--from", format!("{from} is still to come")));
         }
-        check(&request.filter, &policy)?;
-        let order = Order { from, to, filter: request.filter, by: actor.by.clone(), reason };
+        let order = Order { from, to, query, filters, by: actor.by.clone(), reason };
         let about = self.about(&order)?;
         self.flush_log();
-        let (folder, key) = (LogFolder::in_data(&self.folder), self.signing_key()?);
         let work = in_background("log export", {
             let order = order.clone();
             move || evidence::make(&folder, &policy, &order, &about, &key, now)
         });
         let made = work.await??;
         let filters: Vec<String> =
-            order.filter.words().into_iter().map(|(word, value)| format!("{word} = {value}")).collect();
+            order.filters.iter().map(|(word, value)| format!("{word} = {value}")).collect();
         let filters = if filters.is_empty() { String::from("every row") } else { filters.join(", ") };
         let detail = format!(
             "{} rows from {from} to {to} ({filters}), manifest {}, signed by {}: {}",
@@ -174,18 +175,19 @@ impl Control {
     /// As [`log_export`](Self::log_export); also when an address was more than one device's.
     pub async fn log_subject(&self, actor: &Actor, request: SubjectRequest) -> Result<Made, ControlError> {
         let policy = self.policy.load_full();
-        let (now, zone) = (self.clock.now(), zone_of(&policy));
+        let (now, zone) = (self.clock.now(), zone(&policy));
         let reason = reason(&request.reason)?;
-        let time = |argument, text: &Option<String>, end| {
-            text.as_deref().map(|text| moment(argument, text, &zone, end)).transpose()
+        let time = |argument, text: &Option<String>, edge| {
+            text.as_deref().map(|text| moment(argument, text, edge, &zone, now)).transpose()
         };
-        let (from, to) = (time("--from", &request.from, false)?, time("--to", &request.to, true)?);
+        let (from, to) = (time("--from", &request.from, Edge::From)?, time("--to", &request.to, Edge::To)?);
+        let holds = self.keeping.holds()?;
         let order = SubjectOrder { client: request.client, from, to, by: actor.by.clone(), reason };
         self.flush_log();
         let (folder, key) = (LogFolder::in_data(&self.folder), self.signing_key()?);
         let work = in_background("log subject", {
             let order = order.clone();
-            move || subject(&folder, &policy, &order, &key, now)
+            move || subject(&folder, &policy, &order, &holds, &key, now)
         });
         let made = work.await??;
         let detail = format!(
@@ -305,7 +307,7 @@ impl Control {
     fn signing_key(&self) -> Result<SigningKey, ControlError> {
         let vault = match self.vault() {
             Some(vault) => vault,
-            None => std::sync::Arc::new(Vault::open(&self.folder).map_err(|error| ControlError::Server {
+            None => Arc::new(Vault::open(&self.folder).map_err(|error| ControlError::Server {
                 message: format!("nothing can be signed: {error}"),
                 bad_input: false,
             })?),
@@ -354,10 +356,6 @@ fn input(argument: &str, what: impl fmt::Display) -> ControlError {
     ControlError::Input(format!("{argument}: {what}"))
 }
 
-fn zone_of(policy: &Policy) -> TimeZone {
-    TimeZone::get(&policy.file().timezone).unwrap_or(TimeZone::UTC)
-}
-
 /// A reason that says something.
 fn reason(text: &str) -> Result<String, ControlError> {
     let text = text.trim();
@@ -368,68 +366,4 @@ fn reason(text: &str) -> Result<String, ControlError> {
         return Err(input("--reason", format!("write one line of at most {LONGEST_REASON} bytes")));
     }
     Ok(text.to_owned())
-}
-
-/// Words that name nothing are mistakes: an empty package would look like proof of absence.
-fn check(filter: &Filter, policy: &Policy) -> Result<(), ControlError> {
-    let empty = |text: &Option<String>| text.as_deref().is_some_and(|text| text.trim().is_empty());
-    for (argument, text) in [("--client", &filter.client), ("--name", &filter.name)] {
-        if empty(text) {
-            return Err(input(argument, "it is empty"));
-        }
-    }
-    if let Some(id) = &filter.profile
-        && policy.find_profile(id).is_none()
-    {
-        let known: Vec<&str> = policy.profiles().map(|(_, profile)| profile.id.as_str()).collect();
-        return Err(input(
-            "--profile",
-            format!("there is no profile {id:?}; there are {}", known.join(", ")),
-        ));
-    }
-    if let Some(id) = &filter.category
-        && !policy.categories().iter().any(|(_, category)| category.id == *id)
-    {
-        return Err(input(
-            "--category",
-            format!("there is no category {id:?}; `schoolgate policy export` names them"),
-        ));
-    }
-    Ok(())
-}
-
-/// A time as people write it: RFC 3339, or a day or a time of the school's own clock. A day that ends something is
-/// within it.
-fn moment(argument: &str, text: &str, zone: &TimeZone, end: bool) -> Result<Timestamp, ControlError> {
-    let wrong = || {
-        input(
-            argument,
-            format!("{text:?} is no time; write 2026-11-22, 2026-11-22 09:00 or 2026-11-22T09:00:00Z"),
-        )
-    };
-    if let Ok(time) = text.parse::<Timestamp>() {
-        return Ok(time);
-    }
-    let civil = if text.len() == 10 {
-        let day: Date = text.parse().map_err(|_| wrong())?;
-        let day = if end { day.tomorrow().map_err(|_| wrong())? } else { day };
-        day.to_datetime(jiff::civil::Time::midnight())
-    } else {
-        text.parse::<DateTime>().map_err(|_| wrong())?
-    };
-    zone.to_timestamp(civil).map_err(|_| wrong())
-}
-
-/// The action of a word on the command line.
-///
-/// # Errors
-///
-/// Names the words that there are.
-pub fn action_of(word: &str) -> Result<Action, ControlError> {
-    Action::from_word(word).ok_or_else(|| {
-        input(
-            "--action",
-            format!("there is no action {word:?}; there are {}", Action::ALL.map(Action::word).join(", ")),
-        )
-    })
 }

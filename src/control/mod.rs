@@ -35,15 +35,13 @@ pub use lists::{
 };
 pub use log::{LogReport, LogTail};
 pub use log_keeping::{EraseAsked, HoldAsked, HoldsReport};
-pub use log_out::{
-    Actor, ExportRequest, RevealReport, RevealRequest, SAFEGUARDING, SubjectRequest, action_of,
-};
+pub use log_out::{Actor, ExportRequest, RevealReport, RevealRequest, SAFEGUARDING, SubjectRequest};
 pub use lookup::OwnLookup;
 pub use message::{Answer, ImportReport, Request, ValidationReport};
 pub use novelty::{SeenName, SeenReport};
 pub use suppliers::{SupplierReport, SuppliersReport};
 
-use self::lists::{Compiled, Indexes, Library, News};
+use self::lists::{Compiled, Indexes, Library, News, Undo};
 use crate::{
     background::BackgroundError,
     category::{self, Categories},
@@ -80,7 +78,6 @@ pub struct Control {
     resolver: Option<Arc<Resolver>>,
     neighbours: Option<Neighbours>,
     seen: Option<Arc<Seen>>,
-    log_status: Option<log::LogStatus>,
     library: Arc<Library>,
     feeds: Arc<Feeds>,
     mask: Mask,
@@ -191,7 +188,6 @@ impl Control {
             resolver: None,
             neighbours: None,
             seen: None,
-            log_status: None,
             library,
             mask,
             keeping: Arc::new(keeping),
@@ -388,13 +384,17 @@ impl Control {
         } else if changes.is_empty() {
             changes.push(String::from("the order or the wording"));
         }
+        // What its lists brought is forgotten, should the policy be refused for them.
+        let mut undo = None;
         let prepared = if dry_run || current.lists == file.lists {
             let policy = self.build(&file, &in_force, name)?;
             Prepared { file, policy, indexes: in_force, compiled: None }
         } else {
             // What did not change stays as it is, so that a lost original of one list does not keep another from
             // coming in.
-            let new = file.lists.iter().filter(|list| !current.lists.contains(list)).cloned().collect();
+            let new: Vec<_> =
+                file.lists.iter().filter(|list| !current.lists.contains(list)).cloned().collect();
+            undo = Some(Undo::of(&self.library, new.iter().map(|list| &list.id))?);
             warnings.extend(self.bring_new(new).await?);
             self.prepare(file, name).await?
         };
@@ -421,7 +421,9 @@ impl Control {
             let mut state = self.state();
             let store = state.store.as_mut().ok_or(ControlError::NoStore)?;
             let revision = store.publish(&prepared.file.to_toml(), &record)?;
-            (revision, self.enact(&mut state, prepared, revision))
+            let seals = self.enact(&mut state, prepared, revision);
+            undo.into_iter().for_each(Undo::forget);
+            (revision, seals)
         };
         info!(revision, by, "A new policy is in force");
         // It may keep less than the one before.
@@ -522,10 +524,12 @@ impl Control {
         let file = PolicyFile::parse(&latest.text)
             .map_err(|errors| ControlError::Policy { name: name.clone(), errors })?;
         let known = self.in_force().0.lists;
-        let new = file.lists.iter().filter(|list| !known.contains(list)).cloned().collect();
+        let new: Vec<_> = file.lists.iter().filter(|list| !known.contains(list)).cloned().collect();
+        let undo = Undo::of(&self.library, new.iter().map(|list| &list.id))?;
         self.bring_new(new).await?;
         let prepared = self.prepare(file, &name).await?;
         let seals = self.enact(&mut self.state(), prepared, latest.number);
+        undo.forget();
         self.warn_of_cut_retention();
         if seals {
             self.forget_sealed().await;
@@ -682,7 +686,7 @@ pub enum ControlError {
     /// The table of names can't be read.
     #[error(transparent)]
     Seen(#[from] SeenError),
-    /// The query log can't be read, or what was asked of it makes no sense.
+    /// The log can't be read, or what was asked of it makes no sense.
     #[error(transparent)]
     Log(#[from] LogError),
     /// The settings could not be read at start, so nothing can be published.

@@ -8,6 +8,7 @@ use serde::{Deserialize, Serialize};
 use tokio::{
     io::{AsyncBufReadExt, AsyncReadExt, AsyncWriteExt, BufReader},
     net::{UnixListener, UnixStream},
+    sync::watch,
 };
 use tokio_util::sync::CancellationToken;
 use tracing::warn;
@@ -21,8 +22,8 @@ const SOCKET: &str = "control.sock";
 /// Longer than any policy that a person or a program would write.
 const MAX_REQUEST: u64 = 64 << 20;
 
-/// How often who follows the log is told what is new: about as often as something is written.
-const NEWS: Duration = Duration::from_millis(300);
+/// How often it is looked what is new in the log, for who follows it, when nothing says that something is.
+const NEWS: Duration = Duration::from_secs(1);
 
 #[derive(Debug, Serialize, Deserialize)]
 enum Reply {
@@ -103,6 +104,17 @@ async fn send<T: Serialize>(stream: &mut UnixStream, message: &T) -> io::Result<
     stream.write_all(&bytes).await
 }
 
+/// Waits until the running log has written something.
+async fn written(commits: &mut Option<watch::Receiver<u64>>) {
+    let written = match commits {
+        Some(commits) => commits.changed().await.is_ok(),
+        None => false,
+    };
+    if !written {
+        std::future::pending::<()>().await;
+    }
+}
+
 /// Tells what is new in the log, a line each time, until the other side goes away.
 async fn tell_news(mut stream: UnixStream, control: Arc<Control>, asked: Asked) -> io::Result<()> {
     let failed =
@@ -114,6 +126,7 @@ async fn tell_news(mut stream: UnixStream, control: Arc<Control>, asked: Asked) 
             return stream.shutdown().await;
         }
     };
+    let mut commits = control.log_commits();
     // At once, with nothing in it: the other side knows that from here on it misses nothing.
     let mut is_first = true;
     loop {
@@ -134,6 +147,7 @@ async fn tell_news(mut stream: UnixStream, control: Arc<Control>, asked: Asked) 
         tokio::select! {
             // It says nothing more, so whatever comes is the end.
             _ = stream.read_u8() => return Ok(()),
+            () = written(&mut commits) => {}
             () = tokio::time::sleep(NEWS) => {}
         }
     }

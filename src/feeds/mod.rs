@@ -143,6 +143,10 @@ impl ObtainError {
         let wait = error.retry_after().and_then(|wait| SignedDuration::try_from(wait).ok());
         Self { message: error.to_string(), not_before: wait.and_then(|wait| now.checked_add(wait).ok()) }
     }
+
+    fn of_transfer(error: TransferError, sealed: bool) -> Self {
+        Self::new(if sealed { error.without_names() } else { error })
+    }
 }
 
 impl Feeds {
@@ -272,10 +276,13 @@ impl Feeds {
                 .map_err(|error| ObtainError::new(format!("{}: {error}", folder.display())))?;
         }
         // What was fetched last, in force or not: changes fit nothing else.
-        let have = match zone::version(zone, &known) {
-            Some((serial, _)) if !sealed => Some(Have { serial, file: &known }),
-            _ => None,
+        let serial = if sealed {
+            // Its text is not kept as it came, but a version that is had needs no second transfer.
+            state.served.serial
+        } else {
+            zone::version(zone, &known).map(|(serial, _)| serial)
         };
+        let have = serial.map(|serial| Have { serial, file: into });
         let transferred = zone::transfer(&zone::Request {
             zone,
             primaries: &primaries,
@@ -286,10 +293,11 @@ impl Feeds {
             cancel,
             clock: &self.clock,
         });
-        let (serial, timers, primary) = match transferred.map_err(|error| self.told(&error))? {
-            Transferred::Current { serial, timers, primary }
-            | Transferred::New { serial, timers, primary, .. } => (serial, timers, primary),
-        };
+        let (serial, timers, primary) =
+            match transferred.map_err(|error| ObtainError::of_transfer(error, sealed))? {
+                Transferred::Current { serial, timers, primary }
+                | Transferred::New { serial, timers, primary, .. } => (serial, timers, primary),
+            };
         let served = Served {
             serial: Some(serial),
             timers: Some(timers),
@@ -301,10 +309,6 @@ impl Feeds {
             return Ok(Obtained::Current(served));
         }
         Ok(Obtained::Text { source: Source::at(into), served, scratch })
-    }
-
-    fn told(&self, error: &TransferError) -> ObtainError {
-        ObtainError::new(error)
     }
 
     /// A key by its name, read anew.

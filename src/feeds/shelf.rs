@@ -133,6 +133,20 @@ impl State {
             .iter()
             .rfind(|version| version.number < current && !version.rejected && Some(version.number) != held)
     }
+
+    /// The same without any name that the list has.
+    fn without_names(mut self) -> Self {
+        for version in &mut self.versions {
+            version.previous = version.previous.take().map(Previous::without_names);
+        }
+        if let Some(held) = &mut self.held {
+            held.reasons =
+                vec![String::from("it was held before its names became ones that must not be shown")];
+        }
+        // Of one that failed, too: what was wrong with a record of a zone tells the record.
+        self.error = None;
+        self
+    }
 }
 
 /// The folder of all lists.
@@ -212,34 +226,46 @@ impl Shelf {
         self.folder(id).join("state.json")
     }
 
+    /// What is known of a list, for those who only look: nothing where it can't be read, which is logged.
+    #[must_use]
+    pub fn state(&self, id: &str) -> State {
+        self.known(id)
+            .inspect_err(|error| error!(%error, "What was known of a list can't be read"))
+            .unwrap_or_default()
+    }
+
     /// What is known of a list; of one that is new, nothing.
     ///
     /// A damaged record is made up from the versions that lie there: the newest good one is in force.
-    #[must_use]
-    pub fn state(&self, id: &str) -> State {
+    ///
+    /// # Errors
+    ///
+    /// When it can't be read: too many files are open, the disk fails. It may well be there still, so nobody may write
+    /// down anything in its place.
+    pub fn known(&self, id: &str) -> Result<State, ShelfError> {
         let file = self.state_file(id);
         match fs::read(&file) {
             Ok(bytes) => match serde_json::from_slice(&bytes) {
                 Ok(state) => return self.without_the_lost(id, state),
                 Err(error) => {
-                    error!(%error, file = %file.display(), "What was known of a list can't be read")
+                    error!(%error, file = %file.display(), "What was known of a list is damaged")
                 }
             },
             Err(error) if error.kind() == io::ErrorKind::NotFound => {}
-            Err(error) => error!(%error, file = %file.display(), "What was known of a list can't be read"),
+            Err(source) => return Err(ShelfError::Disk { path: file, source }),
         }
         let versions: Vec<Version> = self
-            .files(id)
+            .files(id)?
             .into_iter()
             .filter(|file| !file.held)
             .map(|file| Version { number: file.number, ..Version::default() })
             .collect();
-        State { in_force: versions.last().map(|version| version.number), versions, ..State::default() }
+        Ok(State { in_force: versions.last().map(|version| version.number), versions, ..State::default() })
     }
 
     /// A state whose versions are all there, after somebody tidied up by hand or a disk lost a file.
-    fn without_the_lost(&self, id: &str, mut state: State) -> State {
-        let there = self.files(id);
+    fn without_the_lost(&self, id: &str, mut state: State) -> Result<State, ShelfError> {
+        let there = self.files(id)?;
         state.versions.retain(|version| there.iter().any(|file| file.number == version.number));
         if state.held.as_ref().is_some_and(|held| state.version(held.version).is_none()) {
             state.held = None;
@@ -252,7 +278,7 @@ impl Shelf {
                 .rfind(|version| Some(version.number) != held && !version.rejected)
                 .map(|version| version.number);
         }
-        state
+        Ok(state)
     }
 
     /// Writes down what is known of a list.
@@ -262,22 +288,27 @@ impl Shelf {
     /// When the disk can't be written; then what was known before still stands there.
     pub fn save(&self, id: &str, state: &State) -> Result<(), ShelfError> {
         let file = self.state_file(id);
-        let wrong = |source| ShelfError::Write { path: file.clone(), source };
+        let wrong = |source| ShelfError::Disk { path: file.clone(), source };
         fs::create_dir_all(self.folder(id)).map_err(wrong)?;
         let bytes = serde_json::to_vec_pretty(state).map_err(|error| wrong(error.into()))?;
         disk::replace(&file, &bytes).map_err(wrong)
     }
 
     /// The files of versions, in the order of their numbers.
-    fn files(&self, id: &str) -> Vec<Kind> {
-        let mut found: Vec<Kind> = fs::read_dir(self.folder(id))
-            .into_iter()
-            .flatten()
-            .flatten()
-            .filter_map(|entry| Kind::of(entry.file_name().to_str()?))
-            .collect();
+    fn files(&self, id: &str) -> Result<Vec<Kind>, ShelfError> {
+        let folder = self.folder(id);
+        let wrong = |source| ShelfError::Disk { path: folder.clone(), source };
+        let entries = match fs::read_dir(&folder) {
+            Ok(entries) => entries,
+            Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(Vec::new()),
+            Err(source) => return Err(wrong(source)),
+        };
+        let mut found = Vec::new();
+        for entry in entries {
+            found.extend(entry.map_err(wrong)?.file_name().to_str().and_then(Kind::of));
+        }
         found.sort_unstable();
-        found
+        Ok(found)
     }
 
     fn file(&self, id: &str, kind: Kind) -> PathBuf {
@@ -290,13 +321,20 @@ impl Shelf {
     ///
     /// When there is no such version, or it is sealed and can't be opened.
     pub fn source(&self, id: &str, number: u32) -> Result<Source, ShelfError> {
-        let kind = self.files(id).into_iter().find(|file| file.number == number);
+        let kind = self.files(id)?.into_iter().find(|file| file.number == number);
         let Some(kind) = kind else {
             let path = self.file(id, Kind { number, held: false, sealed: false });
-            return Err(ShelfError::Write { path, source: io::ErrorKind::NotFound.into() });
+            return Err(ShelfError::Disk { path, source: io::ErrorKind::NotFound.into() });
         };
         let path = self.file(id, kind);
         if kind.sealed { self.opened(id, number, &path) } else { Ok(ours(Source::at(&path))) }
+    }
+
+    /// Whether a version is there and can be read to its end.
+    #[must_use]
+    pub fn is_whole(&self, id: &str, number: u32) -> bool {
+        let read = |source: Source| Ok(io::copy(&mut source.text()?, &mut io::sink()));
+        self.source(id, number).and_then(read).is_ok_and(|read| read.is_ok())
     }
 
     /// A sealed text, in memory.
@@ -306,7 +344,7 @@ impl Shelf {
         self.vault()?
             .open_file(path, &context(id, &number))?
             .read_to_end(&mut bytes)
-            .map_err(|source| ShelfError::Write { path: path.to_owned(), source })?;
+            .map_err(|source| ShelfError::Disk { path: path.to_owned(), source })?;
         Ok(ours(Source::bytes(format!("the sealed text of {id}"), bytes)))
     }
 
@@ -323,10 +361,10 @@ impl Shelf {
     /// When the text can't be read or the disk can't be written; then nothing is left behind.
     pub fn draft(&self, id: &str, text: &Source, seal: bool) -> Result<Draft, ShelfError> {
         let folder = self.folder(id);
-        let wrong = |source| ShelfError::Write { path: folder.clone(), source };
+        let wrong = |source| ShelfError::Disk { path: folder.clone(), source };
         fs::create_dir_all(&folder).map_err(wrong)?;
-        let last = self.files(id).last().map_or(0, |file| file.number);
-        let number = 1 + last.max(self.state(id).versions.last().map_or(0, |version| version.number));
+        let last = self.files(id)?.last().map_or(0, |file| file.number);
+        let number = 1 + last.max(self.known(id)?.versions.last().map_or(0, |version| version.number));
         let path = folder.join(if seal { "draft.sealed" } else { "draft.gz" });
         let mut draft = Draft {
             path,
@@ -366,17 +404,35 @@ impl Shelf {
 
     /// Seals the versions of a list that lie in clear, as they may have until its category changed.
     ///
+    /// What else lies in the list's folder is removed, and names that the record of it tells are left out: nothing of
+    /// it must be shown from then on.
+    ///
     /// # Errors
     ///
     /// When one can't be read or sealed; it lies there as before then.
     pub fn seal_what_lies_in_clear(&self, id: &str) -> Result<(), ShelfError> {
-        for kind in self.files(id).into_iter().filter(|file| !file.sealed) {
+        let clear: Vec<Kind> = self.files(id)?.into_iter().filter(|file| !file.sealed).collect();
+        if !clear.is_empty() {
+            self.save(id, &self.known(id)?.without_names())?;
+        }
+        for kind in clear {
             let clear = self.file(id, kind);
-            let wrong = |source| ShelfError::Write { path: clear.clone(), source };
+            let wrong = |source| ShelfError::Disk { path: clear.clone(), source };
             let number = kind.number.to_string();
             let sealed = self.file(id, Kind { sealed: true, ..kind });
             self.vault()?.seal_file(File::open(&clear).map_err(wrong)?, &sealed, &context(id, &number))?;
             fs::remove_file(&clear).map_err(wrong)?;
+        }
+        // Its sorted rules, a zone as it was transferred, a download that broke off.
+        for entry in fs::read_dir(self.folder(id)).into_iter().flatten().flatten() {
+            let (name, path) = (entry.file_name(), entry.path());
+            let stays = name == "state.json" || path.extension().is_some_and(|end| end == "sealed");
+            match if stays { Ok(()) } else { fs::remove_file(&path) } {
+                Err(source) if source.kind() != io::ErrorKind::NotFound && !path.is_dir() => {
+                    return Err(ShelfError::Disk { path, source });
+                }
+                _ => {}
+            }
         }
         Ok(())
     }
@@ -398,7 +454,7 @@ impl Shelf {
     ) -> Result<u32, ShelfError> {
         let number = draft.number;
         let path = self.file(id, Kind { number, held: held.is_some(), sealed: draft.sealed });
-        fs::rename(&draft.path, &path).map_err(|source| ShelfError::Write { path: path.clone(), source })?;
+        fs::rename(&draft.path, &path).map_err(|source| ShelfError::Disk { path: path.clone(), source })?;
         let version = Version { number, digest: draft.digest.clone(), bytes: draft.bytes, ..facts };
         let mut after = state.clone();
         if let Some(old) = after.held.take() {
@@ -428,9 +484,9 @@ impl Shelf {
         let Some(held) = &state.held else { return Ok(None) };
         let number = held.version;
         // None when it was accepted already, and a power cut came before the state was saved.
-        if let Some(kind) = self.files(id).into_iter().find(|file| file.number == number && file.held) {
+        if let Some(kind) = self.files(id)?.into_iter().find(|file| file.number == number && file.held) {
             let to = self.file(id, Kind { held: false, ..kind });
-            fs::rename(self.file(id, kind), &to).map_err(|source| ShelfError::Write { path: to, source })?;
+            fs::rename(self.file(id, kind), &to).map_err(|source| ShelfError::Disk { path: to, source })?;
         }
         state.held = None;
         state.in_force = Some(number);
@@ -454,9 +510,30 @@ impl Shelf {
         });
     }
 
+    /// Makes everything as it was when this was known of a list; versions that came since are removed.
+    ///
+    /// # Errors
+    ///
+    /// When the disk can't be written.
+    pub fn put_back(&self, id: &str, state: &State) -> Result<(), ShelfError> {
+        if *state == State::default() {
+            let path = self.folder(id);
+            return match fs::remove_dir_all(&path) {
+                Err(source) if source.kind() != io::ErrorKind::NotFound => {
+                    Err(ShelfError::Disk { path, source })
+                }
+                _ => Ok(()),
+            };
+        }
+        self.save(id, state)?;
+        self.tidy(id, state);
+        Ok(())
+    }
+
     /// Removes the files of versions that `state` does not know, and what a power cut left half written.
     pub fn tidy(&self, id: &str, state: &State) {
-        for kind in self.files(id) {
+        // What can't be looked through is tidied another time.
+        for kind in self.files(id).unwrap_or_default() {
             if state.version(kind.number).is_none() {
                 let _ = fs::remove_file(self.file(id, kind));
             }
@@ -534,9 +611,9 @@ impl<W: Write> Write for Digesting<W> {
 /// Why the shelf could not do it.
 #[derive(Debug, thiserror::Error)]
 pub enum ShelfError {
-    /// The disk can't be written.
+    /// The disk can't be read or written.
     #[error("{path}: {source}", path = path.display())]
-    Write {
+    Disk {
         /// The file or folder.
         path: PathBuf,
         /// Why.

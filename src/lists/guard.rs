@@ -90,6 +90,13 @@ impl Previous {
             hits: survey.hits.clone(),
         })
     }
+
+    /// The same without the names themselves, for a list that must not be shown: each of its kinds is looked at anew.
+    #[must_use]
+    pub fn without_names(self) -> Self {
+        let hits = self.hits.into_keys().map(|kind| (kind, BTreeSet::new())).collect();
+        Self { hits, ..self }
+    }
 }
 
 /// One reason to hold a version.

@@ -240,8 +240,7 @@ impl Source {
     pub fn text(&self) -> Result<Text, SourceError> {
         let raw: Box<dyn BufRead + Send> = match &self.origin {
             Origin::Path(path) => {
-                let file = File::open(path).map_err(|source| self.error(Problem::Open(source)))?;
-                Box::new(BufReader::with_capacity(64 * 1024, file))
+                Box::new(open_file(path).map_err(|source| self.error(Problem::Open(source)))?)
             }
             Origin::Bytes { bytes, .. } => Box::new(Cursor::new(Arc::clone(bytes))),
         };
@@ -405,9 +404,9 @@ fn listed(known: &[String]) -> String {
     format!(": there are {}{more}", known[..known.len().min(SHOWN)].join(", "))
 }
 
-/// Opens a file of a folder, for [`Tree`].
+/// Opens a file for reading.
 fn open_file(path: &Path) -> io::Result<BufReader<File>> {
-    // A pipe or a device in a folder would block the reading for ever.
+    // A pipe or a device would block the reading for ever.
     if !fs::metadata(path)?.is_file() {
         return Err(io::Error::other("not a regular file"));
     }

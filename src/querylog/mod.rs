@@ -25,7 +25,7 @@ pub mod search;
 pub mod sink;
 pub mod stats;
 mod status;
-mod subject;
+pub mod subject;
 #[cfg(test)]
 mod tests;
 
@@ -47,9 +47,7 @@ pub use self::{
     event::{Action, Confidence, Event, Fate, KnownBy, Refusal, Transport},
     folder::{FOLDER, LogFolder},
     habits::{AskedLately, BusyName, asked_lately, busy_names},
-    privacy::{DayKey, SealedIdentity},
     status::Status,
-    subject::{Revealed, Reversal, SubjectOrder, reveal, subject},
 };
 use self::{
     queue::Queues,

@@ -11,6 +11,7 @@ use super::{
     error::LogError,
     folder::{LogFolder, beside},
     search::Unreadable,
+    status::Status,
 };
 use crate::clock::Day;
 
@@ -21,7 +22,7 @@ const SAMPLES: i64 = 64;
 const COUNTED: u64 = 32 << 20;
 
 /// What the log has.
-#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
 pub struct Stats {
     /// The days that have a file, the oldest first.
     pub days: Vec<DayStats>,
@@ -66,33 +67,6 @@ pub struct DayCounts {
     pub profiles: BTreeMap<String, BTreeMap<String, u64>>,
     /// How many were blocked, by category.
     pub blocked: BTreeMap<String, u64>,
-}
-
-/// What the running log says of itself.
-#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Status {
-    /// Whether questions are written to the disk.
-    pub writing: bool,
-    /// Why they are not.
-    pub why_not: Option<String>,
-    /// When something was put on the disk last.
-    pub last_commit: Option<Timestamp>,
-    /// How many questions were written since the start.
-    pub written: u64,
-    /// How many were counted and not kept since the start, by reason.
-    pub lost: BTreeMap<String, u64>,
-    /// How many wait to be written.
-    pub waiting: u64,
-    /// How many can wait.
-    pub room: u64,
-    /// How many bytes of the disk are free, where that is known.
-    pub free_bytes: Option<u64>,
-    /// How many bytes stay free: below that, the oldest days go first.
-    pub floor_bytes: u64,
-    /// Files of days that were damaged and set aside since the start.
-    pub set_aside: Vec<String>,
-    /// What somebody should look at, one line each.
-    pub alarms: Vec<String>,
 }
 
 /// Looks at what the log has. `of` is the day to count by profile and action; the newest, if none is named.

@@ -3,26 +3,34 @@
 //! Other people's data is left out: rows of other devices, and the names of staff. Rows under pseudonyms are found
 //! while the key of their day exists.
 
+#[cfg(test)]
+mod tests;
+
 use std::{
+    cell::RefCell,
     collections::{BTreeMap, BTreeSet},
     fmt::Write as _,
-    fs,
     io::{self, BufWriter, Write},
     net::IpAddr,
 };
 
+use ipnet::IpNet;
 use jiff::{Timestamp, civil::Date, tz::TimeZone};
 use serde::{Deserialize, Serialize};
 
 use super::{
+    csv,
     entry::Entry,
     error::LogError,
     evidence::{
-        Asker, FORMAT, Filter, Kind, Made, Manifest, Outgoing, Package, Rows, Tally, VERSION, both_times,
-        csv_row, gap_lines, machine, program,
+        Asker, FORMAT, Kind, Made, Manifest, Outgoing, Package, Rows, Tally, VERSION, both_times, gap_lines,
+        machine, program,
     },
     folder::LogFolder,
     privacy::{DayKey, SealedIdentity, is_pseudonym},
+    retention::Hold,
+    rollup::{ClientCount, Rollup},
+    search::{Query, zone},
 };
 use crate::{
     clients::Mac,
@@ -103,6 +111,13 @@ impl Identity {
             || self.pseudonym.as_deref() == Some(client)
     }
 
+    /// Whether a text that names one device, or a subnet, means this one.
+    fn is_meant_by(&self, text: &str) -> bool {
+        let text = text.trim();
+        let in_net = |net: IpNet| self.address.is_some_and(|address| net.contains(&address));
+        self.is(text, text, text) || text.parse().is_ok_and(in_net)
+    }
+
     fn is_device(&self, device: &DeviceFile) -> bool {
         let address = device.address.as_deref().unwrap_or_default();
         self.is(address, &device.name, device.mac.as_deref().unwrap_or_default())
@@ -130,6 +145,8 @@ struct Held {
     days_that_cannot_be_searched: Vec<Date>,
     /// What keeps its rows beyond their time.
     holds: Vec<HoldOn>,
+    /// The days on which it was among those that asked most, as the counts have it.
+    top_counts: Vec<ClientCount>,
 }
 
 /// A way in which rows name it.
@@ -177,22 +194,6 @@ struct HoldOn {
     made_by: &'static str,
 }
 
-/// The part of `holds.json` that counts here.
-#[derive(Debug, Deserialize)]
-struct HoldsFile {
-    holds: Vec<HoldEntry>,
-}
-
-#[derive(Debug, Deserialize)]
-struct HoldEntry {
-    id: String,
-    from: Timestamp,
-    to: Timestamp,
-    client: Option<String>,
-    made: Timestamp,
-    lifted: Option<serde_json::Value>,
-}
-
 /// Makes a package of what is held about one device, in the log's folder; it is there whole or not at all.
 ///
 /// # Errors
@@ -204,6 +205,7 @@ pub fn subject(
     folder: &LogFolder,
     policy: &Policy,
     order: &SubjectOrder,
+    holds: &[Hold],
     key: &SigningKey,
     now: Timestamp,
 ) -> Result<Made, LogError> {
@@ -222,18 +224,29 @@ pub fn subject(
 
     let out = Outgoing::begin(folder, "subject", now)?;
     let problem = |error| out.problem(error);
-    let zone = TimeZone::get(&file.timezone).unwrap_or(TimeZone::UTC);
+    let zone = zone(policy);
     let mut package = Package::new(BufWriter::with_capacity(1 << 18, out.open()?), now);
     let mut known: BTreeMap<As, (u64, Timestamp, Timestamp)> = BTreeMap::new();
+    let mut clients: BTreeMap<Day, BTreeSet<String>> = BTreeMap::new();
+    // Of a client that was another's as well on a day, nobody can say whose the count is.
+    let others = RefCell::new(BTreeSet::<(Day, String)>::new());
     let written = package.add("rows.csv", |to| {
         let mut to = BufWriter::with_capacity(1 << 16, to);
         let mut tally = Tally::default();
-        csv_row(&mut to, Entry::COLUMNS)?;
+        to.write_all(csv::line(Entry::COLUMNS).as_bytes())?;
         let wants = |day: Day, asker: &Asker| {
-            identity.is(&asker.client, &asker.device, &asker.mac) || behind.is(day, &asker.client)
+            let own = identity.is(&asker.client, &asker.device, &asker.mac) || behind.is(day, &asker.client);
+            if !own {
+                others.borrow_mut().insert((day, asker.client.clone()));
+            }
+            own
         };
-        let read = rows.for_each(&Filter::default(), wants, |entry| {
+        let read = rows.for_each(&Query::default(), wants, |entry| {
             tally.count(entry);
+            let of_day = clients.entry(entry.place.day).or_default();
+            if !of_day.contains(&entry.client) {
+                of_day.insert(entry.client.clone());
+            }
             let seen = known.entry(As::of(entry)).or_insert((0, entry.time, entry.time));
             *seen = (seen.0 + 1, seen.1, entry.time);
             let mut fields = entry.fields();
@@ -243,7 +256,7 @@ pub fn subject(
             {
                 fields[at] = String::from("(a lesson)");
             }
-            csv_row(&mut to, fields.iter().map(String::as_str)).map_err(problem)
+            to.write_all(csv::line(fields).as_bytes()).map_err(problem)
         });
         let gaps = read.map_err(io::Error::other)?;
         to.flush()?;
@@ -251,6 +264,11 @@ pub fn subject(
     });
     let (tally, gaps) = written.map_err(problem)?;
     only_one_device(&identity, &order.client, known.keys())?;
+    let others = others.into_inner();
+    for (day, of_day) in &mut clients {
+        of_day.retain(|client| !others.contains(&(*day, client.clone())));
+    }
+    let top_counts = Rollup::new(folder.clone()).of_clients(&clients)?;
     let mut gaps = gap_lines(&gaps, &zone);
     for day in &behind.closed {
         gaps.push(format!(
@@ -264,7 +282,7 @@ pub fn subject(
         groups: file
             .groups
             .iter()
-            .filter(|group| group.devices.iter().any(|member| identity.is(member, member, member)))
+            .filter(|group| group.devices.iter().any(|member| identity.is_meant_by(member)))
             .map(|group| group.id.clone())
             .collect(),
         devices,
@@ -274,7 +292,8 @@ pub fn subject(
             .collect(),
         pseudonyms: behind.open.iter().map(|(day, names)| (day.date().to_string(), names.clone())).collect(),
         days_that_cannot_be_searched: behind.closed.iter().map(|day| day.date()).collect(),
-        holds: holds_on(folder, &identity, from, to)?,
+        holds: holds_on(holds, &identity, from, to),
+        top_counts,
     };
     let fingerprint = key.public().fingerprint();
     let text = summary(order, &held, &tally, &gaps, (from, to), &Facts { policy, now, zone: &zone });
@@ -384,32 +403,22 @@ fn only_one_device<'a>(
 }
 
 /// The legal holds that keep rows of the device.
-fn holds_on(
-    folder: &LogFolder,
-    identity: &Identity,
-    from: Timestamp,
-    to: Timestamp,
-) -> Result<Vec<HoldOn>, LogError> {
-    let path = folder.holds();
-    let text = match fs::read(&path) {
-        Ok(text) => text,
-        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(Vec::new()),
-        Err(source) => return Err(LogError::file(&path, source)),
+fn holds_on(holds: &[Hold], identity: &Identity, from: Timestamp, to: Timestamp) -> Vec<HoldOn> {
+    let covers = |hold: &&Hold| {
+        let of = hold.client.as_deref();
+        of.is_none_or(|client| identity.is_meant_by(client))
+            && hold.is_active()
+            && hold.from < to
+            && from < hold.to
     };
-    let file: HoldsFile =
-        serde_json::from_slice(&text).map_err(|error| LogError::file(&path, io::Error::other(error)))?;
-    let covers = |hold: &HoldEntry| {
-        let own = hold.client.as_deref().is_none_or(|client| identity.is(client, client, client));
-        own && hold.lifted.is_none() && hold.from < to && from < hold.to
-    };
-    let holds = file.holds.into_iter().filter(covers).map(|hold| HoldOn {
-        id: hold.id,
+    let holds = holds.iter().filter(covers).map(|hold| HoldOn {
+        id: hold.id.clone(),
         from: hold.from,
         to: hold.to,
         made: hold.made,
         made_by: "a member of staff",
     });
-    Ok(holds.collect())
+    holds.collect()
 }
 
 struct Facts<'a> {
@@ -463,7 +472,8 @@ What is here
   Left out, since it is other people's: what other devices asked for, who else asked for the same names, and the names of
   staff. Names on lists of illegal content stand as digests (\"locked:\" and 12 digits).
   Times in rows.csv are UTC. A cell that a spreadsheet would take for a formula has an apostrophe in front.
-  Counts of which this device is one of many (questions of a profile in an hour) say nothing about it and are not here.
+  top_counts in device.json has the days on which it was among the devices that asked most. Counts of many devices
+  together (the questions of a profile in an hour) say nothing about one and are not here.
 ";
 
 /// Who stands behind a pseudonym.

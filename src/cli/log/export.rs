@@ -5,33 +5,40 @@ use std::path::PathBuf;
 use super::{Context, Failure, fetch, other_version};
 use crate::{
     cli::policy::person,
-    control::{Actor, Answer, ExportRequest, Request, action_of},
-    querylog::evidence::Filter,
+    control::{Actor, Answer, ExportRequest, Request},
+    querylog::{evidence::Made, search::Asked},
 };
 
 #[derive(Debug, clap::Args)]
+#[command(after_help = "Times and names are written as in `schoolgate log search`.")]
 pub(in crate::cli) struct Args {
-    /// The earliest time: 2026-11-22, 2026-11-22 09:00 or 2026-11-22T09:00:00Z
+    /// From this time on
     #[arg(long, value_name = "TIME")]
     from: String,
-    /// The time that it ends before; a day that is named is within
+    /// Before this time; a day that is named is within
     #[arg(long, value_name = "TIME")]
     to: String,
-    /// Only of this device: an address, a device's name, a MAC address or a pseudonym
-    #[arg(long, value_name = "IP|NAME")]
+    /// From this client: an address, a subnet, a MAC address, the name of a device, or a pseudonym
+    #[arg(long, value_name = "WHO")]
     client: Option<String>,
-    /// Only of this profile
+    /// From clients of this profile
     #[arg(long, value_name = "ID")]
     profile: Option<String>,
-    /// Only such names: `*` stands for any characters, `?` for one
+    /// For these names: example.com, *.example.com, *tok*
     #[arg(long, value_name = "GLOB")]
     name: Option<String>,
-    /// Only what this category decided, or names that are in it
+    /// Of this category: whether it decided, or the name is in it
     #[arg(long, value_name = "ID")]
     category: Option<String>,
-    /// Only what was allowed, blocked, rewritten, refused, limited or failed
+    /// With this outcome: allowed, blocked, rewritten, refused, limited or failed
     #[arg(long, value_name = "ACTION")]
     action: Option<String>,
+    /// Only what somebody may have to look at
+    #[arg(long)]
+    alert: bool,
+    /// Decided by this list
+    #[arg(long, value_name = "ID")]
+    list: Option<String>,
     /// Where to write it; a file that is there already is left alone
     #[arg(long, value_name = "FILE")]
     out: PathBuf,
@@ -42,21 +49,16 @@ pub(in crate::cli) struct Args {
 
 pub(super) fn run(context: &Context, args: Args) -> Result<bool, Failure> {
     fetch::is_free(&args.out)?;
-    let action = args.action.as_deref().map(action_of).transpose()?;
-    let filter = Filter {
-        client: args.client,
-        profile: args.profile,
-        name: args.name,
-        category: args.category,
-        action,
-    };
-    let export = ExportRequest { from: args.from, to: args.to, filter, reason: args.reason };
+    let Args { from, to, client, profile, name, category, action, alert, list, out, reason } = args;
+    let (from, to) = (Some(from), Some(to));
+    let rows = Asked { from, to, client, profile, name, category, action, alert, list, ..Asked::default() };
+    let export = ExportRequest { rows, reason };
     let actor = Actor { by: person(), role: String::new() };
     let Answer::LogPackage(made) = context.ask(Request::LogExport { actor, export })? else {
         return Err(other_version());
     };
-    fetch::to_file(&made.file, &args.out)?;
-    let made = crate::querylog::evidence::Made { file: args.out, ..made };
+    fetch::to_file(&made.file, &out)?;
+    let made = Made { file: out, ..made };
     context.print(&made, || format!("{}: written\n{made}", made.file.display()))?;
     Ok(true)
 }

@@ -1,4 +1,4 @@
-//! `schoolgate log`: the record of what was asked, by whom, and what became of it.
+//! `schoolgate log`: the record of what was asked, by whom, and what became of it; and what leaves it.
 
 mod erase;
 mod export;

@@ -41,7 +41,7 @@ pub(super) enum Manner {
 }
 
 /// What the policy says of where a list comes from; what a server said holds for the same source only.
-fn fingerprint(list: &ListFile) -> String {
+pub(super) fn fingerprint(list: &ListFile) -> String {
     match list.source() {
         Some(ListSource::Url(url)) => format!("url {url}"),
         Some(ListSource::File(file)) => format!("file {file}"),
@@ -56,8 +56,12 @@ impl Library {
     /// Gets the text of a list. Blocks; nothing of what is kept changes.
     pub(super) fn fetch(&self, feeds: &Feeds, list: ListFile, cancel: &AtomicBool) -> Fetched {
         let mut state = self.shelf.state(&list.id);
-        // What was said of another source, or of a version that is lost, says nothing.
-        if state.source != fingerprint(&list) || (state.current().is_none() && state.held.is_none()) {
+        // What was said of another source, or of a version that is lost or damaged, says nothing.
+        let lost = match state.current() {
+            Some(version) => !self.shelf.is_whole(&list.id, version.number),
+            None => state.held.is_none(),
+        };
+        if state.source != fingerprint(&list) || lost {
             state.served = crate::feeds::shelf::Served::default();
         }
         let got = feeds.obtain(&list, &self.shelf.folder(&list.id), &state, cancel);
@@ -85,7 +89,16 @@ impl Library {
         habits: &Habits,
     ) -> Result<Updated, LibraryError> {
         let Fetched { list, got } = fetched;
-        let mut state = self.shelf.state(&list.id);
+        if list.source() == Some(ListSource::Upload) && matches!(got, Ok(Obtained::Current(_))) {
+            // Nobody was asked whether there is anything newer.
+            return Ok(Updated::new(&list.id, Outcome::Unchanged));
+        }
+        if category::is_sealed(&list.category) && manner != Manner::Dry {
+            // First, since what was held while its category was another is told in what follows.
+            let sealed = self.shelf.seal_what_lies_in_clear(&list.id);
+            sealed.map_err(|source| self.shelf_error(list, source))?;
+        }
+        let mut state = self.shelf.known(&list.id).map_err(|source| self.shelf_error(list, source))?;
         state.source = fingerprint(list);
         state.last_attempt = Some(now);
         let done = match got {
@@ -198,6 +211,10 @@ impl Library {
             ..Updated::new(&list.id, Outcome::Unchanged)
         };
         if state.in_force == Some(number) {
+            // The same that lies there damaged comes in anew.
+            if !self.shelf.is_whole(&list.id, number) {
+                return Ok(None);
+            }
             // The server has come back to the version in force: what was held is of no interest any more.
             if manner != Manner::Dry
                 && let Some(held) = state.held.take()
@@ -236,16 +253,15 @@ impl Library {
     ) -> Result<Look, LibraryError> {
         let shelf = |source| self.shelf_error(list, source);
         let text = self.shelf.text(&list.id, draft).map_err(shelf)?;
-        let previous = match state.current() {
-            // One that can't be read any more is nothing to compare with.
-            Some(version) => self.shelf.source(&list.id, version.number).ok().map(|source| (source, version)),
-            None => None,
-        };
-        let look = look::look(most, list, draft, &text, previous, habits).map_err(|mut source| {
-            // Nobody knows the copy's name.
-            source.name = original.name();
-            self.shelf_error(list, ShelfError::Source(source))
-        })?;
+        let in_force = state.current();
+        let previous = in_force.and_then(|version| self.shelf.source(&list.id, version.number).ok());
+        let look = look::look(most, list, draft, &text, in_force, previous.as_ref(), habits).map_err(
+            |mut source| {
+                // Nobody knows the copy's name.
+                source.name = original.name();
+                self.shelf_error(list, ShelfError::Source(source))
+            },
+        )?;
         // An empty list would open its category without a word: a failed download, or a wrong format. A list that the
         // school writes may well be empty for a while.
         if look.entries == 0 && !matches!(list.source(), Some(ListSource::Text(_))) {

@@ -42,6 +42,7 @@ pub(crate) struct Indexes {
 #[derive(Debug)]
 pub(crate) struct SealedIndex {
     index: Arc<DomainIndex>,
+    /// What it was to be made from; of these, it lacks what could not be read.
     made_from: Vec<Ingredient>,
 }
 
@@ -52,8 +53,7 @@ impl Indexes {
 
     /// Which version of a list is in force, where that is known.
     pub(crate) fn number(&self, list: &str) -> Option<u32> {
-        let sealed = self.sealed.iter().flat_map(|sealed| &sealed.made_from);
-        let sealed = sealed.map(|ingredient| (&ingredient.id, ingredient.version));
+        let sealed = self.sealed.iter().flat_map(|sealed| numbers(&sealed.made_from, &sealed.index));
         let open = self.numbers.iter().map(|(id, number)| (id, *number));
         open.chain(sealed).find(|(id, _)| *id == list).map(|(_, number)| number)
     }
@@ -67,7 +67,12 @@ impl Indexes {
     }
 
     pub(super) fn lack_all(&self) -> bool {
-        self.iter().next().is_none()
+        self.iter().all(|index| index.lists().is_empty())
+    }
+
+    /// Whether something of a list is in force.
+    fn has(&self, list: &str) -> bool {
+        self.iter().flat_map(|index| index.lists()).any(|meta| meta.id == list)
     }
 
     /// Whether the one on disk has a list that must not lie in clear: one that was of another category when it was
@@ -134,15 +139,22 @@ pub(super) fn title(list: &ListFile) -> String {
 /// What an index was made from.
 #[derive(Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 struct MadeFrom {
+    /// What it was to be made from; of these, it lacks what could not be read.
     ingredients: Vec<Ingredient>,
     /// What the index says of its lists: by that it is known.
     lists: Vec<(String, String)>,
 }
 
-impl MadeFrom {
-    fn numbers(&self) -> Arc<[(String, u32)]> {
-        self.ingredients.iter().map(|ingredient| (ingredient.id.clone(), ingredient.version)).collect()
-    }
+/// The number of the version of each list that an index has.
+fn numbers<'a>(made_from: &'a [Ingredient], index: &DomainIndex) -> impl Iterator<Item = (&'a String, u32)> {
+    made_from
+        .iter()
+        .filter(|ingredient| index.lists().iter().any(|meta| meta.id == ingredient.id))
+        .map(|ingredient| (&ingredient.id, ingredient.version))
+}
+
+fn owned<'a>(numbers: impl Iterator<Item = (&'a String, u32)>) -> Arc<[(String, u32)]> {
+    numbers.map(|(id, number)| (id.clone(), number)).collect()
 }
 
 fn said(lists: &[ListMeta]) -> Vec<(String, String)> {
@@ -241,25 +253,29 @@ impl Library {
 
     /// The index of the lists that must not be shown, as at a start. One that can't be opened is left out, and logged.
     pub(crate) fn open_sealed(&self, lists: &[ListFile]) -> Option<SealedIndex> {
-        let good = |ingredient: &Ingredient| {
-            // Looked at alone, so that one that is damaged does not take the others with it.
-            let alone = self.compile_sealed(vec![ingredient.clone()]);
-            alone.inspect_err(|error| error!(%error, "A locked list is not in force")).is_ok()
+        let books = |list: &&ListFile| {
+            let books = self.books(&list.id);
+            books.inspect_err(|error| error!(%error, "A locked list is not in force")).is_ok()
         };
-        let ingredients = self.ingredients(lists, true).into_iter().filter(good).collect();
-        self.compile_sealed(ingredients)
+        let lists: Vec<ListFile> = lists.iter().filter(books).cloned().collect();
+        self.ingredients(&lists, true)
+            .and_then(|ingredients| self.compile_sealed(ingredients, &Indexes::default()))
             .inspect_err(|error| error!(%error, "The locked lists are not in force"))
             .ok()
             .flatten()
     }
 
-    fn compile_sealed(&self, ingredients: Vec<Ingredient>) -> Result<Option<SealedIndex>, LibraryError> {
+    fn compile_sealed(
+        &self,
+        ingredients: Vec<Ingredient>,
+        known: &Indexes,
+    ) -> Result<Option<SealedIndex>, LibraryError> {
         if ingredients.is_empty() {
             return Ok(None);
         }
         let mut compiler = Compiler::in_memory();
         for ingredient in &ingredients {
-            self.add(&mut compiler, ingredient)?;
+            left_out(self.add(&mut compiler, ingredient), ingredient, known)?;
         }
         let (bytes, _) = compiler.finish_bytes()?;
         let index = Arc::new(DomainIndex::from_bytes(bytes).map_err(CompileError::ReadBack)?);
@@ -267,30 +283,50 @@ impl Library {
     }
 
     /// What an index of these lists is to be made from: the version in force of each that has one.
-    fn ingredients(&self, lists: &[ListFile], sealed: bool) -> Vec<Ingredient> {
+    fn ingredients(&self, lists: &[ListFile], sealed: bool) -> Result<Vec<Ingredient>, LibraryError> {
         lists
             .iter()
             .filter(|list| category::is_sealed(&list.category) == sealed)
-            .filter_map(|list| Some(Ingredient::new(list, self.shelf.state(&list.id).current()?)))
+            .filter_map(|list| match self.books(&list.id) {
+                Ok(state) => Some(Ok(Ingredient::new(list, state.current()?))),
+                Err(error) => Some(Err(error)),
+            })
             .collect()
     }
 
-    /// Whether an index was made from other versions or lists than these.
+    /// What is known of a list.
+    ///
+    /// # Errors
+    ///
+    /// When it can't be read, which says nothing of whether it is there.
+    pub(super) fn books(&self, id: &str) -> Result<State, LibraryError> {
+        self.shelf.known(id).map_err(|source| LibraryError::Shelf { id: id.to_owned(), source })
+    }
+
+    /// Whether an index was made from other versions or lists than these. While that can't be told it stays.
     pub(crate) fn is_stale(&self, lists: &[ListFile], indexes: &Indexes) -> bool {
+        self.was_made_from_others(lists, indexes)
+            .inspect_err(|error| error!(%error, "It can't be told whether lists have changed"))
+            .unwrap_or(false)
+    }
+
+    fn was_made_from_others(&self, lists: &[ListFile], indexes: &Indexes) -> Result<bool, LibraryError> {
         let sealed = indexes.sealed.as_deref().map_or(&[][..], |sealed| &sealed.made_from);
-        if self.ingredients(lists, true) != sealed {
-            return true;
+        if self.ingredients(lists, true)? != sealed {
+            return Ok(true);
         }
-        let wanted = self.ingredients(lists, false);
-        match &indexes.subscribed {
+        let wanted = self.ingredients(lists, false)?;
+        Ok(match &indexes.subscribed {
             None => !wanted.is_empty(),
             Some(index) => self.made_from(index).is_none_or(|made| made.ingredients != wanted),
-        }
+        })
     }
 
     /// The number of the version of each list that an index from the disk was made from, where its record says so.
     pub(crate) fn numbers(&self, index: Option<&DomainIndex>) -> Arc<[(String, u32)]> {
-        index.and_then(|index| self.made_from(index)).map(|made| made.numbers()).unwrap_or_default()
+        index
+            .and_then(|index| Some(owned(numbers(&self.made_from(index)?.ingredients, index))))
+            .unwrap_or_default()
     }
 
     /// Compiles the versions in force of these lists to an index beside the one in force.
@@ -299,32 +335,43 @@ impl Library {
     /// rollback quick.
     ///
     /// An index of the lists that must not be shown is made in memory.
+    ///
+    /// A list whose text can't be read does not keep the others out; but one that is in force is not left out for that,
+    /// nor because its versions are lost: then nothing changes until it was brought anew.
     pub(crate) fn compile(
         &self,
         lists: &[ListFile],
         known: &Indexes,
     ) -> Result<(Indexes, Compiled), LibraryError> {
         for list in lists.iter().filter(|list| category::is_sealed(&list.category)) {
-            // Its rules, as they were kept while its category was another.
-            let _ = fs::remove_file(self.shelf.folder(&list.id).join(RULES));
             let sealed = self.shelf.seal_what_lies_in_clear(&list.id);
             sealed.map_err(|source| LibraryError::Shelf { id: list.id.clone(), source })?;
         }
         // First, since it is quick and says sooner that something is wrong.
-        let ingredients = self.ingredients(lists, true);
+        let ingredients = self.ingredients(lists, true)?;
         let sealed = match &known.sealed {
             Some(sealed) if sealed.made_from == ingredients => Some(Arc::clone(sealed)),
-            _ => self.compile_sealed(ingredients)?.map(Arc::new),
+            _ => self.compile_sealed(ingredients, known)?.map(Arc::new),
         };
-        let (index, compiled) = self.compile_open(lists)?;
-        let numbers = compiled.made_from.numbers();
+        for list in lists.iter().filter(|list| known.has(&list.id)) {
+            if self.books(&list.id)?.current().is_none() {
+                return Err(LibraryError::Lost { id: list.id.clone() });
+            }
+        }
+        let (index, compiled) = self.compile_open(lists, known)?;
+        let numbers = index.as_ref().map(|index| owned(numbers(&compiled.made_from.ingredients, index)));
+        let numbers = numbers.unwrap_or_default();
         Ok((Indexes { subscribed: index.map(Arc::new), numbers, sealed }, compiled))
     }
 
-    fn compile_open(&self, lists: &[ListFile]) -> Result<(Option<DomainIndex>, Compiled), LibraryError> {
+    fn compile_open(
+        &self,
+        lists: &[ListFile],
+        known: &Indexes,
+    ) -> Result<(Option<DomainIndex>, Compiled), LibraryError> {
         fs::create_dir_all(&self.folder)
             .map_err(|source| LibraryError::Write { path: self.folder.clone(), source })?;
-        let ingredients = self.ingredients(lists, false);
+        let ingredients = self.ingredients(lists, false)?;
         if ingredients.is_empty() {
             return Ok((None, Compiled { index: New::None, made_from: MadeFrom::default() }));
         }
@@ -335,12 +382,13 @@ impl Library {
             && let Ok(index) = DomainIndex::open(&previous)
             && let Some(made_from) = self.made_from(&index)
             && made_from.ingredients == ingredients
+            && index.lists().len() == ingredients.len()
         {
             return Ok((Some(index), Compiled { index: New::Previous, made_from }));
         }
         let mut compiler = Compiler::new(&self.folder);
         for ingredient in &ingredients {
-            self.add_open(&mut compiler, ingredient)?;
+            left_out(self.add_open(&mut compiler, ingredient), ingredient, known)?;
         }
         let beside = self.folder.join(format!("index.new{}.sgi", process::id()));
         let mut compiled = Compiled {
@@ -440,6 +488,22 @@ impl Library {
     }
 }
 
+/// Leaves a list out that can't be read, with a line in the log, unless something of it is in force.
+fn left_out(
+    added: Result<(), LibraryError>,
+    ingredient: &Ingredient,
+    known: &Indexes,
+) -> Result<(), LibraryError> {
+    match added {
+        Err(error) if error.is_of_its_text() && !known.has(&ingredient.id) => {
+            let what = if category::is_sealed(&ingredient.category) { "A locked list" } else { "A list" };
+            error!(%error, list = %ingredient.id, "{what} is not in force until it is brought anew");
+            Ok(())
+        }
+        added => added,
+    }
+}
+
 impl Compiled {
     /// Makes it the index on disk; the one of before is kept beside it.
     ///
@@ -465,6 +529,7 @@ impl Compiled {
                 }
                 fs::rename(new, &index)
             }
+            New::Previous if shows => fs::rename(&previous, &index),
             New::Previous => {
                 let aside = library.folder.join("index.new.aside.sgi");
                 let _ = fs::remove_file(&aside);
@@ -514,6 +579,15 @@ pub enum LibraryError {
         /// What was read.
         from: String,
     },
+    /// The versions of a list that is in force are not there any more.
+    #[error(
+        "list {id}: all its versions are lost; what is in force of it stays, and no list changes, until it was brought \
+         anew: schoolgate lists update {id}"
+    )]
+    Lost {
+        /// The list.
+        id: String,
+    },
     /// The versions of a list can't be kept.
     #[error("list {id}: {source}")]
     Shelf {
@@ -543,7 +617,16 @@ impl LibraryError {
             Self::Compile(CompileError::Source { source, .. })
             | Self::Shelf { source: ShelfError::Source(source), .. } => !SourceError::is_io(source),
             Self::Nothing { .. } | Self::Compile(CompileError::TooManyLists { .. }) => true,
-            Self::Write { .. } | Self::Shelf { .. } | Self::Obtain { .. } | Self::Compile(_) => false,
+            Self::Write { .. }
+            | Self::Lost { .. }
+            | Self::Shelf { .. }
+            | Self::Obtain { .. }
+            | Self::Compile(_) => false,
         }
+    }
+
+    /// Whether the text of one list can't be read.
+    fn is_of_its_text(&self) -> bool {
+        matches!(self, Self::Shelf { .. } | Self::Compile(CompileError::Source { .. }))
     }
 }

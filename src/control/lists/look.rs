@@ -1,5 +1,7 @@
 //! What is to be known of a text before anything of it is in force.
 
+use tracing::warn;
+
 use super::habits::Habits;
 use crate::{
     category,
@@ -33,13 +35,15 @@ pub(super) struct Look {
 
 /// Looks at a text that came: what it holds, what changed, and whether it may be in force by itself.
 ///
-/// At most `most` names of each kind are told that changed; none of a list that must not be shown.
+/// It is judged by what is known of the version `in_force`, and compared with its text, where that is there. At most
+/// `most` names of each kind are told that changed; none of a list that must not be shown.
 pub(super) fn look(
     most: usize,
     list: &ListFile,
     draft: &Draft,
     text: &Source,
-    previous: Option<(Source, &Version)>,
+    in_force: Option<&Version>,
+    previous: Option<&Source>,
     habits: &Habits,
 ) -> Result<Look, SourceError> {
     let sealed = category::is_sealed(&list.category);
@@ -50,26 +54,31 @@ pub(super) fn look(
     if let Some(not) = survey.not_a_list {
         return Err(SourceError { name: survey.source, problem: Problem::NotAList(not) });
     }
-    let (added, removed) = match &previous {
-        Some((source, version)) => {
-            let old = reading_of(list, version, source);
-            let most = if sealed { 0 } else { most };
-            let lately = if most > 0 { habits.lately() } else { None };
-            let asked = |key: &Key| lately.as_ref().map(|lately| lately.count(key));
-            let changes = compare(&old, &Fingerprints::of(&old)?, &reading, &survey.prints, most, &asked)?;
-            (changes.added, changes.removed)
-        }
+    let compared = previous.zip(in_force).and_then(|(source, version)| {
+        let old = reading_of(list, version, source);
+        let most = if sealed { 0 } else { most };
+        let prints = Fingerprints::of(&old)
+            // One that can't be read any more is nothing to compare with, and no fault of what came.
+            .inspect_err(|error| warn!(%error, list = %list.id, "A version that was kept can't be read"))
+            .ok()?;
+        let lately = if most > 0 { habits.lately() } else { None };
+        let asked = |key: &Key| lately.as_ref().map(|lately| lately.count(key));
+        Some(compare(&old, &prints, &reading, &survey.prints, most, &asked))
+    });
+    let (added, removed) = match compared.transpose()? {
+        Some(changes) => (changes.added, changes.removed),
         None => (Changes { count: survey.prints.len() as u64, first: Vec::new() }, Changes::default()),
     };
-    let known = previous.as_ref().and_then(|(_, version)| version.previous.as_ref());
+    let known = in_force.and_then(|version| version.previous.as_ref());
     let trips = if written { Vec::new() } else { judge(&survey, known, &limits(list)) };
     Ok(Look {
         entries: survey.entries,
         added,
         removed,
         format: survey.format,
+        // Names of a list that must not be shown are not kept beside it either.
         previous: Previous::of(&survey)
-            .map(|previous| if sealed { without_names(previous) } else { previous }),
+            .map(|previous| if sealed { previous.without_names() } else { previous }),
         trips: trips.iter().map(|trip| words(trip, sealed)).collect(),
     })
 }
@@ -110,14 +119,6 @@ fn limits(list: &ListFile) -> Limits {
     let typical =
         list.url.as_deref().and_then(|url| Catalogue::shipped().at(url)).map(|known| known.typical_entries);
     Limits { minimum: list.minimum.unwrap_or(1), typical, ..Limits::default() }
-}
-
-/// Names of a list that must not be shown are not kept beside it either.
-fn without_names(previous: Previous) -> Previous {
-    Previous {
-        hits: previous.hits.into_keys().map(|kind| (kind, std::collections::BTreeSet::new())).collect(),
-        ..previous
-    }
 }
 
 fn words(trip: &Trip, sealed: bool) -> String {

@@ -11,6 +11,7 @@ mod library;
 mod look;
 mod report;
 mod rounds;
+mod undo;
 mod why;
 
 use std::{path::Path, sync::Arc};
@@ -30,6 +31,7 @@ pub use self::{
 pub(super) use self::{
     library::{Compiled, Indexes, Library},
     rounds::News,
+    undo::Undo,
 };
 use super::{Control, ControlError, Prepared, SuppliersReport};
 use crate::{
@@ -67,6 +69,10 @@ impl Control {
     /// When a list is tried next; none for one that nobody has to fetch.
     fn next_try(&self, list: &ListFile, state: &State) -> Option<Timestamp> {
         let notice = list.zone.as_deref().and_then(|zone| self.news.of(zone));
+        // When another place was asked says nothing of this one, nor when a version came that was lost since.
+        let lost = state.versions.is_empty() && state.failures == 0;
+        let unknown = State::default();
+        let state = if lost || state.source != intake::fingerprint(list) { &unknown } else { state };
         feeds::next_try(list, state, notice, self.box_id, self.clock.now())
     }
 
@@ -126,13 +132,14 @@ impl Control {
         let mut accepted = Vec::new();
         for id in ids {
             self.one(id)?;
-            let state = self.library.shelf.state(id);
+            let state = self.library.books(id)?;
             let Some(held) = state.held.clone() else {
                 return Err(ControlError::Input(format!("nothing of list {id} is held")));
             };
             accepted.push((id, state, held));
         }
         let mut details = Vec::new();
+        let undo = Undo::of(&self.library, ids)?;
         for (id, mut state, held) in accepted {
             let shelf = &self.library.shelf;
             let done = shelf.accept(id, &mut state).and_then(|_| shelf.save(id, &state));
@@ -141,6 +148,7 @@ impl Control {
             details.push(format!("{id}: version {}, which was held since {reasons}", held.version));
         }
         self.put_lists(by).await?;
+        undo.forget();
         for detail in details {
             self.record(self.clock.now(), by, "lists.accept", &detail);
         }
@@ -157,8 +165,8 @@ impl Control {
     pub async fn roll_back(&self, id: &str, to: Option<u32>, by: &str) -> Result<ListsReport, ControlError> {
         let list = self.one(id)?;
         let _changing = self.changing.lock().await;
-        let mut state = self.library.shelf.state(id);
-        let before = state.in_force;
+        let mut state = self.library.books(id)?;
+        let (before, undo) = (state.in_force, Undo::of(&self.library, [&list.id])?);
         let known: Vec<String> = state.versions.iter().map(|version| version.number.to_string()).collect();
         let target = match to {
             Some(number) => state.version(number).map(|version| version.number),
@@ -191,6 +199,7 @@ impl Control {
             .save(id, &state)
             .map_err(|source| LibraryError::Shelf { id: list.id.clone(), source })?;
         self.put_lists(by).await?;
+        undo.forget();
         let was = before.map_or_else(|| String::from("none"), |number| number.to_string());
         self.record(self.clock.now(), by, "lists.rollback", &format!("{id}: version {target}, was {was}"));
         Ok(self.lists())
@@ -256,8 +265,8 @@ impl Control {
         let done = in_background("look at lists", move || {
             fetched
                 .iter()
-                // One that was taken out while it was fetched.
-                .filter(|fetched| lists.iter().any(|list| list.id == fetched.list.id))
+                // Of one that was taken out or changed while it was fetched, what came is of no use any more.
+                .filter(|fetched| lists.contains(&fetched.list))
                 .map(|fetched| library.take_in(fetched, now, manner, &habits))
                 .collect::<Result<Vec<_>, _>>()
         });
@@ -341,14 +350,19 @@ impl Control {
         let _changing = self.changing.lock().await;
         let lists = self.in_force().0.lists;
         for list in &lists {
-            let state = self.library.shelf.state(&list.id);
-            self.library.shelf.tidy(&list.id, &state);
+            if let Ok(state) = self.library.books(&list.id) {
+                self.library.shelf.tidy(&list.id, &state);
+            }
         }
         self.library.shelf.forget_all_but(lists.iter().map(|list| list.id.as_str()));
-        // A list whose text is at hand and that has no version: the policy came, the text did not.
+        // A list whose text is at hand and that has no version: the policy came, the text did not. And what the school
+        // writes is what its policy says, which a text that came without its policy is not.
         let missing: Vec<ListFile> = lists
             .iter()
-            .filter(|list| self.library.shelf.state(&list.id).in_force.is_none())
+            .filter(|list| {
+                let written = matches!(list.source(), Some(ListSource::Text(_)));
+                written || self.library.shelf.state(&list.id).in_force.is_none()
+            })
             .cloned()
             .collect();
         for list in missing {
@@ -399,3 +413,6 @@ impl Control {
         self.cancel.store(true, std::sync::atomic::Ordering::Relaxed);
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -63,7 +63,7 @@ const AT_MOST: Duration = Duration::from_secs(10 * 60);
 /// How long at least, so that nothing makes it spin.
 const AT_LEAST: Duration = Duration::from_secs(1);
 
-/// How long after a round of which the books could not be kept, since what was tried is due still: on a full disk.
+/// How long after a round of which something could not be kept, since what was tried is due still: on a full disk.
 const UNABLE: Duration = Duration::from_secs(10 * 60);
 
 impl Control {
@@ -126,8 +126,8 @@ impl Control {
         })
     }
 
-    /// Fetches what is due, takes it in and puts it in force; whether all that came could be kept.
-    async fn round(self: &Arc<Self>) -> bool {
+    /// Fetches what is due, takes it in and puts it in force; whether all that came could be kept, and is in force.
+    pub(super) async fn round(self: &Arc<Self>) -> bool {
         let plan = self.plan();
         // After planning, where "at once" is the time of then.
         let now = self.clock.now();
@@ -154,18 +154,23 @@ impl Control {
                     kept &= taken.is_some();
                     waiting = waiting.or_else(|| taken.filter(|new| *new).map(|_| Instant::now()));
                 }
-                Ok(Err(error)) => error!(%error, "A list could not be fetched"),
-                Err(error) => error!(%error, "Fetching a list broke off"),
+                // It is in no books, so it is due still.
+                Ok(Err(error)) => {
+                    error!(%error, "A list could not be fetched");
+                    kept = false;
+                }
+                Err(error) => {
+                    error!(%error, "Fetching a list broke off");
+                    kept = false;
+                }
             }
             if waiting.is_some_and(|since| since.elapsed() >= TOGETHER) {
                 waiting = None;
-                self.put_in_force().await;
+                kept &= self.put_in_force().await;
             }
         }
-        if waiting.is_some() {
-            self.put_in_force().await;
-        }
-        kept
+        // Also when nothing new came: what did before may not have been put in force, on a full disk.
+        kept & self.put_in_force().await
     }
 
     /// Takes in one list; whether something new came, or nothing when the books could not be kept.
@@ -183,11 +188,13 @@ impl Control {
         }
     }
 
-    async fn put_in_force(&self) {
+    /// Puts in force what was taken in; whether that was possible.
+    async fn put_in_force(&self) -> bool {
         let _changing = self.changing.lock().await;
-        if let Err(error) = self.put_lists_if_stale(WHO).await {
-            error!(%error, "New lists could not be put in force; those of before stay");
-        }
+        self.put_lists_if_stale(WHO)
+            .await
+            .inspect_err(|error| error!(%error, "New lists could not be put in force; those of before stay"))
+            .is_ok()
     }
 
     /// Compiles and puts in force, unless what is in force was made from just these versions; the caller holds

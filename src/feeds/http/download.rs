@@ -8,7 +8,7 @@ use std::{
 
 use reqwest::{
     Url,
-    header::{CONTENT_RANGE, ETAG, HeaderMap, HeaderName, LAST_MODIFIED},
+    header::{CONTENT_LENGTH, CONTENT_RANGE, ETAG, HeaderMap, HeaderName, LAST_MODIFIED},
 };
 use serde::{Deserialize, Serialize};
 
@@ -106,15 +106,23 @@ impl Part {
         self.validator = Validator::of(headers);
     }
 
-    /// Whether the server sends just what is missing.
+    /// Whether the server sends just what is missing, and all of it: half of the rest would pass for a whole list.
     pub(super) fn goes_on(&self, headers: &HeaderMap) -> bool {
-        let start = headers
-            .get(CONTENT_RANGE)
-            .and_then(|range| range.to_str().ok())
-            .and_then(|range| range.strip_prefix("bytes ")?.split('-').next()?.trim().parse::<u64>().ok());
+        let text = |name: HeaderName| headers.get(name).and_then(|value| value.to_str().ok());
+        let range = text(CONTENT_RANGE).and_then(|range| {
+            let (range, all) = range.strip_prefix("bytes ")?.split_once('/')?;
+            let (first, last) = range.split_once('-')?;
+            Some((first.trim().parse().ok()?, last.trim().parse().ok()?, all.trim()))
+        });
+        let Some((first, last, all)): Option<(u64, u64, &str)> = range else { return false };
+        // RFC 9110, section 14.4: a star where the server does not know the length.
+        let to_the_end =
+            all == "*" || all.parse::<u64>().ok().is_some_and(|all| last.checked_add(1) == Some(all));
+        let rest = last.checked_sub(first).and_then(|rest| rest.checked_add(1));
+        let length = text(CONTENT_LENGTH).is_none_or(|length| length.parse().ok() == rest);
         // A server that minds neither If-Range nor its own tag would make one file of two.
         let same = Validator::of(headers).is_none_or(|validator| Some(&validator) == self.validator.as_ref());
-        start == Some(self.length) && same
+        first == self.length && to_the_end && length && same
     }
 
     pub(super) fn write(&mut self, bytes: &[u8]) -> Result<(), FetchError> {

@@ -316,7 +316,7 @@ impl Fetcher {
             let reason = format!("it compresses with {encoding}, which it was not asked to");
             return Err(FetchError::Protocol { host: host(&url), reason });
         }
-        let expected = response.content_length().map(|rest| part.length() + rest);
+        let expected = response.content_length().map(|rest| part.length().saturating_add(rest));
         let most = self.config.max_bytes;
         if let Some(bytes) = expected.filter(|bytes| *bytes > most) {
             part.forget();

@@ -170,6 +170,31 @@ fn a_list_that_changed_in_between_begins_anew() {
 }
 
 #[test]
+fn a_part_that_is_not_all_of_the_rest_is_not_gone_on_with() {
+    let bench = Bench::new();
+    fs::write(bench.part(), &LIST[..4]).unwrap();
+    let known = r#"{"url":"http://lists.test/list","validator":{"etag":"\"a\""}}"#;
+    fs::write(bench.folder.path().join("incoming.part.json"), known).unwrap();
+    let part = Part::open(bench.file(), &Url::parse("http://lists.test/list").unwrap());
+    assert_eq!(part.length(), 4);
+    for (range, length, goes_on) in [
+        ("bytes 4-23/24", "20", true),
+        ("bytes 4-23/*", "20", true),
+        ("bytes 4-13/24", "10", false),
+        ("bytes 4-23/24", "10", false),
+        ("bytes 3-23/24", "21", false),
+        ("bytes 4-23", "20", false),
+        ("bytes 4-3/4", "0", false),
+        ("bytes 4-18446744073709551615/24", "20", false),
+    ] {
+        let mut headers = HeaderMap::new();
+        headers.insert(reqwest::header::CONTENT_RANGE, HeaderValue::from_str(range).unwrap());
+        headers.insert(reqwest::header::CONTENT_LENGTH, HeaderValue::from_str(length).unwrap());
+        assert_eq!(part.goes_on(&headers), goes_on, "{range}, {length} bytes");
+    }
+}
+
+#[test]
 fn a_server_that_misbehaves_is_told_in_plain_words() {
     let config = Config { stall_seconds: 1, max_bytes: 100_000, ..Config::default() };
     let (server, bench) = (ListServer::start(), Bench::with(config, &[]));

@@ -17,7 +17,7 @@ fn text_of(shelf: &Shelf, id: &str, number: u32) -> String {
 
 /// The numbers of the files of versions, each with whether it is held.
 fn files(shelf: &Shelf) -> Vec<(u32, bool)> {
-    shelf.files("bets").into_iter().map(|kind| (kind.number, kind.held)).collect()
+    shelf.files("bets").unwrap().into_iter().map(|kind| (kind.number, kind.held)).collect()
 }
 
 fn draft(shelf: &Shelf, text: &str) -> Draft {
@@ -257,4 +257,25 @@ proptest! {
             prop_assert!(known.versions.len() <= keep + held, "{known:?}");
         }
     }
+}
+
+#[test]
+fn books_that_can_not_be_read_are_not_taken_for_lost() {
+    let folder = TempDir::new().unwrap();
+    let shelf = Shelf::new(folder.path(), 3, None);
+    let mut state = shelf.state("bets");
+    add(&shelf, &mut state, "one.example\n");
+    add(&shelf, &mut state, "two.example\n");
+    // As with too many open files: what is there can't be opened for a while.
+    let (books, away) = (shelf.state_file("bets"), folder.path().join("away"));
+    fs::rename(&books, &away).unwrap();
+    std::os::unix::fs::symlink("state.json", &books).unwrap();
+    shelf.known("bets").unwrap_err();
+    fs::rename(&away, &books).unwrap();
+    assert_eq!(shelf.known("bets").unwrap(), state);
+
+    // Nor are versions whose folder can't be opened.
+    fs::rename(shelf.folder("bets"), &away).unwrap();
+    std::os::unix::fs::symlink("bets", shelf.folder("bets")).unwrap();
+    shelf.known("bets").unwrap_err();
 }

@@ -38,6 +38,25 @@ pub enum TransferError {
     },
 }
 
+impl TransferError {
+    /// The same without any name of the zone's records, for a list that must not be shown.
+    #[must_use]
+    pub fn without_names(mut self) -> Self {
+        if let Self::Failed { tries, .. } = &mut self {
+            for tried in tries {
+                match &mut tried.why {
+                    Failure::OutOfZone(name) => *name = String::from("its name must not be shown"),
+                    Failure::Changes(what) => {
+                        *what = String::from("sent changes that do not fit the version that we have");
+                    }
+                    _ => {}
+                }
+            }
+        }
+        self
+    }
+}
+
 /// What one primary did.
 #[derive(Debug, thiserror::Error)]
 #[error("{primary} {why}")]

@@ -216,6 +216,10 @@ impl Primary<'_> {
         if !is_newer(soa.serial, have.serial) {
             return Err(Failure::Older { theirs: soa.serial, ours: have.serial });
         }
+        // Nothing that changes could be worked into.
+        if !have.file.exists() {
+            return self.transfer(None);
+        }
         match self.transfer(Some(have)) {
             Err(why) if !why.is_final() => {
                 tracing::info!(zone = %self.zone.text(), primary = %self.address, %why,

@@ -18,9 +18,17 @@ use jiff::Timestamp;
 use proptest::prelude::*;
 
 use super::*;
-use crate::lists::{
-    Format,
-    format::{MatchMode, Subject},
+use crate::{
+    feeds::{
+        Config, Feeds, ObtainError, Obtained,
+        http::SystemLookup,
+        shelf::{Served, State},
+    },
+    lists::{
+        Format,
+        format::{MatchMode, Subject},
+    },
+    policy::PolicyFile,
 };
 
 const ZONE: &str = "rpz.trust.example";
@@ -391,7 +399,6 @@ fn a_primary_that_does_no_changes_is_asked_for_the_whole_zone() {
 #[test]
 fn without_the_file_of_our_version_the_whole_zone_is_transferred() {
     for spoil in [
-        |file: &Path| fs::remove_file(file).unwrap(),
         |file: &Path| fs::write(file, version_text(6, "")).unwrap(),
         |file: &Path| fs::write(file, "bet.example\n").unwrap(),
     ] {
@@ -402,6 +409,50 @@ fn without_the_file_of_our_version_the_whole_zone_is_transferred() {
         let script = vec![says(vec![soa(8)]), changes, whole];
         assert_eq!(new(&subscriber.from(script).unwrap()), (8, 1, false));
     }
+    // There is nothing that changes could be worked into.
+    let subscriber = Subscriber { have: Some((7, PathBuf::from("/nonexistent"))), ..Subscriber::new() };
+    let primary = Primary::new(vec![says(vec![soa(8)]), says(vec![soa(8), block("b.example"), soa(8)])]);
+    assert_eq!(new(&subscriber.transfer(&[primary.address]).unwrap()), (8, 1, false));
+    assert_eq!(primary.asked(), [(RecordType::SOA, None), (RecordType::AXFR, None)]);
+}
+
+/// What comes of asking for a list that must not be shown.
+fn obtain_sealed(state: &State, script: Vec<Step>) -> (Result<Obtained, ObtainError>, Vec<Question>) {
+    let primary = Primary::new(script);
+    let policy = format!(
+        "version = 1\n[[list]]\nid = \"grim\"\ncategory = \"illegal-child-abuse\"\nzone = \"{ZONE}\"\n\
+         primaries = [\"{}\"]\n",
+        primary.address
+    );
+    let list = PolicyFile::parse(&policy).unwrap().lists.remove(0);
+    let clock = Clock::held_at(Timestamp::from_second(NOW).unwrap());
+    let feeds = Feeds::new(&Config::default(), Arc::new(SystemLookup), clock).unwrap();
+    let folder = tempfile::tempdir().unwrap();
+    let obtained = feeds.obtain(&list, folder.path(), state, &AtomicBool::new(false));
+    assert_eq!(fs::read_dir(folder.path()).unwrap().count(), 0, "nothing of it is on the disk");
+    (obtained, primary.asked())
+}
+
+#[test]
+fn a_zone_that_must_not_be_shown_is_not_transferred_again_either() {
+    let served = Served { serial: Some(7), ..Served::default() };
+    let state = State { served, in_force: Some(1), ..State::default() };
+    let (obtained, asked) = obtain_sealed(&state, vec![says(vec![soa(7)])]);
+    assert!(matches!(obtained.unwrap(), Obtained::Current(_)));
+    assert_eq!(asked, [(RecordType::SOA, None)]);
+    let script = vec![says(vec![soa(8)]), says(vec![soa(8), block("worst.test"), soa(8)])];
+    let (obtained, asked) = obtain_sealed(&state, script);
+    assert!(matches!(obtained.unwrap(), Obtained::Text { .. }));
+    assert_eq!(asked, [(RecordType::SOA, None), (RecordType::AXFR, None)]);
+}
+
+#[test]
+fn no_error_has_a_name_of_a_zone_that_must_not_be_shown() {
+    let stray = record("worst.test.", RData::CNAME(CNAME(DnsName::root())));
+    let script = vec![says(vec![soa(8)]), says(vec![soa(8), stray, soa(8)])];
+    let (obtained, _) = obtain_sealed(&State::default(), script);
+    let error = obtained.unwrap_err().to_string();
+    assert!(error.contains("a record that is not of the zone") && !error.contains("worst"), "{error}");
 }
 
 #[test]

@@ -347,3 +347,16 @@ proptest! {
         let _ = read(&Source::bytes("x", bytes));
     }
 }
+
+#[test]
+fn a_pipe_is_no_list_and_nobody_waits_for_it() {
+    let folder = tempfile::tempdir().unwrap();
+    let pipe = folder.path().join("pipe");
+    assert!(std::process::Command::new("mkfifo").arg(&pipe).status().unwrap().success());
+    let (done, waits) = std::sync::mpsc::channel();
+    std::thread::spawn(move || {
+        done.send(Source::at(pipe).text().map(drop).map_err(|error| error.to_string()))
+    });
+    let read = waits.recv_timeout(std::time::Duration::from_secs(10)).expect("it does not wait for a writer");
+    assert!(read.unwrap_err().contains("not a regular file"));
+}

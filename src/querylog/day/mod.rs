@@ -108,7 +108,9 @@ pub fn reversed(key: &[u8]) -> String {
     if key.iter().all(|byte| matches!(byte, b'a'..=b'z' | b'0'..=b'9' | b'-' | b'_' | b'.')) {
         return String::from_utf8_lossy(key).into_owned();
     }
-    let labels: Vec<String> = key.split(|&byte| byte == b'.').map(crate::name::dotted).collect();
+    // A dot within a label is `\.` there, which would look like two labels here.
+    let label = |label: &[u8]| crate::name::dotted(label).replace("\\.", "\\046");
+    let labels: Vec<String> = key.split(|&byte| byte == b'.').map(label).collect();
     labels.join(".")
 }
 
@@ -241,4 +243,23 @@ pub(super) fn set_aside(file: &Path) -> Result<PathBuf, LogError> {
         return Ok(aside);
     }
     Err(LogError::file(file, io::Error::other("a thousand damaged files of this day lie beside it already")))
+}
+
+#[cfg(test)]
+mod tests {
+    use hickory_proto::rr::Name;
+
+    use super::*;
+    use crate::name::Key;
+
+    #[test]
+    fn dots_separate_labels_whatever_is_in_them() {
+        let key = Key::from_name(&Name::from_labels([&b"a.b c"[..], b"example", b"com"]).unwrap());
+        let stored = reversed(key.as_bytes());
+        assert_eq!(stored, "com.example.a\\046b\\032c");
+        assert_eq!(readable(&stored), "a\\046b\\032c.example.com");
+        assert_eq!(reversed(b""), "");
+        assert_eq!(readable(""), ".");
+        assert_eq!(readable("locked:3fa9c0ffee12/8d2e00aa1b2c"), "locked:3fa9c0ffee12/8d2e00aa1b2c");
+    }
 }

@@ -1,6 +1,7 @@
 //! Making a package of evidence.
 
 use std::{
+    collections::BTreeMap,
     fs::{self, File, OpenOptions},
     io::{self, BufWriter, Write},
     os::unix::fs::{DirBuilderExt, OpenOptionsExt},
@@ -11,14 +12,19 @@ use jiff::{SignedDuration, Timestamp, tz::TimeZone};
 use serde::{Deserialize, Serialize};
 
 use super::{
-    csv,
     package::{FORMAT, Kind, Manifest, Package, VERSION},
-    rows::{Filter, Rows},
+    rows::Rows,
     summary::{self, Tally},
 };
 use crate::{
     policy::{LogLevel, Policy},
-    querylog::{entry::Entry, error::LogError, folder::LogFolder},
+    querylog::{
+        csv,
+        entry::Entry,
+        error::LogError,
+        folder::LogFolder,
+        search::{Asked, Query},
+    },
     vault::SigningKey,
 };
 
@@ -32,12 +38,33 @@ pub struct Order {
     pub from: Timestamp,
     /// The first moment that is not wanted.
     pub to: Timestamp,
-    /// Which rows.
-    pub filter: Filter,
+    /// Which rows; its times and how many it is for don't count.
+    pub query: Query,
+    /// The same in the words of who asked, by the names on the command line.
+    pub filters: BTreeMap<String, String>,
     /// Who asks.
     pub by: String,
     /// Why.
     pub reason: String,
+}
+
+/// What somebody asked for, by the names on the command line; times, place and number apart.
+#[must_use]
+pub fn filters(asked: &Asked) -> BTreeMap<String, String> {
+    let Asked { client, profile, name, category, action, alert, reason, list, .. } = asked;
+    [
+        ("client", client.clone()),
+        ("profile", profile.clone()),
+        ("name", name.clone()),
+        ("category", category.clone()),
+        ("action", action.clone()),
+        ("alert", alert.then(|| String::from("yes"))),
+        ("reason", reason.clone()),
+        ("list", list.clone()),
+    ]
+    .into_iter()
+    .filter_map(|(word, value)| Some((word.to_owned(), value?)))
+    .collect()
 }
 
 /// What goes into the package beside the rows.
@@ -99,14 +126,13 @@ pub fn make(
         // Small writes are put together before they are packed.
         let mut to = BufWriter::with_capacity(1 << 16, to);
         let mut tally = Tally::default();
-        csv::row(&mut to, Entry::COLUMNS)?;
+        to.write_all(csv::line(Entry::COLUMNS).as_bytes())?;
         let read = rows.for_each(
-            &order.filter,
+            &order.query,
             |_, _| true,
             |entry| {
                 tally.count(entry);
-                let fields = entry.fields();
-                csv::row(&mut to, fields.iter().map(String::as_str)).map_err(problem)
+                to.write_all(csv::line(entry.fields()).as_bytes()).map_err(problem)
             },
         );
         let gaps = read.map_err(io::Error::other)?;
@@ -151,7 +177,7 @@ pub fn make(
         reason: order.reason.clone(),
         from: order.from,
         to: order.to,
-        filters: order.filter.words(),
+        filters: order.filters.clone(),
         rows: tally.rows(),
         complete: gaps.is_empty(),
         public_key: String::new(),

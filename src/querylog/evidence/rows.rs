@@ -1,6 +1,11 @@
 //! Reading all rows of a time, oldest first, with what is known to be missing among them.
 
-use std::{collections::HashMap, fs, io, sync::Arc};
+use std::{
+    collections::{BTreeSet, HashMap, HashSet},
+    fs, io,
+    net::IpAddr,
+    sync::Arc,
+};
 
 use jiff::Timestamp;
 use rusqlite::{Connection, OptionalExtension, Row, params};
@@ -15,6 +20,7 @@ use crate::{
         error::LogError,
         event::Action,
         folder::LogFolder,
+        search::{Query, Who},
     },
     vault::Digest,
 };
@@ -28,84 +34,8 @@ const REMEMBERED: usize = 20_000;
 /// The key under which a file says how much of its day it has: `all` (or nothing), `blocked` or `held`.
 const KEPT: &str = "kept";
 
-/// Which rows are wanted: those to which everything that is said applies.
-#[derive(Debug, Clone, PartialEq, Eq, Default, serde::Serialize, serde::Deserialize)]
-pub struct Filter {
-    /// The address, the device's name, its link-layer address, or a pseudonym.
-    pub client: Option<String>,
-    /// The profile's identifier.
-    pub profile: Option<String>,
-    /// The name asked for; `*` stands for any characters, `?` for one.
-    pub name: Option<String>,
-    /// The category that decided, or one that the name has.
-    pub category: Option<String>,
-    /// What happened.
-    pub action: Option<Action>,
-}
-
-impl Filter {
-    /// What it says, by the names on the command line.
-    #[must_use]
-    pub fn words(&self) -> std::collections::BTreeMap<String, String> {
-        let action = self.action.map(|action| action.word().to_owned());
-        [
-            ("client", &self.client),
-            ("profile", &self.profile),
-            ("name", &self.name),
-            ("category", &self.category),
-            ("action", &action),
-        ]
-        .into_iter()
-        .filter_map(|(word, value)| Some((word.to_owned(), value.clone()?)))
-        .collect()
-    }
-
-    fn wants_asker(&self, asker: &Asker) -> bool {
-        let is = |client: &String| {
-            [&asker.client, &asker.device, &asker.mac].iter().any(|known| known.eq_ignore_ascii_case(client))
-        };
-        self.client.as_ref().is_none_or(is)
-            && self.profile.as_ref().is_none_or(|profile| *profile == asker.profile)
-    }
-
-    fn wants_fate(&self, fate: &Fate) -> bool {
-        let has = |category: &String| {
-            fate.category == *category || fate.categories.split(' ').any(|known| known == category)
-        };
-        self.category.as_ref().is_none_or(has) && self.action.is_none_or(|action| fate.action == action)
-    }
-
-    fn wants_name(&self, name: &str) -> bool {
-        self.name.as_ref().is_none_or(|glob| matches(glob.trim_end_matches('.').as_bytes(), name.as_bytes()))
-    }
-}
-
-/// Whether a text fits a pattern with `*` and `?`, without regard to case.
-fn matches(glob: &[u8], text: &[u8]) -> bool {
-    let (mut g, mut t, mut star) = (0, 0, None);
-    while t < text.len() {
-        match glob.get(g) {
-            Some(b'*') => {
-                star = Some((g, t));
-                g += 1;
-            }
-            Some(byte) if *byte == b'?' || byte.eq_ignore_ascii_case(&text[t]) => {
-                g += 1;
-                t += 1;
-            }
-            _ => match star {
-                // The last star takes one more.
-                Some((at, from)) => {
-                    g = at + 1;
-                    t = from + 1;
-                    star = Some((at, t));
-                }
-                None => return false,
-            },
-        }
-    }
-    glob[g..].iter().all(|byte| *byte == b'*')
-}
+/// Of more askers or fates than this it costs more to ask the index than to read all rows.
+const MOST_INDEXED: usize = 4_000;
 
 /// Who asked, of a day.
 #[derive(Debug)]
@@ -174,7 +104,7 @@ struct OneDay<'a> {
 }
 
 impl Rows<'_> {
-    /// Hands out each row of the time that `wants` chooses by its asker and `filter` by everything, the oldest first.
+    /// Hands out each row of the time that `wants` chooses by its asker and `query` by everything but its times, the oldest first.
     ///
     /// Damage ends the reading of that day, not of the others; what is known to be missing comes back.
     ///
@@ -183,7 +113,7 @@ impl Rows<'_> {
     /// What `each` says, or when the folder can't be read.
     pub(in crate::querylog) fn for_each(
         &self,
-        filter: &Filter,
+        query: &Query,
         wants: impl Fn(Day, &Asker) -> bool,
         mut each: impl FnMut(&Entry) -> Result<(), LogError>,
     ) -> Result<Vec<Gap>, LogError> {
@@ -204,9 +134,7 @@ impl Rows<'_> {
                     gaps.push(Gap::NoFile { day });
                     Ok(())
                 }
-                Ok(Some(open)) => {
-                    open.gaps(&mut gaps).and_then(|()| open.for_each(filter, &wants, &mut each))
-                }
+                Ok(Some(open)) => open.gaps(&mut gaps).and_then(|()| open.for_each(query, &wants, &mut each)),
                 Err(error) => Err(error),
             };
             match done {
@@ -277,7 +205,7 @@ impl<'a> OneDay<'a> {
 
     fn for_each(
         &self,
-        filter: &Filter,
+        query: &Query,
         wants: &impl Fn(Day, &Asker) -> bool,
         each: &mut impl FnMut(&Entry) -> Result<(), LogError>,
     ) -> Result<(), LogError> {
@@ -287,7 +215,25 @@ impl<'a> OneDay<'a> {
             at if at == DAY_MS * PER_MILLISECOND => i64::MAX,
             at => at,
         };
-        let mut next = self.at(self.rows.from);
+        let askers = self
+            .wanted(
+                "asker",
+                |row| asker(row).map(|asker| wants(self.day, &asker) && is_from(query, &asker)),
+                ASKER,
+            )
+            .map_err(problem)?;
+        let fates = self
+            .wanted("fate", |row| self.fate_of(row).map(|fate| is_so(query, &fate)), FATE)
+            .map_err(problem)?;
+        let digest = query.name.as_ref().and_then(|glob| self.rows.policy.sealed_name(&glob.key()?));
+        let is_named = |reversed: &str, shown: &str| match &query.name {
+            None => true,
+            // What must not be shown is found by its digest, and by who writes it in full.
+            Some(glob) if shown.starts_with(Digest::PREFIX) => {
+                glob.matches(shown) || digest.is_some_and(|digest| shown.starts_with(&digest.to_string()))
+            }
+            Some(glob) => glob.matches(reversed),
+        };
         let mut statement = self
             .connection
             .prepare(
@@ -296,51 +242,92 @@ impl<'a> OneDay<'a> {
                  WHERE question.at >= ?1 AND question.at < ?2 ORDER BY question.at LIMIT ?3",
             )
             .map_err(problem)?;
-        let mut askers: HashMap<i64, Option<Arc<Asker>>> = HashMap::new();
-        let mut fates: HashMap<i64, Option<Arc<Fate>>> = HashMap::new();
-        loop {
-            // Read first and handed out then, so that no reader lingers while somebody writes to a slow disk.
-            let some: Vec<(i64, i64, i64, u32, String)> = statement
-                .query_map(params![next, end, AT_ONCE], |row| {
-                    Ok((row.get(0)?, row.get(1)?, row.get(2)?, row.get(3)?, row.get(4)?))
-                })
-                .and_then(Iterator::collect)
-                .map_err(problem)?;
-            let Some((last, ..)) = some.last() else { return Ok(()) };
-            next = last + 1;
-            for (at, asker, fate, took, reversed) in some {
-                if askers.len() > REMEMBERED {
-                    askers.clear();
-                }
-                if fates.len() > REMEMBERED {
-                    fates.clear();
-                }
-                let asker = match askers.get(&asker) {
-                    Some(known) => known.clone(),
-                    None => {
-                        let found = self.asker(asker)?;
-                        let found =
-                            (wants(self.day, &found) && filter.wants_asker(&found)).then(|| Arc::new(found));
-                        askers.insert(asker, found.clone());
-                        found
+        let mut words = Words::default();
+        for (first, beyond) in self.stretches(&askers, &fates).map_err(problem)? {
+            let (mut next, end) = (self.at(self.rows.from).max(first), end.min(beyond));
+            while next < end {
+                // Read first and handed out then, so that no reader lingers while somebody writes to a slow disk.
+                let some: Vec<(i64, i64, i64, i64, String)> = statement
+                    .query_map(params![next, end, AT_ONCE], |row| {
+                        Ok((row.get(0)?, row.get(1)?, row.get(2)?, row.get(3)?, row.get(4)?))
+                    })
+                    .and_then(Iterator::collect)
+                    .map_err(problem)?;
+                let Some((last, ..)) = some.last() else { break };
+                next = last + 1;
+                for (at, asker, fate, took, reversed) in some {
+                    if !askers.has(asker) || !fates.has(fate) {
+                        continue;
                     }
-                };
-                let fate = match fates.get(&fate) {
-                    Some(known) => known.clone(),
-                    None => {
-                        let found = self.fate(fate)?;
-                        let found = filter.wants_fate(&found).then(|| Arc::new(found));
-                        fates.insert(fate, found.clone());
-                        found
+                    let shown = self.name(&reversed);
+                    if is_named(&reversed, &shown) {
+                        let asker = words.asker(self, asker).map_err(problem)?;
+                        let fate = words.fate(self, fate).map_err(problem)?;
+                        let took = u32::try_from(took).unwrap_or(u32::MAX);
+                        each(&self.entry(at, took, &asker, &fate, shown))?;
                     }
-                };
-                let (Some(asker), Some(fate)) = (asker, fate) else { continue };
-                let name = self.name(&reversed);
-                if filter.wants_name(&name) {
-                    each(&self.entry(at, took, &asker, &fate, name))?;
                 }
             }
         }
+        Ok(())
+    }
+
+    /// Which rows of a table of words are wanted.
+    fn wanted(
+        &self,
+        table: &'static str,
+        mut is_wanted: impl FnMut(&Row<'_>) -> rusqlite::Result<bool>,
+        columns: &str,
+    ) -> rusqlite::Result<Wanted> {
+        let mut statement = self.connection.prepare(&format!("SELECT {columns}, id FROM {table}"))?;
+        let place = statement.column_count() - 1;
+        let mut rows = statement.query([])?;
+        let (mut ids, mut all) = (HashSet::new(), true);
+        while let Some(row) = rows.next()? {
+            if is_wanted(row)? {
+                ids.insert(row.get(place)?);
+            } else {
+                all = false;
+            }
+        }
+        Ok(Wanted { table, ids: (!all).then_some(ids) })
+    }
+
+    /// The stretches of the day that can have rows that are wanted, in order.
+    fn stretches(&self, askers: &Wanted, fates: &Wanted) -> rusqlite::Result<Vec<(i64, i64)>> {
+        let mut spans: Option<BTreeSet<i64>> = None;
+        for wanted in [askers, fates] {
+            let Some(ids) = wanted.ids.as_ref().filter(|ids| ids.len() <= MOST_INDEXED) else { continue };
+            let Wanted { table, .. } = wanted;
+            let sql = format!("SELECT span FROM {table}_span WHERE {table} = ?1");
+            let mut statement = self.connection.prepare(&sql)?;
+            let mut of = BTreeSet::new();
+            for id in ids {
+                for span in statement.query_map([id], |row| row.get::<_, i64>(0))? {
+                    of.insert(span?);
+                }
+            }
+            spans = Some(match spans {
+                Some(before) => before.intersection(&of).copied().collect(),
+                None => of,
+            });
+        }
+        let Some(spans) = spans else { return Ok(vec![(0, i64::MAX)]) };
+        let mut all = self.connection.prepare("SELECT number, first FROM span ORDER BY first")?;
+        let all: Vec<(i64, i64)> =
+            all.query_map([], |row| Ok((row.get(0)?, row.get(1)?)))?.collect::<rusqlite::Result<_>>()?;
+        let ends = all.iter().skip(1).map(|(_, first)| *first).chain([i64::MAX]);
+        let mut stretches: Vec<(i64, i64)> = Vec::new();
+        for ((number, first), end) in all.iter().zip(ends) {
+            if !spans.contains(number) {
+                continue;
+            }
+            match stretches.last_mut() {
+                Some((_, before)) if *before == *first => *before = end,
+                _ => stretches.push((*first, end)),
+            }
+        }
+        Ok(stretches)
     }
 
     fn entry(&self, at: i64, took_us: u32, asker: &Asker, fate: &Fate, name: String) -> Entry {
@@ -387,52 +374,35 @@ impl<'a> OneDay<'a> {
         }
     }
 
-    fn asker(&self, id: i64) -> Result<Asker, LogError> {
-        self.connection
-            .prepare_cached(&format!("{ASKER} WHERE id = ?1"))
-            .and_then(|mut statement| statement.query_row([id], asker))
-            .map_err(|source| self.problem(source))
-    }
-
     fn askers(&self) -> Result<Vec<Asker>, LogError> {
         self.connection
-            .prepare(ASKER)
+            .prepare(&format!("SELECT {ASKER} FROM asker"))
             .and_then(|mut statement| statement.query_map([], asker)?.collect())
             .map_err(|source| self.problem(source))
     }
 
-    fn fate(&self, id: i64) -> Result<Fate, LogError> {
+    fn fate_of(&self, row: &Row<'_>) -> rusqlite::Result<Fate> {
         let masked = |text: String| self.rows.policy.masked(&text).into_owned();
-        self.connection
-            .prepare_cached(
-                "SELECT transport, qtype, rcode, action, reason, category, list, rule, detail, would, categories,
-                    dnssec, source, alert FROM fate WHERE id = ?1",
-            )
-            .and_then(|mut statement| {
-                statement.query_row([id], |row| {
-                    let action: String = row.get(3)?;
-                    Ok(Fate {
-                        transport: row.get(0)?,
-                        qtype: row.get(1)?,
-                        rcode: row.get(2)?,
-                        action: Action::from_word(&action).ok_or_else(|| {
-                            let what = format!("no action is called {action:?}");
-                            rusqlite::Error::FromSqlConversionFailure(3, rusqlite::types::Type::Text, what.into())
-                        })?,
-                        reason: row.get(4)?,
-                        category: row.get(5)?,
-                        list: row.get(6)?,
-                        rule: masked(row.get(7)?),
-                        detail: masked(row.get(8)?),
-                        would: row.get(9)?,
-                        categories: row.get(10)?,
-                        dnssec: row.get(11)?,
-                        source: row.get(12)?,
-                        alert: row.get(13)?,
-                    })
-                })
-            })
-            .map_err(|source| self.problem(source))
+        let action: String = row.get(3)?;
+        Ok(Fate {
+            transport: row.get(0)?,
+            qtype: row.get(1)?,
+            rcode: row.get(2)?,
+            action: Action::from_word(&action).ok_or_else(|| {
+                let what = format!("no action is called {action:?}");
+                rusqlite::Error::FromSqlConversionFailure(3, rusqlite::types::Type::Text, what.into())
+            })?,
+            reason: row.get(4)?,
+            category: row.get(5)?,
+            list: row.get(6)?,
+            rule: masked(row.get(7)?),
+            detail: masked(row.get(8)?),
+            would: row.get(9)?,
+            categories: row.get(10)?,
+            dnssec: row.get(11)?,
+            source: row.get(12)?,
+            alert: row.get(13)?,
+        })
     }
 
     /// What the file itself says is missing, within the time that is wanted.
@@ -471,8 +441,88 @@ impl<'a> OneDay<'a> {
     }
 }
 
-const ASKER: &str =
-    "SELECT client, profile, device, mac, known_by, confidence, lease_from, lease_until, sealed FROM asker";
+/// The columns that [`asker`] reads.
+const ASKER: &str = "client, profile, device, mac, known_by, confidence, lease_from, lease_until, sealed";
+
+/// The columns that [`OneDay::fate_of`] reads.
+const FATE: &str =
+    "transport, qtype, rcode, action, reason, category, list, rule, detail, would, categories, dnssec,
+    source, alert";
+
+/// The numbers of words that are wanted.
+struct Wanted {
+    table: &'static str,
+    /// None, when it is all of them.
+    ids: Option<HashSet<i64>>,
+}
+
+impl Wanted {
+    fn has(&self, id: i64) -> bool {
+        self.ids.as_ref().is_none_or(|ids| ids.contains(&id))
+    }
+}
+
+/// Words that were read, as many as there is room for.
+#[derive(Default)]
+struct Words {
+    askers: HashMap<i64, Arc<Asker>>,
+    fates: HashMap<i64, Arc<Fate>>,
+}
+
+impl Words {
+    fn asker(&mut self, day: &OneDay<'_>, id: i64) -> rusqlite::Result<Arc<Asker>> {
+        if let Some(known) = self.askers.get(&id) {
+            return Ok(Arc::clone(known));
+        }
+        if self.askers.len() > REMEMBERED {
+            self.askers.clear();
+        }
+        let sql = format!("SELECT {ASKER} FROM asker WHERE id = ?1");
+        let found = Arc::new(day.connection.prepare_cached(&sql)?.query_row([id], asker)?);
+        self.askers.insert(id, Arc::clone(&found));
+        Ok(found)
+    }
+
+    fn fate(&mut self, day: &OneDay<'_>, id: i64) -> rusqlite::Result<Arc<Fate>> {
+        if let Some(known) = self.fates.get(&id) {
+            return Ok(Arc::clone(known));
+        }
+        if self.fates.len() > REMEMBERED {
+            self.fates.clear();
+        }
+        let sql = format!("SELECT {FATE} FROM fate WHERE id = ?1");
+        let found = Arc::new(day.connection.prepare_cached(&sql)?.query_row([id], |row| day.fate_of(row))?);
+        self.fates.insert(id, Arc::clone(&found));
+        Ok(found)
+    }
+}
+
+/// Whether a query is for what this asker asked.
+fn is_from(query: &Query, asker: &Asker) -> bool {
+    let address = || asker.client.parse::<IpAddr>().ok().map(|address| address.to_canonical());
+    let is = |who: &Who| match who {
+        Who::Address(wanted) => address() == Some(*wanted),
+        Who::Net(net) => address().is_some_and(|address| net.contains(&address)),
+        Who::Mac(mac) => asker.mac.parse() == Ok(*mac),
+        Who::Called(name) => {
+            [&asker.device, &asker.client].iter().any(|known| known.eq_ignore_ascii_case(name))
+        }
+    };
+    query.client.as_ref().is_none_or(is)
+        && query.profile.as_ref().is_none_or(|profile| *profile == asker.profile)
+}
+
+/// Whether a query is for what ended so.
+fn is_so(query: &Query, fate: &Fate) -> bool {
+    let has = |category: &String| {
+        fate.category == *category || fate.categories.split(' ').any(|known| known == category)
+    };
+    query.category.as_ref().is_none_or(has)
+        && query.action.is_none_or(|action| fate.action == action)
+        && (!query.alert || fate.alert)
+        && query.reason.as_ref().is_none_or(|reason| *reason == fate.reason)
+        && query.list.as_ref().is_none_or(|list| *list == fate.list)
+}
 
 fn asker(row: &Row<'_>) -> rusqlite::Result<Asker> {
     let (from, until): (i64, i64) = (row.get(6)?, row.get(7)?);
@@ -487,43 +537,4 @@ fn asker(row: &Row<'_>) -> rusqlite::Result<Asker> {
         lease: (from != 0 || until != 0).then(|| (time(from), time(until))),
         sealed: row.get(8)?,
     })
-}
-
-#[cfg(test)]
-mod tests {
-    use proptest::prelude::*;
-
-    use super::*;
-
-    /// What `matches` says, slowly and plainly.
-    fn plainly(glob: &[u8], text: &[u8]) -> bool {
-        match (glob.split_first(), text.split_first()) {
-            (None, None) => true,
-            (Some((b'*', rest)), None) => plainly(rest, text),
-            (Some((b'*', rest)), Some((_, less))) => plainly(rest, text) || plainly(glob, less),
-            (Some((g, rest)), Some((t, less))) => (*g == b'?' || g == t) && plainly(rest, less),
-            _ => false,
-        }
-    }
-
-    #[test]
-    fn patterns_find_what_people_mean() {
-        for (glob, name, found) in [
-            ("*.example.com", "www.example.com", true),
-            ("*.example.com", "example.com", false),
-            ("*tok*", "www.tiktok.example", true),
-            ("WWW.Example.Com", "www.example.com", true),
-            ("example", "example.com", false),
-        ] {
-            let filter = Filter { name: Some(glob.into()), ..Filter::default() };
-            assert_eq!(filter.wants_name(name), found, "{glob} {name}");
-        }
-    }
-
-    proptest! {
-        #[test]
-        fn a_pattern_fits_what_it_should(glob in "[ab*?]{0,7}", text in "[ab]{0,8}") {
-            prop_assert_eq!(matches(glob.as_bytes(), text.as_bytes()), plainly(glob.as_bytes(), text.as_bytes()));
-        }
-    }
 }

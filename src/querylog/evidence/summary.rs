@@ -81,6 +81,8 @@ pub(in crate::querylog) fn gap_lines(gaps: &[Gap], zone: &TimeZone) -> Vec<Strin
                 let why = match reason.as_str() {
                     "queue-full" => "the box was too busy to write them down",
                     "disk-full" => "the disk was full",
+                    "disk-error" => "the disk could not be written",
+                    "internal-error" => "something went wrong inside the box",
                     "damaged" => "the file of the day was damaged",
                     "flood" => "more questions came in than are kept",
                     "help-line" => "questions for help lines are counted and not kept",
@@ -144,11 +146,11 @@ pub(super) fn evidence(facts: &Facts<'_>) -> String {
     line("Reason", &order.reason);
     line("From", &both_times(order.from, zone));
     line("To", &format!("{} (that moment not included)", both_times(order.to, zone)));
-    let filters = order.filter.words();
+    let filters = &order.filters;
     if filters.is_empty() {
         line("Filters", "none: every row of that time");
     }
-    for (word, value) in &filters {
+    for (word, value) in filters {
         line("Filter", &format!("{word} = {value}"));
     }
     tally.write(&mut text, zone);

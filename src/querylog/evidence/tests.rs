@@ -14,6 +14,7 @@ use crate::{
         Entry, LogFolder,
         day::write::{AskerRow, DayWriter, FateRow, QuestionRow},
         event::Action,
+        search::{Asked, Query},
     },
     vault::Vault,
 };
@@ -118,11 +119,13 @@ impl Log {
         Self { _data: data, folder, vault, policy: policy() }
     }
 
-    fn made(&self, from: &str, to: &str, filter: Filter) -> Made {
+    fn made(&self, from: &str, to: &str, asked: Asked) -> Made {
+        let now = time("2026-11-23T09:30:00Z");
         let order = Order {
             from: time(from),
             to: time(to),
-            filter,
+            query: Query::understand(&asked, &self.policy, &self.folder, now).unwrap(),
+            filters: filters(&asked),
             by: "a technician".into(),
             reason: "incident 7".into(),
         };
@@ -157,7 +160,7 @@ const WHOLE: (&str, &str) = ("2026-11-21T00:00:00Z", "2026-11-23T00:00:00Z");
 #[test]
 fn a_package_has_the_rows_in_order_and_says_what_is_missing() {
     let log = Log::with(3);
-    let made = log.made(WHOLE.0, WHOLE.1, Filter::default());
+    let made = log.made(WHOLE.0, WHOLE.1, Asked::default());
     assert_eq!((made.rows, made.complete), (4, false));
     let rows = file(&made.file, "rows.csv");
     let rows: Vec<&str> = rows.split("\r\n").collect();
@@ -201,32 +204,74 @@ fn a_package_has_the_rows_in_order_and_says_what_is_missing() {
 #[test]
 fn times_and_filters_choose_rows() {
     let log = Log::with(100);
-    let count = |from: &str, to: &str, filter: Filter| log.made(from, to, filter).rows;
-    let every = Filter::default;
+    let count = |from: &str, to: &str, asked: Asked| log.made(from, to, asked).rows;
+    let every = Asked::default;
     assert_eq!(count("2026-11-21T10:00:00.050Z", "2026-11-21T10:00:00.060Z", every()), 10);
     assert_eq!(count("2026-11-21T10:00:00.0501Z", "2026-11-21T10:00:00.0601Z", every()), 10);
     assert_eq!(count("2026-11-20T10:00:00Z", "2026-11-21T10:00:00Z", every()), 0);
     assert_eq!(count("2026-11-22T00:00:00Z", "2030-01-01T00:00:00Z", every()), 1);
-    let of = |filter: Filter| count(WHOLE.0, WHOLE.1, filter);
+    let of = |asked: Asked| count(WHOLE.0, WHOLE.1, asked);
     let some = |text: &str| Some(text.to_owned());
-    assert_eq!(of(Filter { client: some("10.20.2.31"), ..every() }), 50);
-    assert_eq!(of(Filter { client: some("ROOM-3"), ..every() }), 101);
-    assert_eq!(of(Filter { profile: some("staff"), ..every() }), 1);
-    assert_eq!(of(Filter { name: some("*.example"), ..every() }), 67);
-    assert_eq!(of(Filter { category: some("games"), ..every() }), 50);
-    assert_eq!(of(Filter { action: Some(Action::Blocked), name: some("*.test"), ..every() }), 16);
+    assert_eq!(of(Asked { client: some("10.20.2.31"), ..every() }), 50);
+    assert_eq!(of(Asked { client: some("ROOM-3"), ..every() }), 101);
+    assert_eq!(of(Asked { profile: some("staff"), ..every() }), 1);
+    assert_eq!(of(Asked { name: some("*.example"), ..every() }), 67);
+    assert_eq!(of(Asked { category: some("games"), ..every() }), 50);
+    assert_eq!(of(Asked { action: some("blocked"), name: some("*.test"), ..every() }), 16);
 }
 
 #[test]
 fn more_rows_than_are_read_at_once_come_all_and_each_once() {
     let log = Log::with(12_345);
-    let made = log.made(WHOLE.0, "2026-11-22T00:00:00Z", Filter::default());
+    let made = log.made(WHOLE.0, "2026-11-22T00:00:00Z", Asked::default());
     let rows = file(&made.file, "rows.csv");
     let times: Vec<&str> = rows.split("\r\n").skip(1).filter_map(|row| row.split(',').next()).collect();
     assert_eq!(made.rows, 12_345);
     let times: Vec<Timestamp> = times.iter().filter(|text| !text.is_empty()).map(|text| time(text)).collect();
     assert_eq!(times.len(), 12_345);
     assert!(times.is_sorted_by(|a, b| a < b));
+}
+
+#[test]
+fn who_asks_seldom_is_found_by_the_index_and_completely() {
+    let log = Log::with(10);
+    let day = Day::of(time("2026-11-20T00:00:00Z"));
+    let mut writer = DayWriter::open(&log.folder.day(day), day).unwrap();
+    writer.begin().unwrap();
+    let [often, seldom] =
+        ["10.20.2.40", "10.20.2.41"].map(|client| writer.asker(&asker(client, "ks2")).unwrap());
+    let name = writer.name("example.www", || None).unwrap();
+    let fates = ["games", "gambling"].map(|id| writer.fate(&fate(Action::Blocked, id)).unwrap());
+    let at = [0, 1_023, 1_024, 5_000, 5_001, 9_998, 9_999];
+    for i in 0..10_000 {
+        let asker = if at.contains(&i) { seldom } else { often };
+        let fate = fates[usize::from(i == 5_000)];
+        writer.question(&QuestionRow { ms: 1_000 + i, asker, name, fate, took: 1 }).unwrap();
+    }
+    // One that came late, long after its span was full.
+    writer.question(&QuestionRow { ms: 3_000, asker: seldom, name, fate: fates[0], took: 1 }).unwrap();
+    writer.commit().unwrap();
+    writer.close().unwrap();
+    let of = |asked: Asked| log.made("2026-11-20T00:00:00Z", "2026-11-21T00:00:00Z", asked);
+    let some = |text: &str| Some(text.to_owned());
+    let made = of(Asked { client: some("10.20.2.41"), ..Asked::default() });
+    let rows = file(&made.file, "rows.csv");
+    let times: Vec<Timestamp> =
+        rows.lines().skip(1).map(|row| time(row.split(',').next().unwrap())).collect();
+    let wanted: Vec<i64> = {
+        let mut all = at.map(|i| 1_000 + i).to_vec();
+        all.push(3_000);
+        all.sort_unstable();
+        all
+    };
+    let start = time("2026-11-20T00:00:00Z").as_millisecond();
+    assert_eq!(times.iter().map(|time| time.as_millisecond() - start).collect::<Vec<_>>(), wanted);
+    assert_eq!(of(Asked { category: some("gambling"), ..Asked::default() }).rows, 1);
+    assert_eq!(
+        of(Asked { category: some("gambling"), client: some("10.20.2.40"), ..Asked::default() }).rows,
+        0
+    );
+    assert_eq!(of(Asked { client: some("10.20.2.0/24"), ..Asked::default() }).rows, 10_001);
 }
 
 #[test]
@@ -238,7 +283,7 @@ fn damage_of_one_day_costs_that_day_and_is_told() {
     bytes[half..].fill(0x5a);
     fs::write(&day, bytes).unwrap();
     fs::write(day.with_file_name("2026-11-22.damaged-1.db"), b"").unwrap();
-    let made = log.made(WHOLE.0, WHOLE.1, Filter::default());
+    let made = log.made(WHOLE.0, WHOLE.1, Asked::default());
     assert!(made.rows >= 1 && !made.complete);
     let summary = file(&made.file, "summary.txt");
     assert!(summary.contains("The file of 21 November 2026 is damaged"), "{summary}");
@@ -249,7 +294,7 @@ fn damage_of_one_day_costs_that_day_and_is_told() {
 fn nothing_is_left_behind_when_a_package_cannot_be_made() {
     let log = Log::with(3);
     let outgoing = || fs::read_dir(log.folder.outgoing()).unwrap().count();
-    let first = log.made(WHOLE.0, WHOLE.1, Filter::default());
+    let first = log.made(WHOLE.0, WHOLE.1, Asked::default());
     assert_eq!(outgoing(), 1);
     let day = log.folder.day(Day::of(time("2026-11-21T00:00:00Z")));
     let text = rusqlite::Connection::open(&day).unwrap();
@@ -258,7 +303,8 @@ fn nothing_is_left_behind_when_a_package_cannot_be_made() {
     let order = Order {
         from: time(WHOLE.0),
         to: time(WHOLE.1),
-        filter: Filter::default(),
+        query: Query::default(),
+        filters: [].into(),
         by: String::new(),
         reason: String::new(),
     };
@@ -298,7 +344,7 @@ fn repacked(
 #[test]
 fn whatever_is_changed_is_found_and_named() {
     let log = Log::with(30);
-    let made = log.made(WHOLE.0, WHOLE.1, Filter::default());
+    let made = log.made(WHOLE.0, WHOLE.1, Asked::default());
     let problems = |bytes: Vec<u8>| verify(Cursor::new(bytes)).unwrap().problems.join("; ");
     let same = |_: &str, text: Vec<u8>| Some(text);
     assert_eq!(problems(repacked(&made.file, same, &[])), "");
@@ -358,7 +404,7 @@ fn whatever_is_changed_is_found_and_named() {
 #[test]
 fn another_box_that_signs_a_changed_package_has_another_fingerprint() {
     let log = Log::with(3);
-    let made = log.made(WHOLE.0, WHOLE.1, Filter::default());
+    let made = log.made(WHOLE.0, WHOLE.1, Asked::default());
     let elsewhere = tempfile::tempdir().unwrap();
     let other = Vault::open(elsewhere.path()).unwrap().signing_key();
     let findings = verify(fs::File::open(&made.file).unwrap()).unwrap();
@@ -375,7 +421,7 @@ fn another_box_that_signs_a_changed_package_has_another_fingerprint() {
 #[test]
 fn other_programs_can_check_the_signature() {
     let log = Log::with(3);
-    let made = log.made(WHOLE.0, WHOLE.1, Filter::default());
+    let made = log.made(WHOLE.0, WHOLE.1, Asked::default());
     let folder = tempfile::tempdir().unwrap();
     unpack(fs::File::open(&made.file).unwrap(), |name| fs::File::create(folder.path().join(name))).unwrap();
     let manifest: Manifest =
@@ -415,7 +461,7 @@ proptest! {
     ) {
         static PACKAGE: std::sync::LazyLock<Vec<u8>> = std::sync::LazyLock::new(|| {
             let log = Log::with(5);
-            fs::read(log.made(WHOLE.0, WHOLE.1, Filter::default()).file).unwrap()
+            fs::read(log.made(WHOLE.0, WHOLE.1, Asked::default()).file).unwrap()
         });
         let mut bytes = PACKAGE.clone();
         for (at, add) in changes {

@@ -105,7 +105,9 @@ fn look<R: Read + Seek>(from: R, findings: &mut Findings) -> Result<(), ZipError
     match zip.size(MANIFEST) {
         None => return wrong("manifest.json is missing, so nothing can be checked"),
         Some(size) if size > LARGEST_MANIFEST => return wrong("manifest.json is larger than any manifest"),
-        Some(_) => drop(zip.unpack(MANIFEST, &mut text)?),
+        Some(_) => {
+            zip.unpack(MANIFEST, &mut text)?;
+        }
     }
     let version = serde_json::from_slice::<serde_json::Value>(&text)
         .ok()
@@ -126,7 +128,9 @@ fn look<R: Read + Seek>(from: R, findings: &mut Findings) -> Result<(), ZipError
     let mut signature = Vec::new();
     match zip.size(SIGNATURE) {
         None => findings.problems.push(String::from("manifest.sig is missing: it is not signed")),
-        Some(64) => drop(zip.unpack(SIGNATURE, &mut signature)?),
+        Some(64) => {
+            zip.unpack(SIGNATURE, &mut signature)?;
+        }
         Some(size) => findings.problems.push(format!("manifest.sig has {size} bytes, a signature has 64")),
     }
     match read(&manifest.public_key) {

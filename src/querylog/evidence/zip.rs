@@ -148,7 +148,7 @@ fn stamp(time: Timestamp) -> u32 {
     let time = time.to_zoned(TimeZone::UTC);
     let year = (i32::from(time.year()) - 1980).clamp(0, 127) as u32;
     let date = year << 9 | (time.month() as u32) << 5 | time.day() as u32;
-    let clock = (time.hour() as u32) << 11 | (time.minute() as u32) << 5 | time.second() as u32 / 2;
+    let clock = (time.hour() as u32) << 11 | (time.minute() as u32) << 5 | (time.second() as u32 / 2);
     date << 16 | clock
 }
 

@@ -6,6 +6,7 @@
 //! rows leave that it was made from (`forget`).
 
 mod build;
+mod clients;
 mod forget;
 mod read;
 #[cfg(test)]
@@ -18,6 +19,7 @@ use jiff::Timestamp;
 use rusqlite::{Connection, OpenFlags};
 
 pub use self::{
+    clients::ClientCount,
     forget::Forgotten,
     read::{By, Count, CountQuery, Latency, Step, Top, TopQuery},
 };

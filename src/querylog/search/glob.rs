@@ -68,7 +68,7 @@ impl Glob {
             return wrong(format!("{text:?} is an address of a page; write the name alone: {name:?}"));
         }
         let digests = lower.starts_with(Digest::PREFIX);
-        if let Some(bad) = lower.chars().find(|c| !is_part(*c) && !(digests && *c == ':')) {
+        if let Some(bad) = lower.chars().find(|c| !is_part(*c) && !(digests && matches!(c, ':' | '/'))) {
             return wrong(format!(
                 "{text:?} has {bad:?}, which is in no name; write a name as example.com, *.example.com or *tok*"
             ));
@@ -115,7 +115,7 @@ impl Glob {
     }
 
     /// The name, or the domain, where it is about one.
-    pub(super) fn key(&self) -> Option<Key> {
+    pub(in crate::querylog) fn key(&self) -> Option<Key> {
         match &self.kind {
             Kind::Exact(reversed) | Kind::Below(reversed) => Some(Key::from_bytes(reversed.as_bytes())),
             Kind::Pattern(_) => None,
@@ -235,6 +235,12 @@ mod tests {
     #[test]
     fn names_that_must_not_be_shown_are_found_by_their_digest_alone() {
         let digest = "locked:3fa9c0ffee12";
+        assert!(Glob::parse("locked:3fa9c0ffee12*").unwrap().matches("locked:3fa9c0ffee12/8d2e00aa1b2c"));
+        assert!(
+            Glob::parse("locked:3fa9c0ffee12/8d2e00aa1b2c")
+                .unwrap()
+                .matches("locked:3fa9c0ffee12/8d2e00aa1b2c")
+        );
         for glob in ["locked:3fa9c0ffee12", "locked:*", "LOCKED:3fa9*"] {
             assert!(Glob::parse(glob).unwrap().matches(digest), "{glob}");
         }

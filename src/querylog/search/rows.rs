@@ -175,9 +175,10 @@ impl<'a> Words<'a> {
             .prepare_cached("SELECT reversed FROM name WHERE id = ?1")?
             .query_row([id], |row| row.get(0))?;
         // A listed name is never one that is escaped, so the labels can be compared as they stand.
-        let digest = self.policy.sealed_name(&Key::from_bytes(reversed.as_bytes()));
-        let masked = digest.is_some();
-        let shown = digest.map_or_else(|| day::readable(&reversed), |digest| digest.to_string());
+        let key = Key::from_bytes(reversed.as_bytes());
+        let digests = self.policy.sealed_name(&key).map(|listed| self.policy.digests(&key, listed));
+        let masked = digests.is_some();
+        let shown = digests.unwrap_or_else(|| day::readable(&reversed));
         Ok(place.insert(Name { reversed, shown, masked, is_of: None }))
     }
 

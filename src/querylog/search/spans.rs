@@ -358,23 +358,26 @@ impl DayReader<'_> {
     /// The numbers of names.
     fn names(&self, glob: &Glob) -> rusqlite::Result<Vec<i64>> {
         // Whoever names a name that must not be shown may know what became of it; the day may have it as a digest.
-        let digest =
-            glob.key().and_then(|key| self.policy.sealed_name(&key)).map(|digest| digest.to_string());
+        let digests = glob
+            .key()
+            .and_then(|key| self.policy.sealed_name(&key).map(|listed| self.policy.digests(&key, listed)));
         let mut numbers: Vec<i64> = Vec::new();
         match glob.kind() {
             Kind::Exact(name) => {
                 let mut statement =
                     self.connection.prepare_cached("SELECT id FROM name WHERE reversed IN (?1, ?2)")?;
-                let found = statement.query_map(params![name, digest], |row| row.get::<_, i64>(0))?;
+                let found = statement.query_map(params![name, digests], |row| row.get::<_, i64>(0))?;
                 numbers.extend(found.collect::<rusqlite::Result<Vec<_>>>()?);
             }
             Kind::Below(domain) => {
-                // A slash comes after the dot.
+                // A slash comes after the dot, and a nought after the slash. What is below a listed name has the digest of
+                // that in front.
                 let mut statement = self.connection.prepare_cached(
                     "SELECT id FROM name WHERE reversed IN (?1, ?2)
-                        UNION ALL SELECT id FROM name WHERE reversed > ?1 || '.' AND reversed < ?1 || '/'",
+                        UNION ALL SELECT id FROM name WHERE reversed > ?1 || '.' AND reversed < ?1 || '/'
+                        UNION ALL SELECT id FROM name WHERE reversed > ?2 || '/' AND reversed < ?2 || '0'",
                 )?;
-                let found = statement.query_map(params![domain, digest], |row| row.get::<_, i64>(0))?;
+                let found = statement.query_map(params![domain, digests], |row| row.get::<_, i64>(0))?;
                 numbers.extend(found.collect::<rusqlite::Result<Vec<_>>>()?);
             }
             Kind::Pattern(pattern) => {

@@ -297,6 +297,49 @@ fn wrong_words_are_refused_by_their_argument_with_what_was_perhaps_meant() {
 }
 
 #[test]
+fn what_must_not_be_shown_is_a_digest_and_found_by_who_names_it() {
+    let mut log = Log::new();
+    let meta = crate::lists::ListMeta {
+        id: String::from("feed"),
+        title: String::from("A feed"),
+        category: String::from("illegal-child-abuse"),
+        version: String::new(),
+        entries: 1,
+    };
+    let subject = crate::lists::format::Subject::Name {
+        key: Key::parse("worst.test").unwrap(),
+        mode: crate::lists::format::MatchMode::Subdomains,
+    };
+    let rule = crate::lists::format::Rule { subject, allow: false };
+    let index = crate::lists::DomainIndex::from_rules(vec![(meta, vec![rule])]);
+    let folder = tempfile::tempdir().unwrap();
+    let mask = crate::vault::Vault::open(folder.path()).unwrap().mask().clone();
+    log.policy = policy_with(vec![std::sync::Arc::new(index)]).with_mask(mask.clone());
+    let key = |name: &str| Key::parse(name).unwrap();
+    let digests = |name: &str| log.policy.digests(&key(name), mask.name(key("worst.test").as_bytes()));
+    let (worst, below) = (digests("worst.test"), digests("www.worst.test"));
+    // One was logged before its list came, the others after.
+    log.add(DAY, &[named("www.worst.test"), named(&worst), named(&below), named("www.better.test")]);
+    let find = |name: &str| {
+        let asked = Asked { name: Some(name.to_owned()), ..Asked::default() };
+        let page = log.search(&log.understand(&asked).unwrap());
+        let names: Vec<String> = page.entries.into_iter().map(|entry| entry.name).collect();
+        names
+    };
+    let all = log.search(&Query::default());
+    assert_eq!(names(&all.entries), ["www.better.test", below.as_str(), worst.as_str(), below.as_str()]);
+    assert_eq!(find("worst.test"), [worst.as_str()]);
+    assert_eq!(find("www.worst.test"), [below.as_str(), below.as_str()]);
+    assert_eq!(find("*.worst.test"), [below.as_str(), worst.as_str(), below.as_str()]);
+    assert_eq!(find(&worst), [worst.as_str()]);
+    assert_eq!(find(&format!("{worst}*")), [below.as_str(), worst.as_str()]);
+    // Nobody finds it out letter by letter.
+    for glob in ["*worst*", "w*", "*.test", "*st.test", "*orst*"] {
+        assert!(find(glob).iter().all(|name| name == "www.better.test"), "{glob}");
+    }
+}
+
+#[test]
 fn a_damaged_day_is_a_warning_and_the_others_are_searched() {
     let log = Log::new();
     for day in [DAY - 2, DAY - 1, DAY] {

@@ -1,4 +1,4 @@
-//! dnstap: each row as a CLIENT_RESPONSE message.
+//! dnstap: each row as a message of the type `CLIENT_RESPONSE`.
 //!
 //! Rows under pseudonyms have no query address, and their reply has no EDNS, whose options can tell devices apart. Rows
 //! whose name must not be shown have no reply at all, since it has the name. What the policy said stands in `extra`.

@@ -164,8 +164,11 @@ fn a_name_that_must_not_be_shown_is_sent_as_its_digest_alone() {
     }
 }
 
+/// Structured data: names and values.
+type Fields = Vec<(String, String)>;
+
 /// A strict reader of RFC 5424: the header's words, the fields, and the text.
-fn read_syslog(line: &str) -> Option<(Vec<String>, Vec<(String, String)>, String)> {
+fn read_syslog(line: &str) -> Option<(Vec<String>, Fields, String)> {
     let mut rest = line.strip_prefix('<')?;
     let (priority, after) = rest.split_once('>')?;
     (1..=3).contains(&priority.len()).then_some(())?;
