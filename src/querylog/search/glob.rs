@@ -68,7 +68,8 @@ impl Glob {
             return wrong(format!("{text:?} is an address of a page; write the name alone: {name:?}"));
         }
         let digests = lower.starts_with(Digest::PREFIX);
-        if let Some(bad) = lower.chars().find(|c| !is_part(*c) && !(digests && matches!(c, ':' | '/'))) {
+        let fits = |c: &char| is_part(*c) || (digests && matches!(c, ':' | '/'));
+        if let Some(bad) = lower.chars().find(|c| !fits(c)) {
             return wrong(format!(
                 "{text:?} has {bad:?}, which is in no name; write a name as example.com, *.example.com or *tok*"
             ));
