@@ -75,6 +75,12 @@ impl Alarms {
         }
     }
 
+    /// Takes back what is about days that are gone.
+    pub(super) fn keep_days(&self, is_there: impl Fn(Day) -> bool) {
+        let mut raised = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        raised.retain(|kind, _| if let Kind::Day(day) = kind { is_there(*day) } else { true });
+    }
+
     pub(super) fn all(&self) -> Vec<Alarm> {
         let raised = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         raised.iter().map(|(kind, what)| Alarm { about: kind.word(), what: what.clone() }).collect()

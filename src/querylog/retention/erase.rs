@@ -262,7 +262,14 @@ impl Task<'_> {
         tell: &dyn Fn(&Purge),
     ) -> Result<Option<(Found, u64, u64)>, LogError> {
         let file = self.keeping.folder.day(self.day);
-        let Some(connection) = day::open_to_read(&file)? else { return Ok(None) };
+        let is_over = self.day < self.keeping.today();
+        let connection = match day::open_to_read(&file)? {
+            Some(connection) => connection,
+            // Of an earlier version.
+            None if is_over => rewrite::source(&file, self.day)?,
+            // The writer is about to make it.
+            None => return Ok(None),
+        };
         let key = DayKey::load(&self.keeping.folder, self.day)?;
         let standing: Vec<&Hold> = holds.of_day(self.day).collect();
         let found = self.find(&connection, &standing, key.as_ref())?;
@@ -284,7 +291,6 @@ impl Task<'_> {
             why: self.why.to_owned(),
         });
         drop(connection);
-        let is_over = self.day < self.keeping.today();
         let rows = match is_over.then(|| day::settle(&file)) {
             Some(Ok(())) => self.rewrite(work, &found)?,
             // The writer has it open: it is today's, or midnight was just now.
@@ -341,7 +347,7 @@ impl Task<'_> {
 
     fn rewrite(&self, work: &mut Work, found: &Found) -> Result<u64, LogError> {
         let keeping = self.keeping;
-        let source = rewrite::source(&keeping.folder.day(self.day))?;
+        let source = rewrite::source(&keeping.folder.day(self.day), self.day)?;
         let mark = keeping.mark(work, self.day)?;
         let new =
             rewrite::rewrite(&keeping.folder, self.day, &source, &mark, &keeping.stop, |row: Numbers| {

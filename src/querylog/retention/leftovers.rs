@@ -59,6 +59,7 @@ impl Keeping {
     /// Removes what a crash left behind, keys of days that are gone, and damaged files whose time is over.
     pub(super) fn sweep(&self, tell: &dyn Fn(&Purge)) {
         let swept = self.sweep_files(tell).and_then(|()| self.sweep_keys());
+        self.alarms.keep_days(|day| self.has_files_of(day));
         match swept {
             Err(LogError::Holds { .. }) => {}
             swept => self.alarms.set(Kind::Folder, swept.err().map(|error| error.to_string())),

@@ -75,10 +75,12 @@ pub struct Keeping {
     work: Mutex<Work>,
 }
 
-/// What is known of day files, so that not each of them is opened each hour.
+/// What was done and found, so that it need not be each time.
 #[derive(Debug, Default)]
 struct Work {
     marks: HashMap<Day, Mark>,
+    /// When old rows were last taken out of the roll-ups, and by which rules.
+    forgot: Option<(Day, Retention, Holds)>,
 }
 
 impl fmt::Debug for Keeping {
@@ -261,9 +263,15 @@ impl Keeping {
     fn roll_up(&self, tell: &dyn Fn(&Purge)) {
         let now = self.clock.now();
         let done = self.rollup.catch_up(now, &self.stop).and_then(|()| {
-            let _work = self.work();
+            let mut work = self.work();
             let holds = self.read_holds()?;
-            let gone = self.rollup.forget(now, &self.retention(), holds.all())?;
+            // Old rows are looked for once a day, and when what decides has changed.
+            let rules = (Day::of(now), self.retention(), holds);
+            if work.forgot.as_ref() == Some(&rules) {
+                return Ok(());
+            }
+            let gone = self.rollup.forget(now, &rules.1, rules.2.all())?;
+            work.forgot = Some(rules);
             if gone > 0 {
                 tell(&Purge {
                     at: now,
@@ -375,8 +383,7 @@ impl Keeping {
         tell: &dyn Fn(&Purge),
     ) -> Result<(), LogError> {
         let file = self.folder.day(day);
-        day::settle(&file)?;
-        let source = rewrite::source(&file)?;
+        let source = rewrite::source(&file, day)?;
         let key = self.key_for(day, holds)?;
         let held = HeldRows::find(&source, day, holds.iter().copied(), key.as_ref(), &file)?;
         let stay = rewrite::staying_fates(&source).map_err(|source| LogError::database(&file, source))?;

@@ -225,8 +225,15 @@ pub(super) struct Rewritten {
     pub(super) bytes: u64,
 }
 
-/// Opens a settled day file to be copied.
-pub(super) fn source(file: &Path) -> Result<Connection, LogError> {
+/// Brings a day file that is over into one file, and opens it to be copied. One of an earlier version is brought up to
+/// date first.
+pub(super) fn source(file: &Path, day: Day) -> Result<Connection, LogError> {
+    day::settle(file)?;
+    if let Some(source) = day::open_to_read(file)? {
+        return Ok(source);
+    }
+    drop(day::open(file, day)?);
+    day::settle(file)?;
     let missing = || LogError::file(file, std::io::ErrorKind::NotFound.into());
     day::open_to_read(file)?.ok_or_else(missing)
 }

@@ -156,19 +156,29 @@ fn a_day_that_is_over_becomes_one_file_that_can_be_copied() {
 }
 
 #[test]
-fn a_day_that_somebody_has_open_is_reduced_later() {
+fn a_day_that_a_writer_has_open_is_reduced_later() {
     let school = School::new(31);
     write(&school.folder, DAY, &mixed());
-    // It was never settled, so a writer may come back to it.
     let writer = DayWriter::open(&school.folder.day(DAY), DAY).unwrap();
-    let reader = open(&school.folder, DAY);
-    reader.query_row("SELECT count(*) FROM question", [], |_| Ok(())).unwrap();
-    // Not to wait for the reader for as long as is usual.
-    let held = rewrite::source(&school.folder.day(DAY)).map(drop);
-    held.unwrap();
-    drop((writer, reader));
+    // It waits a while for the writer.
+    school.keeping.retain(&|purge| panic!("{purge}"));
+    assert_eq!(read(&school.folder, DAY), mixed());
+    assert_eq!(school.keeping.alarms(), []);
+    drop(writer);
     school.round();
     assert_eq!(read(&school.folder, DAY).len(), 3);
+}
+
+#[test]
+fn a_file_that_was_never_begun_is_no_obstacle() {
+    let school = School::new(31);
+    fs::create_dir_all(school.folder.path()).unwrap();
+    fs::write(school.folder.day(DAY), b"").unwrap();
+    school.round();
+    assert_eq!(school.keeping.alarms(), []);
+    assert_eq!(read(&school.folder, DAY), []);
+    school.age(366).round();
+    assert!(!school.exists(DAY));
 }
 
 #[test]
@@ -197,7 +207,7 @@ fn whatever_a_crash_left_behind_the_next_start_finds_one_whole_day() {
     };
     let complete = |folder: &LogFolder| {
         day::settle(&folder.day(DAY)).unwrap();
-        let source = rewrite::source(&folder.day(DAY)).unwrap();
+        let source = rewrite::source(&folder.day(DAY), DAY).unwrap();
         let mark = Mark { kept: Kept::Blocked, holds: Vec::new() };
         let never = AtomicBool::new(false);
         let new = rewrite::rewrite(folder, DAY, &source, &mark, &never, |_| false).unwrap();
@@ -282,6 +292,8 @@ fn a_damaged_day_is_put_aside_and_deleted_when_its_time_is_over() {
     assert!(told.iter().any(|purge| purge.what == Purged::DamagedDeleted && purge.day == "2024-10-04"));
     assert!(!school.files().iter().any(|file| file.contains("damaged")), "{:?}", school.files());
     assert_eq!(read(&school.folder, DAY.plus(1)).len(), 3, "the other days are done");
+    school.round();
+    assert_eq!(school.keeping.alarms(), [], "nothing is left of it to look at");
 }
 
 #[test]
