@@ -64,7 +64,7 @@ impl FateRow {
 /// A question as a day file has it: numbers that point to the words.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(in crate::querylog) struct QuestionRow {
-    /// The millisecond of the day, or what [`at`](Self::at) says.
+    /// The millisecond of the day.
     pub(in crate::querylog) ms: i64,
     pub(in crate::querylog) asker: i64,
     pub(in crate::querylog) name: i64,

@@ -2,6 +2,7 @@
 
 mod damage;
 mod kept;
+mod versions;
 
 use std::{net::IpAddr, sync::Arc};
 
