@@ -59,7 +59,7 @@ fn main() {
 /// A log in a folder that goes away.
 fn log() -> (tempfile::TempDir, QueryLog) {
     let data = tempfile::tempdir_in("target").expect("a folder");
-    let log = QueryLog::open(LogFolder::in_data(data.path()), Clock::system(), None).expect("a log");
+    let log = QueryLog::open(LogFolder::in_data(data.path()), Clock::system(), None, &[]).expect("a log");
     (data, log)
 }
 

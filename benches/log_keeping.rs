@@ -3,6 +3,8 @@
 //!
 //! `SCHOOLGATE_LOG_ROWS` says how many questions the day has instead of ten million.
 
+#![expect(clippy::print_stdout, reason = "a bench reports")]
+
 use std::{
     fs,
     path::Path,

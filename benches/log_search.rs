@@ -5,6 +5,8 @@
 //! the searches over ninety days. `SCHOOLGATE_LIST_DATA` names a folder of real lists, of which the popular names are
 //! taken; without it, names are made up. `SCHOOLGATE_LOG_ROWS` says how many questions instead of ten million.
 
+#![expect(clippy::print_stdout, reason = "this is a program of its own")]
+
 use std::{
     collections::HashSet,
     fs, io,
@@ -430,7 +432,7 @@ impl Maker {
             return Ok(self.asker_ids[client]);
         }
         let (net, host) = (client / 250, client % 250);
-        let device = if client % 10 == 0 { format!("trolley-{client}") } else { String::new() };
+        let device = if client.is_multiple_of(10) { format!("trolley-{client}") } else { String::new() };
         connection
             .prepare_cached(
                 "INSERT INTO asker (client, profile, device, mac, known_by, confidence, lease_from, lease_until)

@@ -73,10 +73,15 @@ impl Appliance {
         let seen = Arc::new(Seen::open(&config.data.join(control::SEEN), clock.clone()));
         let mut control = control.with_seen(Arc::clone(&seen));
         // A log that can't be kept is no reason to leave a school without names; it says so, again and again.
-        let log = QueryLog::open(LogFolder::in_data(&config.data), clock.clone(), control.vault())
-            .inspect_err(|error| error!(%error, "Questions are not recorded"))
-            .ok()
-            .map(Arc::new);
+        let log = QueryLog::open(
+            LogFolder::in_data(&config.data),
+            clock.clone(),
+            control.vault(),
+            &config.log.sinks,
+        )
+        .inspect_err(|error| error!(%error, "Questions are not recorded"))
+        .ok()
+        .map(Arc::new);
         if let Some(log) = &log {
             control = control.with_log(Arc::clone(log));
         }

@@ -148,3 +148,33 @@ fn stopped_it_writes_everything() {
     assert!(running.stop().success());
     assert_eq!(logged(folder.path()).len(), 20);
 }
+
+#[test]
+fn what_is_logged_is_sent_on_to_a_collector_and_pseudonyms_stay_pseudonyms() {
+    let folder = tempfile::tempdir().unwrap();
+    let collector = UdpSocket::bind("127.0.0.1:0").unwrap();
+    collector.set_read_timeout(Some(Duration::from_secs(20))).unwrap();
+    let address = collector.local_addr().unwrap();
+    let settings =
+        format!("[lists]\nautomatic = false\n[[log.sink]]\nkind = \"syslog\"\naddress = \"udp:{address}\"\n");
+    let running = Running::on_free_ports(folder.path(), &settings);
+    running.ask("first.bet365.com.", RecordType::A);
+    let mut buffer = [0; 4_096];
+    let mut received = || {
+        let length = collector.recv(&mut buffer).expect("a message");
+        String::from_utf8_lossy(&buffer[..length]).into_owned()
+    };
+    let message = received();
+    assert!(message.contains("first.bet365.com") && message.contains("127.0.0.1"), "{message}");
+    let policy = "version = 1\nfallback_profile = \"pupils\"\n[[profile]]\nid = \"pupils\"\naudience = \"pupil\"\n\
+        [[profile]]\nid = \"staff\"\naudience = \"staff\"\nsubnets = [\"127.0.0.0/8\"]\n";
+    fs::write(folder.path().join("policy.toml"), policy).unwrap();
+    let imported =
+        running.command(&["policy", "import", folder.path().join("policy.toml").to_str().unwrap()]);
+    assert!(imported.status.success(), "{}", support::err(&imported));
+    running.ask("second.bet365.com.", RecordType::A);
+    let message = received();
+    assert!(message.contains("second.bet365.com") && message.contains("device-"), "{message}");
+    assert!(!message.contains("127.0.0.1"), "{message}");
+    assert!(running.stop().success());
+}

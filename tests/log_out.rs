@@ -65,14 +65,14 @@ impl School {
     }
 
     fn new() -> Self {
-        let folder = tempfile::tempdir().unwrap();
+        let folder = tempfile::tempdir().expect("a folder");
         let (data, away) = (folder.path().join("data"), folder.path().join("away"));
-        fs::create_dir_all(&data).unwrap();
-        fs::create_dir_all(&away).unwrap();
+        fs::create_dir_all(&data).expect("a folder");
+        fs::create_dir_all(&away).expect("a folder");
         let school = Self { _folder: folder, data, away };
         let file = school.away.join("policy.toml");
-        fs::write(&file, POLICY).unwrap();
-        let imported = school.command(&["policy", "import", file.to_str().unwrap()]);
+        fs::write(&file, POLICY).expect("written");
+        let imported = school.command(&["policy", "import", file.to_str().expect("text")]);
         assert!(imported.status.success(), "{}", err(&imported));
         school
     }
@@ -92,7 +92,7 @@ impl School {
     }
 
     fn out(&self, name: &str) -> String {
-        self.away.join(name).to_str().unwrap().to_owned()
+        self.away.join(name).to_str().expect("text").to_owned()
     }
 
     fn export(&self, name: &str, filters: &[&str]) -> String {
@@ -117,21 +117,25 @@ impl School {
 
     /// The audit's lines of an action, oldest first.
     fn audit(&self, action: &str) -> Vec<String> {
-        let database = rusqlite::Connection::open(self.data.join("schoolgate.db")).unwrap();
+        let database = rusqlite::Connection::open(self.data.join("schoolgate.db")).expect("a database");
         let mut statement = database
             .prepare("SELECT who || ': ' || detail FROM audit WHERE action = ?1 ORDER BY id")
-            .unwrap();
-        statement.query_map([action], |row| row.get(0)).unwrap().collect::<Result<_, _>>().unwrap()
+            .expect("a table");
+        statement
+            .query_map([action], |row| row.get(0))
+            .expect("a table")
+            .collect::<Result<_, _>>()
+            .expect("a table")
     }
 
     fn pseudonym(&self) -> String {
         let folder = LogFolder::in_data(&self.data);
-        DayKey::load(&folder, self.day()).unwrap().expect("a key of the day").pseudonym("::1")
+        DayKey::load(&folder, self.day()).expect("keys").expect("a key of the day").pseudonym("::1")
     }
 
     /// The day of the questions.
     fn day(&self) -> Day {
-        LogFolder::in_data(&self.data).days().unwrap()[0]
+        LogFolder::in_data(&self.data).days().expect("a folder")[0]
     }
 }
 
@@ -141,10 +145,15 @@ fn code(output: &Output) -> i32 {
 
 /// `log verify` on a machine that has no data folder.
 fn verify_elsewhere(file: &str, more: &[&str]) -> Output {
-    let nowhere = tempfile::tempdir().unwrap();
+    let nowhere = tempfile::tempdir().expect("a folder");
     let data = nowhere.path().join("none");
-    let output =
-        schoolgate().arg("--data").arg(&data).args(["log", "verify", file]).args(more).output().unwrap();
+    let output = schoolgate()
+        .arg("--data")
+        .arg(&data)
+        .args(["log", "verify", file])
+        .args(more)
+        .output()
+        .expect("the program runs");
     assert!(!data.exists(), "looking makes no data folder, and no key");
     output
 }
@@ -152,7 +161,10 @@ fn verify_elsewhere(file: &str, more: &[&str]) -> Output {
 fn unpacked(file: &str, name: &str) -> String {
     let script =
         "import sys, zipfile; sys.stdout.buffer.write(zipfile.ZipFile(sys.argv[1]).read(sys.argv[2]))";
-    let python = std::process::Command::new("python3").args(["-c", script, file, name]).output().unwrap();
+    let python = std::process::Command::new("python3")
+        .args(["-c", script, file, name])
+        .output()
+        .expect("the program runs");
     assert!(python.status.success(), "{python:?}");
     out(&python)
 }

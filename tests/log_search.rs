@@ -1,5 +1,7 @@
 //! Looking into the query log at the command line: beside a running server, and without one.
 
+#![allow(clippy::unwrap_used, reason = "what helpers of tests cannot do ends the test")]
+
 mod support;
 
 use std::{

@@ -1,5 +1,6 @@
 //! Names to measure with: real lists, where a folder of them is given, and made-up names of the same shape.
 
+#[allow(dead_code, reason = "only benches of the query log use it")]
 pub(crate) mod mix;
 pub(crate) mod names;
 

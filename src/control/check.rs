@@ -398,7 +398,8 @@ pub(super) fn listed_on(control: &Control, policy: &Policy, key: &Key, of_server
                     allow: entry.allow,
                     of_servers,
                     line: place.as_ref().map(|(line, _)| *line),
-                    text: place.map(|(_, text)| text),
+                    // Other names may stand on the same line.
+                    text: place.map(|(_, text)| policy.masked(&text).into_owned()),
                 });
             }
         }

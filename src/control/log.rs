@@ -185,6 +185,14 @@ fn write_status(f: &mut fmt::Formatter<'_>, status: &Status) -> fmt::Result {
     for file in &status.set_aside {
         writeln!(f, "  damaged and set aside since the start: {}", file.display())?;
     }
+    for sink in &status.sinks {
+        let (sent, lost) = (grouped(sink.sent), grouped(sink.lost));
+        write!(f, "  sent on to {} by {}: {sent}, lost: {lost}", sink.address, sink.kind)?;
+        match &sink.error {
+            Some(why) => writeln!(f, "; it can't be reached: {why}")?,
+            None => writeln!(f)?,
+        }
+    }
     Ok(())
 }
 

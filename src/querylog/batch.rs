@@ -1,6 +1,8 @@
 //! A batch: what the queues held at one moment, in the order of time, on its way to the files of its days.
 
-use std::collections::HashMap;
+use std::{collections::HashMap, sync::Arc};
+
+use bytes::Bytes;
 
 use super::{
     day::{
@@ -13,6 +15,8 @@ use super::{
     names::Names,
     privacy::{DayKey, SealedIdentity},
     queue::{Buffer, QueuedAsker, QueuedEvent, QueuedFate},
+    search::rows::{Raw, Words},
+    sink::{self, Item, Sinks},
 };
 use crate::{
     clock::Day,
@@ -48,6 +52,32 @@ pub(super) struct Means<'a> {
     /// There, where a row needs a pseudonym.
     pub(super) key: Option<&'a DayKey>,
     pub(super) vault: Option<&'a Vault>,
+    /// There, where somebody collects what is written.
+    pub(super) collected: Option<&'a mut Collected>,
+}
+
+/// Rows for those who collect them: as many as find room, and how many more there were.
+#[derive(Debug, Default)]
+pub(super) struct Collected {
+    rows: Vec<(Raw, Option<Bytes>)>,
+    lost: u64,
+    /// The policy that decided the last of them.
+    policy: Option<Arc<Policy>>,
+}
+
+impl Collected {
+    /// Hands the rows on, as the log shows them. Called when they are in the file for good.
+    pub(super) fn send(&self, to: &Sinks, writer: &DayWriter) -> rusqlite::Result<()> {
+        let Some(policy) = &self.policy else { return Ok(()) };
+        let mut words = Words::new(writer.connection(), policy, writer.day());
+        let items = self
+            .rows
+            .iter()
+            .map(|(row, reply)| Ok(Item { entry: Arc::new(words.entry(row)?), reply: reply.clone() }));
+        to.offer(&items.collect::<rusqlite::Result<Vec<_>>>()?);
+        to.lose(self.lost);
+        Ok(())
+    }
 }
 
 /// An asker as the file of the day has it.
@@ -275,7 +305,18 @@ impl Row<'_> {
             None => *fate.number.insert(writer.fate(&fate.row)?),
         };
         let name = with.names.number(key, known, policy, writer, with.vault)?;
-        writer.question(&QuestionRow { ms, asker, name, fate, took: event.took })?;
+        let at = writer.question(&QuestionRow { ms, asker, name, fate, took: event.took })?;
+        if let Some(collected) = with.collected.as_deref_mut() {
+            if collected.rows.len() < sink::QUEUE {
+                let row = Raw { at, asker, name, fate, took: event.took.into() };
+                let reply = buffer.texts(event).1;
+                let reply = (!reply.is_empty()).then(|| Bytes::copy_from_slice(reply));
+                collected.rows.push((row, reply));
+                collected.policy = Some(Arc::clone(policy));
+            } else {
+                collected.lost += 1;
+            }
+        }
         Ok(true)
     }
 }

@@ -164,8 +164,7 @@ impl Fate<'_> {
 }
 
 /// The word for where an answer came from.
-#[must_use]
-pub fn source_word(source: AnswerSource) -> &'static str {
+pub(super) fn source_word(source: AnswerSource) -> &'static str {
     match source {
         AnswerSource::Policy => "policy",
         AnswerSource::Local => "local",
@@ -176,8 +175,7 @@ pub fn source_word(source: AnswerSource) -> &'static str {
 }
 
 /// The word for whether an answer is proven.
-#[must_use]
-pub fn security_word(security: Option<Security>) -> &'static str {
+pub(super) fn security_word(security: Option<Security>) -> &'static str {
     match security {
         None => "",
         Some(Security::Secure) => "secure",
@@ -188,8 +186,7 @@ pub fn security_word(security: Option<Security>) -> &'static str {
 }
 
 /// How a client was recognised, from its address to a device.
-#[must_use]
-pub fn known_by(client: &Client, device_has_mac: bool) -> (KnownBy, Confidence) {
+pub(super) fn known_by(client: &Client, device_has_mac: bool) -> (KnownBy, Confidence) {
     match (client.device, client.mac) {
         (Some(_), Some(_)) if device_has_mac => (KnownBy::Mac, Confidence::High),
         (Some(_), _) => (KnownBy::Address, Confidence::Medium),

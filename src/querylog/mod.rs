@@ -35,6 +35,7 @@ use std::{
         mpsc::{SyncSender, sync_channel},
     },
     thread::{self, JoinHandle},
+    time::Duration,
 };
 
 use tokio::sync::watch;
@@ -52,13 +53,18 @@ pub use self::{
 use self::{
     queue::Queues,
     recorder::{Command, Recorder},
+    sink::Sinks,
     status::Shared,
 };
 use crate::{clock::Clock, policy::Policy, vault::Vault};
 
+/// How long stopping waits for collectors.
+const GOODBYE: Duration = Duration::from_secs(1);
+
 /// A running log: the door, and the thread behind it.
 #[derive(Debug)]
 pub struct QueryLog {
+    sinks: Arc<Sinks>,
     queues: Arc<Queues>,
     commands: SyncSender<Command>,
     writer: Mutex<Option<JoinHandle<()>>>,
@@ -67,15 +73,20 @@ pub struct QueryLog {
 }
 
 impl QueryLog {
-    /// Starts the log of a folder. Files are opened when the first question comes, and not before.
+    /// Starts the log of a folder, and what sends it on. Nothing waits for a file or a collector.
     ///
     /// Without a vault, names that must not be shown are kept as digests alone.
     ///
     /// # Errors
     ///
     /// When no thread can be started.
-    pub fn open(folder: LogFolder, clock: Clock, vault: Option<Arc<Vault>>) -> Result<Self, LogError> {
-        Self::with_queues(folder, clock, vault, queue::ALL)
+    pub fn open(
+        folder: LogFolder,
+        clock: Clock,
+        vault: Option<Arc<Vault>>,
+        sinks: &[sink::Config],
+    ) -> Result<Self, LogError> {
+        Self::with_queues(folder, clock, vault, sinks, queue::ALL)
     }
 
     /// The same with queues of so many bytes together.
@@ -83,17 +94,28 @@ impl QueryLog {
         folder: LogFolder,
         clock: Clock,
         vault: Option<Arc<Vault>>,
+        sinks: &[sink::Config],
         bytes: usize,
     ) -> Result<Self, LogError> {
         let (commands, orders) = sync_channel(16);
-        let queues = Arc::new(Queues::new(commands.clone(), bytes, false));
+        let replies = sinks.iter().any(|sink| sink.kind == sink::Kind::Dnstap);
+        let queues = Arc::new(Queues::new(commands.clone(), bytes, replies));
+        let no_thread = |source| LogError::File { file: folder.path().to_owned(), source };
+        let sinks = Arc::new(Sinks::start(sinks, &clock).map_err(no_thread)?);
         let shared = Arc::<Shared>::default();
-        let recorder = Recorder::new(Arc::clone(&queues), folder.clone(), clock, vault, Arc::clone(&shared));
+        let recorder = Recorder::new(
+            Arc::clone(&queues),
+            folder.clone(),
+            clock,
+            vault,
+            Arc::clone(&shared),
+            Arc::clone(&sinks),
+        );
         let writer = thread::Builder::new()
             .name(String::from("query log"))
             .spawn(move || recorder.run(&orders))
-            .map_err(|source| LogError::File { file: folder.path().to_owned(), source })?;
-        Ok(Self { queues, commands, writer: Mutex::new(Some(writer)), shared, folder })
+            .map_err(no_thread)?;
+        Ok(Self { sinks, queues, commands, writer: Mutex::new(Some(writer)), shared, folder })
     }
 
     /// Takes a question in; `policy` is the one that decided it.
@@ -124,12 +146,14 @@ impl QueryLog {
             // It catches its own panics.
             let _ = writer.join();
         }
+        self.sinks.stop(GOODBYE);
     }
 
     /// How the log is doing.
     #[must_use]
     pub fn status(&self) -> Status {
-        Status { queue_fill: self.queues.fill(), ..self.shared.status() }
+        let (queue_fill, sinks) = (self.queues.fill(), self.sinks.status());
+        Status { queue_fill, sinks, ..self.shared.status() }
     }
 
     /// A number that grows with each commit, for who waits for new rows.

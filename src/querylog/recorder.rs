@@ -16,7 +16,7 @@ use std::{
 use tracing::{error, info, warn};
 
 use super::{
-    batch::{Batch, Means},
+    batch::{Batch, Collected, Means},
     day::{self, DAY_MS, write::DayWriter},
     error::LogError,
     flood::Floods,
@@ -24,6 +24,7 @@ use super::{
     names::Names,
     privacy::DayKey,
     queue::{Buffer, Queues, emptied},
+    sink::Sinks,
     status::Shared,
 };
 use crate::{
@@ -66,6 +67,7 @@ pub(super) struct Recorder {
     clock: Clock,
     vault: Option<Arc<Vault>>,
     shared: Arc<Shared>,
+    sinks: Arc<Sinks>,
     files: Files,
     names: Names,
     batch: Batch,
@@ -81,6 +83,7 @@ impl Recorder {
         clock: Clock,
         vault: Option<Arc<Vault>>,
         shared: Arc<Shared>,
+        sinks: Arc<Sinks>,
     ) -> Self {
         Self {
             queues,
@@ -88,6 +91,7 @@ impl Recorder {
             clock,
             vault,
             shared,
+            sinks,
             files: Files::default(),
             names: Names::default(),
             batch: Batch::default(),
@@ -235,7 +239,9 @@ impl Recorder {
             self.names.forget_all();
             self.names.of_file(day);
         }
+        let mut collected = Collected::default();
         let means = Means {
+            collected: (!self.sinks.is_empty()).then_some(&mut collected),
             names: &mut self.names,
             floods: &mut self.floods,
             key: key.as_deref(),
@@ -244,6 +250,12 @@ impl Recorder {
         let end = self.batch.write_day(day, writer, means)?;
         writer.commit()?;
         self.batch.done(day, end);
+        if let Some(writer) = self.files.open.iter().find(|writer| writer.day() == day)
+            && let Err(error) = collected.send(&self.sinks, writer)
+        {
+            // They are in the log, which is what counts.
+            warn!(%error, "What was logged can't be sent on");
+        }
         Ok(())
     }
 

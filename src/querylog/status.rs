@@ -12,7 +12,7 @@ use serde::{Deserialize, Serialize};
 use tokio::sync::watch;
 use tracing::{error, info, warn};
 
-use super::error::LogError;
+use super::{error::LogError, sink::SinkStatus};
 
 /// How a running log is doing.
 #[derive(Debug, Clone, PartialEq, Default, Serialize, Deserialize)]
@@ -30,6 +30,8 @@ pub struct Status {
     pub set_aside: Vec<PathBuf>,
     /// How full the fullest queue is, from 0 to 1.
     pub queue_fill: f64,
+    /// How those fare whom it is sent on to.
+    pub sinks: Vec<SinkStatus>,
 }
 
 /// What the writer and those who ask about it share.

@@ -53,7 +53,7 @@ impl Control {
         let done = in_background("look at lists", move || {
             compare(&library, &list, from.as_ref(), &to, most, &habits)
         });
-        Ok(done.await??)
+        Ok(done.await??.masked(&self.policy.load()))
     }
 }
 

@@ -63,7 +63,7 @@ impl Control {
         );
         let said = state.file.suppliers(&self.categories, self.clock.now());
         report.suppliers = SuppliersReport::new(said, &report.lists);
-        report
+        report.masked(&self.policy.load())
     }
 
     /// When a list is tried next; none for one that nobody has to fetch.
@@ -270,7 +270,8 @@ impl Control {
                 .map(|fetched| library.take_in(fetched, now, manner, &habits))
                 .collect::<Result<Vec<_>, _>>()
         });
-        Ok(done.await??)
+        let policy = self.policy.load_full();
+        Ok(done.await??.into_iter().map(|updated| updated.masked(&policy)).collect())
     }
 
     /// Writes down what came of it, for the log and, where something is wrong, the audit.

@@ -1,6 +1,6 @@
 //! What people and programs get to know of lists.
 
-use std::fmt;
+use std::{borrow::Cow, fmt};
 
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
@@ -10,7 +10,7 @@ use crate::{
     control::SuppliersReport,
     feeds::shelf::{State, Version},
     lists::{DomainIndex, diff::Change},
-    policy::{Action, ListFile, ListSource},
+    policy::{Action, ListFile, ListSource, Policy},
 };
 
 /// What the lists are.
@@ -188,6 +188,15 @@ impl ListsReport {
             subscription: None,
         });
         Self { lists: own.chain(built_in).collect(), suppliers: SuppliersReport::default() }
+    }
+
+    /// The same with digests for names that must not be shown, which other lists may have as well.
+    pub(super) fn masked(mut self, policy: &Policy) -> Self {
+        for subscription in self.lists.iter_mut().filter_map(|list| list.subscription.as_mut()) {
+            let held = subscription.held.iter_mut().flat_map(|held| &mut held.reasons);
+            mask(policy, held.chain(&mut subscription.error));
+        }
+        self
     }
 
     /// What a person should look at, one line each.
@@ -387,6 +396,22 @@ impl Updated {
             bad_input: false,
         }
     }
+
+    /// The same with digests for names that must not be shown, which other lists may have as well.
+    pub(super) fn masked(mut self, policy: &Policy) -> Self {
+        let names =
+            self.names_added.iter_mut().chain(&mut self.names_removed).map(|changed| &mut changed.name);
+        mask(policy, self.reasons.iter_mut().chain(names));
+        self
+    }
+}
+
+fn mask<'a>(policy: &Policy, texts: impl Iterator<Item = &'a mut String>) {
+    for text in texts {
+        if let Cow::Owned(masked) = policy.masked(text) {
+            *text = masked;
+        }
+    }
 }
 
 impl UpdateReport {
@@ -455,6 +480,15 @@ pub struct ChangedName {
     pub name: String,
     /// How often it was asked for lately, where that is known.
     pub asked: Option<u64>,
+}
+
+impl DiffReport {
+    /// The same with digests for names that must not be shown, which other lists may have as well.
+    pub(super) fn masked(mut self, policy: &Policy) -> Self {
+        let names = self.names_added.iter_mut().chain(&mut self.names_removed);
+        mask(policy, names.map(|changed| &mut changed.name));
+        self
+    }
 }
 
 impl From<Change> for ChangedName {

@@ -361,3 +361,26 @@ async fn a_list_that_is_brought_by_hand_is_as_old_as_when_it_was_brought() {
     assert_eq!(update.lists[0].outcome, Outcome::Unchanged);
     assert_eq!(control.library.shelf.state("bets"), before);
 }
+
+#[tokio::test]
+async fn what_another_list_tells_of_a_name_that_must_not_be_shown_is_masked_too() {
+    let school = School::new();
+    let grim = school.file("grim", "grimmest.test\nwikipedia.org\n");
+    let bets = school.file("bets", "0.0.0.0 bets.example\n");
+    let (grim, from) = (format!("file = {grim:?}"), format!("file = {bets:?}"));
+    let control = school.open();
+    import(&control, &school.policy(&[("grim", "illegal-child-abuse", &grim), ("bets", "gambling", &from)]))
+        .await;
+    let masked = |said: &str| {
+        assert!(said.contains("locked:"), "{said}");
+        assert!(!said.contains("grimmest") && !said.contains("wikipedia"), "{said}");
+    };
+    school.file("bets", "0.0.0.0 bets.example grimmest.test\n");
+    masked(&control.update_lists(&[], "a test", true).await.unwrap().to_string());
+    control.update_lists(&[], "a test", false).await.unwrap();
+    masked(&control.diff("bets", None, None, 10).await.unwrap().to_string());
+    masked(&control.why("bets.example").unwrap().to_string());
+    school.file("bets", "0.0.0.0 bets.example grimmest.test wikipedia.org\n");
+    masked(&control.update_lists(&[], "a test", false).await.unwrap().to_string());
+    masked(&control.lists().to_string());
+}

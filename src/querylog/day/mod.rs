@@ -6,6 +6,7 @@ pub(super) mod write;
 
 use std::{
     fmt, fs, io,
+    os::unix::fs::DirBuilderExt,
     path::{Path, PathBuf},
     str::FromStr,
     time::Duration,
@@ -22,6 +23,9 @@ use crate::clock::Day;
 ///
 /// A step that is published never changes: files of its version lie on boxes.
 const MIGRATIONS: &[&str] = &[include_str!("schema-1.sql")];
+
+/// The version of the day files that this program writes.
+pub const VERSION: u32 = MIGRATIONS.len() as u32;
 
 /// What the header of a day file says that it is (`SGlg`).
 const APPLICATION: i32 = 0x5347_6c67;
@@ -141,7 +145,9 @@ pub fn readable(reversed: &str) -> String {
 pub(super) fn open(file: &Path, day: Day) -> Result<Connection, LogError> {
     let problem = |source| LogError::database(file, source);
     if let Some(folder) = file.parent() {
-        fs::create_dir_all(folder).map_err(|source| LogError::file(folder, source))?;
+        // Nobody but the service has to look into it.
+        let made = fs::DirBuilder::new().recursive(true).mode(0o700).create(folder);
+        made.map_err(|source| LogError::file(folder, source))?;
     }
     let mut connection = Connection::open(file).map_err(problem)?;
     connection.busy_timeout(PATIENCE).map_err(problem)?;

@@ -64,7 +64,7 @@ impl FateRow {
 /// A question as a day file has it: numbers that point to the words.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(in crate::querylog) struct QuestionRow {
-    /// The millisecond of the day, or what [`at`](Self::at) says.
+    /// The millisecond of the day.
     pub(in crate::querylog) ms: i64,
     pub(in crate::querylog) asker: i64,
     pub(in crate::querylog) name: i64,
@@ -83,7 +83,7 @@ pub(in crate::querylog) struct DayWriter {
     /// The place as of the last commit.
     committed: Place,
     /// What SQLite said when it was last asked whether others wrote; none before the first time.
-    version: Option<i64>,
+    version: i64,
     /// Others wrote, so that numbers given out before may be void.
     changed: bool,
     askers: LastSpans,
@@ -104,6 +104,23 @@ struct Place {
     first: i64,
     /// How many questions it has.
     filled: u32,
+}
+
+impl Place {
+    /// The place after everything that is in the file.
+    fn in_file(connection: &Connection) -> rusqlite::Result<Self> {
+        let last = connection
+            .query_row("SELECT max(at) FROM question", [], |row| row.get::<_, Option<i64>>(0))?
+            .unwrap_or(-1);
+        let span = connection
+            .query_row("SELECT number, first FROM span ORDER BY number DESC LIMIT 1", [], |row| {
+                Ok((row.get(0)?, row.get(1)?))
+            })
+            .optional()?;
+        let (span, first) = span.unwrap_or((0, 0));
+        // How far the last span is filled is not kept, so the next question begins another.
+        Ok(Self { last, ms: last.div_euclid(PER_MILLISECOND), span, first, filled: SPAN })
+    }
 }
 
 /// The last span in which each number occurred, so that most questions need not be entered in the index again.
@@ -130,27 +147,17 @@ impl DayWriter {
     pub(in crate::querylog) fn open(file: &Path, day: Day) -> Result<Self, LogError> {
         let connection = open(file, day)?;
         connection.set_prepared_statement_cache_capacity(STATEMENTS);
-        let place = (|| {
-            let last = connection
-                .query_row("SELECT max(at) FROM question", [], |row| row.get::<_, Option<i64>>(0))?
-                .unwrap_or(-1);
-            let span = connection
-                .query_row("SELECT number, first FROM span ORDER BY number DESC LIMIT 1", [], |row| {
-                    Ok((row.get(0)?, row.get(1)?))
-                })
-                .optional()?;
-            let (span, first) = span.unwrap_or((0, 0));
-            // How far the last span is filled is not kept, so the next question begins another.
-            Ok(Place { last, ms: last.div_euclid(PER_MILLISECOND), span, first, filled: SPAN })
-        })()
-        .map_err(|source| LogError::database(file, source))?;
+        let place = Place::in_file(&connection).map_err(|source| LogError::database(file, source))?;
+        let version = connection
+            .pragma_query_value(None, "data_version", |row| row.get(0))
+            .map_err(|source| LogError::database(file, source))?;
         Ok(Self {
             connection,
             file: file.to_owned(),
             day,
             place,
             committed: place,
-            version: None,
+            version,
             changed: false,
             askers: LastSpans::default(),
             names: LastSpans::default(),
@@ -167,14 +174,20 @@ impl DayWriter {
     pub(in crate::querylog) fn begin(&mut self) -> Result<(), LogError> {
         self.batch("BEGIN IMMEDIATE")?;
         // It changes with what others commit, and not with what we do.
-        let version = self.ask("PRAGMA data_version", [])?;
-        if self.version.is_some() && self.version != version {
+        let version = self
+            .connection
+            .pragma_query_value(None, "data_version", |row| row.get(0))
+            .map_err(|source| LogError::database(&self.file, source))?;
+        if self.version != version {
+            self.version = version;
             self.changed = true;
+            let place = Place::in_file(&self.connection);
+            self.place = place.map_err(|source| LogError::database(&self.file, source))?;
+            self.committed = self.place;
             for spans in [&mut self.askers, &mut self.names, &mut self.fates] {
                 spans.0.clear();
             }
         }
-        self.version = version;
         Ok(())
     }
 
@@ -205,11 +218,6 @@ impl DayWriter {
     /// The day whose questions it takes.
     pub(in crate::querylog) fn day(&self) -> Day {
         self.day
-    }
-
-    /// The file that it writes.
-    pub(in crate::querylog) fn file(&self) -> &Path {
-        &self.file
     }
 
     /// The number of an asker, new or known.
@@ -268,8 +276,9 @@ impl DayWriter {
         )
     }
 
-    /// Adds a question. Those that come in the order of time cost least; others find their place all the same.
-    pub(in crate::querylog) fn question(&mut self, row: &QuestionRow) -> Result<(), LogError> {
+    /// Adds a question, and says at which key. Those that come in the order of time cost least; others find their place
+    /// all the same.
+    pub(in crate::querylog) fn question(&mut self, row: &QuestionRow) -> Result<i64, LogError> {
         let ms = row.ms.clamp(0, DAY_MS - 1);
         let at = if ms >= self.place.ms {
             self.place.ms = ms;
@@ -280,8 +289,8 @@ impl DayWriter {
         self.question_at(at, row)
     }
 
-    /// Adds a question at a place that is known to be free, as when a file is written anew.
-    pub(in crate::querylog) fn question_at(&mut self, at: i64, row: &QuestionRow) -> Result<(), LogError> {
+    /// Adds a question at a place that is known to be free, as when a file is written anew; says that place again.
+    pub(in crate::querylog) fn question_at(&mut self, at: i64, row: &QuestionRow) -> Result<i64, LogError> {
         let mut statement =
             self.prepared("INSERT INTO question (at, asker, name, fate, took) VALUES (?1, ?2, ?3, ?4, ?5)")?;
         statement
@@ -290,7 +299,8 @@ impl DayWriter {
         drop(statement);
         let span = self.span(at)?;
         self.place.last = self.place.last.max(at);
-        self.enter(row, span)
+        self.enter(row, span)?;
+        Ok(at)
     }
 
     /// The first free key at or after one that is not the last.

@@ -10,12 +10,12 @@ use rusqlite::Connection;
 use serde::{Deserialize, Serialize};
 
 use super::{
-    Keeping, Work,
+    Keeping,
     client::{self, Wanted},
     hold::{Hold, Holds, reason, start},
     live,
     purge::{self, Purge, Purged},
-    rewrite::{self, HeldRows, Numbers, span},
+    rewrite::{self, HeldRows, span},
 };
 use crate::{
     clock::Day,
@@ -180,11 +180,11 @@ impl Keeping {
             if !is_within {
                 continue;
             }
-            let mut work = self.work();
+            let _work = self.work();
             // Asked again for each day, since a hold may be made meanwhile.
             let holds = self.read_holds()?;
             let task = Task { keeping: self, day, wanted: &wanted, request, to: to_rows, why: &why, now };
-            match task.run(&mut work, &holds, tell) {
+            match task.run(&holds, tell) {
                 Ok(None) => {}
                 Ok(Some((found, rows, rollup_rows))) => {
                     report.rows += rows;
@@ -255,12 +255,7 @@ struct Task<'a> {
 impl Task<'_> {
     /// Erases; what was found, how many rows went, and how many of the roll-ups. None where the day knows nothing of the
     /// device.
-    fn run(
-        &self,
-        work: &mut Work,
-        holds: &Holds,
-        tell: &dyn Fn(&Purge),
-    ) -> Result<Option<(Found, u64, u64)>, LogError> {
+    fn run(&self, holds: &Holds, tell: &dyn Fn(&Purge)) -> Result<Option<(Found, u64, u64)>, LogError> {
         let file = self.keeping.folder.day(self.day);
         let is_over = self.day < self.keeping.today();
         let connection = match day::open_to_read(&file)? {
@@ -292,11 +287,11 @@ impl Task<'_> {
         });
         drop(connection);
         let rows = match is_over.then(|| day::settle(&file)) {
-            Some(Ok(())) => self.rewrite(work, &found)?,
+            Some(Ok(())) => self.change_a_copy(&found)?,
             // The writer has it open: it is today's, or midnight was just now.
-            None => live::erase(&file, self.day, &|at, asker| found.goes(at, asker))?,
+            None => live::erase(&file, self.day, live::FEW, &|at, asker| found.goes(at, asker))?,
             Some(Err(error)) if error.is_busy() => {
-                live::erase(&file, self.day, &|at, asker| found.goes(at, asker))?
+                live::erase(&file, self.day, live::FEW, &|at, asker| found.goes(at, asker))?
             }
             Some(Err(error)) => return Err(error),
         };
@@ -345,15 +340,11 @@ impl Task<'_> {
         Ok(found)
     }
 
-    fn rewrite(&self, work: &mut Work, found: &Found) -> Result<u64, LogError> {
-        let keeping = self.keeping;
-        let source = rewrite::source(&keeping.folder.day(self.day), self.day)?;
-        let mark = keeping.mark(work, self.day)?;
-        let new =
-            rewrite::rewrite(&keeping.folder, self.day, &source, &mark, &keeping.stop, |row: Numbers| {
-                !found.goes(row.at, row.asker)
-            })?;
-        drop(source);
+    /// A device is a small part of a day, so a copy is changed, which takes the day's place when it is whole.
+    fn change_a_copy(&self, found: &Found) -> Result<u64, LogError> {
+        let new = rewrite::edited(&self.keeping.folder, self.day, |copy| {
+            live::erase(copy, self.day, live::MANY, &|at, asker| found.goes(at, asker))
+        })?;
         let removed = new.removed();
         new.take_its_place()?;
         Ok(removed)

@@ -1,6 +1,6 @@
-//! Taking rows out of the file that the writer has open.
+//! Taking few rows out of a day file, in place: out of the one that the writer has open, or out of a copy.
 //!
-//! A second connection deletes, one stretch of the index at a time, so that the writer never waits for long. What
+//! A second connection deletes, a few stretches of the index at a time, so that the writer never waits for long. What
 //! SQLite frees it overwrites (`secure_delete`), and the writer notices that its numbers are void
 //! (`DayWriter::changed_by_others`).
 
@@ -13,20 +13,28 @@ use crate::{
     querylog::{day, error::LogError},
 };
 
-/// How many stretches with something to delete go with one commit.
-const AT_ONCE: usize = 8;
+/// How many stretches with something to delete go with one commit, where a writer waits for it.
+pub(super) const FEW: usize = 8;
+
+/// How many, where nobody does.
+pub(super) const MANY: usize = 1_024;
 
 /// What an index of the day is about: its table of words, and the column of `question`.
 const WORDS: [&str; 3] = ["asker", "name", "fate"];
 
 /// Deletes the rows that `goes` wants (place, asker), and the words that no row has any more; says how many rows went.
-pub(super) fn erase(file: &Path, day: Day, goes: &dyn Fn(i64, i64) -> bool) -> Result<u64, LogError> {
+pub(super) fn erase(
+    file: &Path,
+    day: Day,
+    at_once: usize,
+    goes: &dyn Fn(i64, i64) -> bool,
+) -> Result<u64, LogError> {
     let mut connection = day::open(file, day)?;
     let problem = |source| LogError::database(file, source);
     let mut gone = 0;
     let mut next = 1;
     loop {
-        let spans = spans_with(&connection, next, goes).map_err(problem)?;
+        let spans = spans_with(&connection, next, at_once, goes).map_err(problem)?;
         let Some(last) = spans.last() else { break };
         next = last.number + 1;
         // Immediate, so that two who write wait for each other and don't fail.
@@ -53,6 +61,7 @@ struct Span {
 fn spans_with(
     connection: &Connection,
     from: i64,
+    at_once: usize,
     goes: &dyn Fn(i64, i64) -> bool,
 ) -> rusqlite::Result<Vec<Span>> {
     let mut spans = Vec::new();
@@ -71,7 +80,7 @@ fn spans_with(
                 break;
             }
         }
-        if spans.len() == AT_ONCE {
+        if spans.len() == at_once {
             break;
         }
     }

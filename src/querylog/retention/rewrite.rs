@@ -217,8 +217,8 @@ pub(super) struct Numbers {
 pub(super) struct Rewritten {
     file: PathBuf,
     new: PathBuf,
-    /// How many rows the old file has.
-    pub(super) rows: u64,
+    /// How many rows of the old file were looked at.
+    rows: u64,
     /// How many of them are in the new one.
     pub(super) kept: u64,
     /// How much smaller it is, in bytes.
@@ -315,6 +315,33 @@ fn copy(
         return Err(LogError::file(new, std::io::Error::other(what)));
     }
     to.close()?;
+    finished(file, new, rows, kept)
+}
+
+/// Makes a copy of a day file beside it, and changes that; `edit` says how many rows it took out.
+///
+/// The day file must be settled: nobody writes to it, and it has no journal.
+pub(super) fn edited(
+    folder: &LogFolder,
+    day: Day,
+    edit: impl FnOnce(&Path) -> Result<u64, LogError>,
+) -> Result<Rewritten, LogError> {
+    let file = folder.day(day);
+    let new = beside(&file, NEW);
+    remove_with_journals(&new)?;
+    let made = fs::copy(&file, &new)
+        .map_err(|source| LogError::file(&new, source))
+        .and_then(|_| edit(&new))
+        .and_then(|gone| finished(&file, &new, gone, 0));
+    if made.is_err() {
+        // Best effort, as above.
+        let _ = remove_with_journals(&new);
+    }
+    made
+}
+
+/// Brings what was made into one file, on the disk.
+fn finished(file: &Path, new: &Path, rows: u64, kept: u64) -> Result<Rewritten, LogError> {
     day::settle(new)?;
     let size = |path: &Path| fs::metadata(path).map_or(0, |data| data.len());
     fs::File::open(new).and_then(|new| new.sync_all()).map_err(|source| LogError::file(new, source))?;

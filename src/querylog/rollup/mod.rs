@@ -77,7 +77,7 @@ impl Rollup {
         Ok(connection)
     }
 
-    /// Opens the database to be read; none where nothing was rolled up yet.
+    /// Opens the database to be read, as it is at one moment; none where nothing was rolled up yet.
     fn open_to_read(&self) -> Result<Option<Connection>, LogError> {
         if !self.file.try_exists().map_err(|source| LogError::file(&self.file, source))? {
             return Ok(None);
@@ -88,6 +88,8 @@ impl Rollup {
         connection.busy_timeout(PATIENCE).map_err(problem)?;
         let version = self.version(&connection)?;
         connection.pragma_update(None, "cache_size", -8_192).map_err(problem)?;
+        // An hour must not be rolled up between two questions about it.
+        connection.execute_batch("BEGIN").map_err(problem)?;
         Ok((version == MIGRATIONS.len()).then_some(connection))
     }
 

@@ -175,23 +175,18 @@ impl Rollup {
         let problem = |source| LogError::database(&self.file, source);
         let mut cells: BTreeMap<Cell, u64> = BTreeMap::new();
         let connection = self.open_to_read()?;
-        // In days, and then in hours where days are not complete.
         let (from, to) = bounds(query.step, query.from, query.to);
         let hours = (from * query.step.seconds() / 3_600, to * query.step.seconds() / 3_600);
         let mut done_hours = Vec::new();
         if let Some(connection) = &connection {
             done_hours = done(connection, "hour", hours.0, hours.1).map_err(problem)?;
-            let select = Select { query, first: hours.0, end: hours.1 };
-            match query.step {
-                Step::Hour => select.run(connection, Step::Hour, "", &mut cells),
-                Step::Day => {
-                    let loose = "AND period / 24 NOT IN (SELECT period FROM day_done)";
-                    select
-                        .run(connection, Step::Day, "", &mut cells)
-                        .and_then(|()| select.run(connection, Step::Hour, loose, &mut cells))
-                }
+            let parts = match query.step {
+                Step::Hour => vec![(Step::Hour, hours.0, hours.1)],
+                Step::Day => parts(connection, hours).map_err(problem)?,
+            };
+            for (of, first, end) in parts {
+                Select { query, first, end }.run(connection, of, &mut cells).map_err(problem)?;
             }
-            .map_err(problem)?;
         }
         self.add_live(query, hours, &done_hours, &mut cells)?;
         let count = |((period, words), questions): (Cell, u64)| {
@@ -403,7 +398,7 @@ fn parts(connection: &Connection, (from, to): (i64, i64)) -> rusqlite::Result<Ve
     Ok(parts)
 }
 
-/// Counts of the roll-ups between two hours.
+/// Counts of the roll-ups between two periods.
 struct Select<'a> {
     query: &'a CountQuery,
     first: i64,
@@ -415,7 +410,6 @@ impl Select<'_> {
         &self,
         connection: &Connection,
         of: Step,
-        more: &str,
         cells: &mut BTreeMap<Cell, u64>,
     ) -> rusqlite::Result<()> {
         let Self { query, first, end } = self;
@@ -427,11 +421,10 @@ impl Select<'_> {
         let by: Vec<By> = By::ALL.into_iter().filter(|by| query.by.contains(by)).collect();
         let columns: String = by.iter().map(|by| format!(", {}", by.column())).collect();
         let mut sql = format!(
-            "SELECT {period}, sum(questions){columns} FROM {}_count WHERE period >= ? AND period < ? {more}",
+            "SELECT {period}, sum(questions){columns} FROM {}_count WHERE period >= ? AND period < ?",
             of.table()
         );
-        let hours = of.seconds() / 3_600;
-        let mut values: Vec<Value> = vec![(first / hours).into(), (end / hours).into()];
+        let mut values: Vec<Value> = vec![(*first).into(), (*end).into()];
         let wanted = [
             (By::Profile, query.profile.clone()),
             (By::Category, query.category.clone()),

@@ -7,7 +7,7 @@
 mod glob;
 mod ids;
 mod query;
-mod rows;
+pub(super) mod rows;
 mod spans;
 mod tail;
 mod when;

@@ -32,7 +32,7 @@ use super::{entry::Entry, privacy::is_pseudonym};
 use crate::{clock::Clock, vault::Digest};
 
 /// How many rows wait for a collector: a few megabytes.
-const QUEUE: usize = 4_096;
+pub(super) const QUEUE: usize = 4_096;
 
 /// How many rows are sent before they are pushed out.
 const AT_ONCE: usize = 256;
@@ -159,6 +159,13 @@ impl Sinks {
     pub fn offer(&self, items: &[Item]) {
         for sink in &self.0 {
             sink.offer(items);
+        }
+    }
+
+    /// Counts rows that were written and could not even be offered.
+    pub(super) fn lose(&self, rows: u64) {
+        for sink in &self.0 {
+            lock(&sink.status).lost += rows;
         }
     }
 

@@ -2,6 +2,7 @@
 
 mod damage;
 mod kept;
+mod versions;
 
 use std::{net::IpAddr, sync::Arc};
 
@@ -136,7 +137,7 @@ pub(super) fn lines(file: &std::path::Path, sql: &str) -> Vec<String> {
 fn log_in(data: &tempfile::TempDir, clock: &Clock) -> QueryLog {
     let vault = Vault::open(data.path()).ok().map(Arc::new);
     // Small queues, so that they can be filled in a moment.
-    QueryLog::with_queues(LogFolder::in_data(data.path()), clock.clone(), vault, 0).unwrap()
+    QueryLog::with_queues(LogFolder::in_data(data.path()), clock.clone(), vault, &[], 0).unwrap()
 }
 
 pub(super) fn policy(text: &str) -> Arc<Policy> {
