@@ -9,11 +9,12 @@ use std::{
     io::{BufRead, BufReader},
     path::Path,
     process::{Child, Command, Stdio},
+    sync::LazyLock,
     time::{Duration, Instant},
 };
 
 use hickory_proto::rr::RecordType;
-use jiff::{SignedDuration, Timestamp};
+use jiff::{SignedDuration, Timestamp, civil::Date};
 use schoolgate::clock::Clock;
 use serde_json::Value;
 use support::{
@@ -22,10 +23,14 @@ use support::{
     out, schoolgate,
 };
 
+/// There is no internet here, and an answer that can't be had is not waited for.
+const QUICK: &str = "[resolver]\ntime_limit_ms = 500\n";
+
+/// A school whose clock is an hour ahead of UTC in summer and winter.
 const POLICY: &str = r#"
 version = 1
 school = "Elm Lane Primary"
-timezone = "Europe/London"
+timezone = "Africa/Lagos"
 
 [[profile]]
 id = "pupils"
@@ -39,15 +44,23 @@ audience = "staff"
 
 fn import(data: &Path, more: &str) -> std::process::Output {
     let file = data.join("import.toml");
-    fs::write(&file, format!("{POLICY}{more}")).unwrap();
-    command_on(data, &["policy", "import", file.to_str().unwrap()])
+    fs::write(&file, format!("{POLICY}{more}")).expect("there");
+    command_on(data, &["policy", "import", file.to_str().expect("there")])
 }
 
-/// A data folder with a policy and a summer's day of five questions.
+/// The day that most tests look at: not so long ago that it would be time for it to go.
+fn yesterday() -> Date {
+    // The same all along, also when it is midnight meanwhile.
+    static YESTERDAY: LazyLock<Date> =
+        LazyLock::new(|| day_of(Clock::system().now()).yesterday().expect("there"));
+    *YESTERDAY
+}
+
+/// A data folder with a policy and a day of five questions.
 fn school() -> tempfile::TempDir {
-    let data = tempfile::tempdir().unwrap();
+    let data = tempfile::tempdir().expect("there");
     assert!(import(data.path(), "").status.success());
-    let at = |time: &str| format!("2026-06-22T{time}Z").parse::<Timestamp>().unwrap();
+    let at = |time: &str| format!("{}T{time}Z", yesterday()).parse::<Timestamp>().expect("there");
     add(
         data.path(),
         &[
@@ -79,31 +92,40 @@ fn json(data: &Path, args: &[&str]) -> Value {
 }
 
 fn names(document: &Value) -> Vec<&str> {
-    document["entries"].as_array().unwrap().iter().map(|entry| entry["name"].as_str().unwrap()).collect()
+    document["entries"]
+        .as_array()
+        .expect("there")
+        .iter()
+        .map(|entry| entry["name"].as_str().expect("there"))
+        .collect()
 }
 
 fn assert_searches(data: &Path) {
     let text = out(&search(data, &["--name", "*.example.com"]));
     let lines: Vec<&str> = text.lines().collect();
-    assert!(lines[1].starts_with("2026-06-22 10:00:00  =1+1 ") && lines[1].contains(" allowed "), "{text}");
+    assert!(
+        lines[1].starts_with(&format!("{} 10:00:00  =1+1 ", yesterday())) && lines[1].contains(" allowed "),
+        "{text}"
+    );
     assert!(lines[2].contains("www.example.com") && lines[3] == "2 questions, the newest first.", "{text}");
     assert_eq!(names(&json(data, &["--client", "127.0.0.2"])), ["tok.example"]);
     assert_eq!(names(&json(data, &["--category", "gambling", "--action", "blocked"])), ["bet.example"]);
     // By the school's clock, which is an hour ahead.
-    let within = ["--from", "2026-06-22 09:00", "--to", "2026-06-22 09:01"];
+    let [from, to] = ["09:00", "09:01"].map(|time| format!("{} {time}", yesterday()));
+    let within = ["--from", &from, "--to", &to];
     assert_eq!(names(&json(data, &within)), ["bet.example", "tok.example", "www.example.com"]);
     let first = json(data, &["--limit", "2"]);
     assert_eq!(names(&first), ["other.example", "example.com"]);
-    let second = json(data, &["--limit", "3", "--after", first["next"].as_str().unwrap()]);
+    let second = json(data, &["--limit", "3", "--after", first["next"].as_str().expect("there")]);
     assert_eq!(names(&second), ["bet.example", "tok.example", "www.example.com"]);
     assert_eq!(second["next"], Value::Null);
     let csv = out(&search(data, &["--csv", "--limit", "2"]));
     let rows: Vec<&str> = csv.split("\r\n").collect();
     assert!(rows[0].starts_with("time,client,device,mac,profile,"), "{csv}");
-    assert!(rows[2].starts_with("2026-06-22T09:00:00Z,127.0.0.3,'=1+1,"), "{csv}");
+    assert!(rows[2].starts_with(&format!("{}T09:00:00Z,127.0.0.3,'=1+1,", yesterday())), "{csv}");
     assert_eq!(rows.len(), 4, "{csv}");
-    let stats = command_on(data, &["log", "stats", "--json"]);
-    let stats: Value = serde_json::from_slice(&stats.stdout).unwrap();
+    let stats = command_on(data, &["log", "stats", "--day", &yesterday().to_string(), "--json"]);
+    let stats: Value = serde_json::from_slice(&stats.stdout).expect("there");
     assert_eq!(stats["days"][0]["rows"], 5);
     assert_eq!(stats["day"]["profiles"]["pupils"]["blocked"], 1);
 }
@@ -112,7 +134,7 @@ fn assert_searches(data: &Path) {
 fn the_log_is_searched_without_a_server_and_beside_one() {
     let data = school();
     assert_searches(data.path());
-    let running = Running::on_free_ports(data.path(), "");
+    let running = Running::on_free_ports(data.path(), QUICK);
     assert_searches(data.path());
     assert!(running.stop().success());
 }
@@ -141,41 +163,43 @@ fn what_makes_no_sense_is_refused_with_code_2_and_the_argument() {
     }
     let output = command_on(data.path(), &["log", "stats", "--day", "2026-06-01"]);
     assert_eq!(output.status.code(), Some(2));
-    let file = data.path().join("log/2026-06-22.db");
+    let name = format!("{}.db", yesterday());
+    let file = data.path().join("log").join(&name);
     let connection = rusqlite::Connection::open(&file).unwrap();
     connection.pragma_update(None, "user_version", 99).unwrap();
     drop(connection);
     let output = search(data.path(), &[]);
     assert_eq!(output.status.code(), Some(2));
-    assert!(err(&output).contains("2026-06-22.db was made by a newer Schoolgate"), "{}", err(&output));
+    assert!(err(&output).contains(&format!("{name} was made by a newer Schoolgate")), "{}", err(&output));
 }
 
 #[test]
 fn a_damaged_day_is_told_and_the_others_are_searched() {
     let data = school();
-    fs::write(data.path().join("log/2026-06-21.db"), vec![3; 10_000]).unwrap();
+    let before = yesterday().yesterday().unwrap();
+    fs::write(data.path().join(format!("log/{before}.db")), vec![3; 10_000]).unwrap();
     let output = search(data.path(), &["--limit", "1000"]);
     assert_eq!(output.status.code(), Some(0));
-    assert!(err(&output).contains("the log of 2026-06-21 can't be read"), "{}", err(&output));
+    assert!(err(&output).contains(&format!("the log of {before} can't be read")), "{}", err(&output));
     assert!(out(&output).contains("5 questions"), "{}", out(&output));
-    let output = search(data.path(), &["--to", "2026-06-21"]);
+    let output = search(data.path(), &["--to", &format!("{before} 23:00")]);
     assert_eq!(output.status.code(), Some(3), "{}", err(&output));
 }
 
 fn tail(data: &Path, args: &[&str]) -> Child {
     schoolgate()
-        .args(["--data", data.to_str().unwrap(), "log", "tail"])
+        .args(["--data", data.to_str().expect("there"), "log", "tail"])
         .args(args)
         .stdout(Stdio::piped())
         .stderr(Stdio::piped())
         .spawn()
-        .unwrap()
+        .expect("there")
 }
 
 /// Waits until it follows.
 fn ready(child: &mut Child) {
     let mut line = String::new();
-    BufReader::new(child.stderr.as_mut().unwrap()).read_line(&mut line).unwrap();
+    BufReader::new(child.stderr.as_mut().expect("there")).read_line(&mut line).expect("there");
     assert!(line.contains("Following the log"), "{line}");
 }
 
@@ -185,7 +209,7 @@ fn following_the_log_shows_what_is_written_and_ends_at_ctrl_c() {
     let output = command_on(data.path(), &["log", "tail"]);
     assert_eq!(output.status.code(), Some(3));
     assert!(err(&output).contains("no server runs"), "{}", err(&output));
-    let running = Running::on_free_ports(data.path(), "");
+    let running = Running::on_free_ports(data.path(), QUICK);
     let output = command_on(data.path(), &["log", "tail", "--name", "**"]);
     assert_eq!(output.status.code(), Some(2), "{}", err(&output));
     let mut child = tail(data.path(), &["--json", "--name", "*.example"]);
@@ -195,15 +219,14 @@ fn following_the_log_shows_what_is_written_and_ends_at_ctrl_c() {
         let line: Value = serde_json::from_str(&lines.next().unwrap().unwrap()).unwrap();
         line["name"].as_str().unwrap().to_owned()
     };
-    let now = || Clock::system().now();
-    add(data.path(), &[Question::new(now(), "a.example"), Question::new(now(), "other.test")]);
-    assert_eq!(said(), "a.example");
-    add(data.path(), &[Question::new(now(), "b.example"), Question::new(now(), "c.example")]);
-    assert_eq!((said(), said()), (String::from("b.example"), String::from("c.example")));
-    // What the server itself writes is there as soon as it is written.
-    running.ask("unheard-of.example.", RecordType::A);
-    assert_eq!(said(), "unheard-of.example");
-    assert_eq!(names(&json(data.path(), &["--limit", "1"])), ["unheard-of.example"]);
+    for name in ["a.example.", "other.test.", "b.example."] {
+        running.ask(name, RecordType::A);
+    }
+    assert_eq!((said(), said()), (String::from("a.example"), String::from("b.example")));
+    // Whoever asks and then searches finds it.
+    running.ask("c.example.", RecordType::A);
+    assert_eq!(names(&json(data.path(), &["--limit", "1"])), ["c.example"]);
+    assert_eq!(said(), "c.example");
     let interrupted = Command::new("kill").args(["-INT", &child.id().to_string()]).status().unwrap();
     assert!(interrupted.success());
     assert_eq!(child.wait().unwrap().code(), Some(0));
@@ -213,7 +236,7 @@ fn following_the_log_shows_what_is_written_and_ends_at_ctrl_c() {
 #[test]
 fn following_the_log_ends_when_nobody_reads_any_more() {
     let data = school();
-    let running = Running::on_free_ports(data.path(), "");
+    let running = Running::on_free_ports(data.path(), QUICK);
     let mut child = tail(data.path(), &[]);
     ready(&mut child);
     drop(child.stdout.take());
