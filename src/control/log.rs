@@ -100,7 +100,8 @@ impl Control {
     pub async fn log_stats(&self, day: Option<Date>) -> Result<Stats, ControlError> {
         let folder = self.log_folder();
         let stats = blocking(move || stats::stats(&folder, day)).await?;
-        Ok(Stats { status: self.log.as_ref().map(|log| log.status()), ..stats })
+        let alarms = self.keeping.alarms().into_iter().map(|alarm| alarm.what).collect();
+        Ok(Stats { status: self.log.as_ref().map(|log| log.status()), alarms, ..stats })
     }
 }
 
@@ -162,6 +163,9 @@ impl fmt::Display for Stats {
         }
         for file in &self.set_aside {
             writeln!(f, "{file} was damaged and lies aside")?;
+        }
+        for alarm in &self.alarms {
+            writeln!(f, "ALARM: {alarm}")?;
         }
         match &self.status {
             Some(status) => write_status(f, status),

@@ -34,6 +34,8 @@ pub struct Stats {
     pub set_aside: Vec<String>,
     /// What the running log says of itself; none when no server runs.
     pub status: Option<Status>,
+    /// What somebody should look at, one line each.
+    pub alarms: Vec<String>,
 }
 
 /// The file of a day.
