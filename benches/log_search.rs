@@ -22,7 +22,7 @@ use schoolgate::{
     clock::Day,
     policy::{Knowledge, Policy, PolicyFile},
     querylog::{
-        LogFolder,
+        AskedLately, LogFolder, busy_names,
         search::{Asked, Query, search},
     },
 };
@@ -82,6 +82,21 @@ fn main() {
         let (_, days) = time(&many, &query, &policy);
         println!("{what:<44} {found:>6}  {:>12}  {:>12}", said(day), said(days));
     }
+    habits(&many);
+}
+
+/// What lists are judged by.
+fn habits(folder: &LogFolder) {
+    let today = Day::from_number(DAY);
+    let start = Instant::now();
+    let busy = busy_names(folder, today, 7, 1_000).expect("it can be read");
+    println!("\nthe {} busiest names of 7 days: {}", busy.len(), said(start.elapsed()));
+    let start = Instant::now();
+    let lately = AskedLately::open(folder, today, 7).expect("it can be read");
+    println!("which names were asked in 7 days: {}", said(start.elapsed()));
+    let start = Instant::now();
+    let asked: u64 = busy.iter().map(|name| lately.count(&name.name)).sum();
+    println!("how often each of the busiest was ({asked} times in all): {}", said(start.elapsed()));
 }
 
 fn said(time: Duration) -> String {
