@@ -7,7 +7,8 @@ use bytes::Bytes;
 use super::{
     day::{
         DAY_MS,
-        write::{AskerRow, DayWriter, FateRow, QuestionRow},
+        rows::{AskerRow, FateRow, QuestionRow},
+        write::DayWriter,
     },
     error::LogError,
     event::{Action, known_by, security_word, source_word},

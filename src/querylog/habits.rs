@@ -281,7 +281,10 @@ mod tests {
     use super::*;
     use crate::querylog::{
         Action,
-        day::write::{AskerRow, DayWriter, FateRow, QuestionRow},
+        day::{
+            rows::{AskerRow, FateRow, QuestionRow},
+            write::DayWriter,
+        },
     };
 
     const TODAY: Day = Day::from_number(20_779);

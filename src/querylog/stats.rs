@@ -223,7 +223,8 @@ mod tests {
         Action,
         day::{
             DAY_MS,
-            write::{AskerRow, DayWriter, FateRow, QuestionRow},
+            rows::{AskerRow, FateRow, QuestionRow},
+            write::DayWriter,
         },
     };
 

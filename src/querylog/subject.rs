@@ -20,10 +20,11 @@ use serde::{Deserialize, Serialize};
 
 use super::{
     csv,
+    day::rows::AskerRow,
     entry::Entry,
     error::LogError,
     evidence::{
-        Asker, FORMAT, Kind, Made, Manifest, Outgoing, Package, Rows, Tally, VERSION, both_times, gap_lines,
+        FORMAT, Kind, Made, Manifest, Outgoing, Package, Rows, Tally, VERSION, both_times, gap_lines,
         machine, program,
     },
     folder::LogFolder,
@@ -234,7 +235,7 @@ pub fn subject(
         let mut to = BufWriter::with_capacity(1 << 16, to);
         let mut tally = Tally::default();
         to.write_all(csv::line(Entry::COLUMNS).as_bytes())?;
-        let wants = |day: Day, asker: &Asker| {
+        let wants = |day: Day, asker: &AskerRow| {
             let own = identity.is(&asker.client, &asker.device, &asker.mac) || behind.is(day, &asker.client);
             if !own {
                 others.borrow_mut().insert((day, asker.client.clone()));
@@ -537,7 +538,7 @@ pub fn reveal(folder: &LogFolder, policy: &Policy, pseudonym: &str, day: Day) ->
                 profile: asker.profile.clone(),
                 known_by: asker.known_by.clone(),
                 confidence: asker.confidence.clone(),
-                lease: asker.lease,
+                lease: asker.lease_times(),
             })
         })
         .collect();

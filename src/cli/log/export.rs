@@ -2,7 +2,7 @@
 
 use std::path::PathBuf;
 
-use super::{Context, Failure, fetch, other_version};
+use super::{Context, Failure, fetch, other_version, search::Filters};
 use crate::{
     cli::policy::person,
     control::{Actor, Answer, ExportRequest, Request},
@@ -18,27 +18,8 @@ pub(in crate::cli) struct Args {
     /// Before this time; a day that is named is within
     #[arg(long, value_name = "TIME")]
     to: String,
-    /// From this client: an address, a subnet, a MAC address, the name of a device, or a pseudonym
-    #[arg(long, value_name = "WHO")]
-    client: Option<String>,
-    /// From clients of this profile
-    #[arg(long, value_name = "ID")]
-    profile: Option<String>,
-    /// For these names: example.com, *.example.com, *tok*
-    #[arg(long, value_name = "GLOB")]
-    name: Option<String>,
-    /// Of this category: whether it decided, or the name is in it
-    #[arg(long, value_name = "ID")]
-    category: Option<String>,
-    /// With this outcome: allowed, blocked, rewritten, refused, limited or failed
-    #[arg(long, value_name = "ACTION")]
-    action: Option<String>,
-    /// Only what somebody may have to look at
-    #[arg(long)]
-    alert: bool,
-    /// Decided by this list
-    #[arg(long, value_name = "ID")]
-    list: Option<String>,
+    #[command(flatten)]
+    filters: Filters,
     /// Where to write it; a file that is there already is left alone
     #[arg(long, value_name = "FILE")]
     out: PathBuf,
@@ -49,9 +30,8 @@ pub(in crate::cli) struct Args {
 
 pub(super) fn run(context: &Context, args: Args) -> Result<bool, Failure> {
     fetch::is_free(&args.out)?;
-    let Args { from, to, client, profile, name, category, action, alert, list, out, reason } = args;
-    let (from, to) = (Some(from), Some(to));
-    let rows = Asked { from, to, client, profile, name, category, action, alert, list, ..Asked::default() };
+    let Args { from, to, filters, out, reason } = args;
+    let rows = Asked { from: Some(from), to: Some(to), ..filters.asked() };
     let export = ExportRequest { rows, reason };
     let actor = Actor { by: person(), role: String::new() };
     let Answer::LogPackage(made) = context.ask(Request::LogExport { actor, export })? else {

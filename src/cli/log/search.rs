@@ -27,6 +27,9 @@ pub(in crate::cli) struct Args {
     to: Option<String>,
     #[command(flatten)]
     filters: Filters,
+    /// Decided by this: category, block-rule, locked …
+    #[arg(long, value_name = "WORD")]
+    reason: Option<String>,
     /// How many to show: 1 to 10000 [default: 100]
     #[arg(long, value_name = "N")]
     limit: Option<u32>,
@@ -59,9 +62,6 @@ pub(super) struct Filters {
     /// Only what somebody may have to look at
     #[arg(long)]
     alert: bool,
-    /// Decided by this: category, block-rule, locked …
-    #[arg(long, value_name = "WORD")]
-    reason: Option<String>,
     /// Decided by this list
     #[arg(long, value_name = "ID")]
     list: Option<String>,
@@ -69,8 +69,8 @@ pub(super) struct Filters {
 
 impl Filters {
     pub(super) fn asked(self) -> Asked {
-        let Self { client, profile, name, category, action, alert, reason, list } = self;
-        Asked { client, profile, name, category, action, alert, reason, list, ..Asked::default() }
+        let Self { client, profile, name, category, action, alert, list } = self;
+        Asked { client, profile, name, category, action, alert, list, ..Asked::default() }
     }
 }
 
@@ -78,8 +78,8 @@ pub(super) fn run(context: &Context, args: Args) -> Result<bool, Failure> {
     if args.csv && context.json {
         return Err(Failure::bad("--csv and --json can't be had together"));
     }
-    let Args { from, to, filters, limit, after, csv: as_csv } = args;
-    let report = find(context, Asked { from, to, limit, after, ..filters.asked() })?;
+    let Args { from, to, filters, reason, limit, after, csv: as_csv } = args;
+    let report = find(context, Asked { from, to, reason, limit, after, ..filters.asked() })?;
     for day in &report.page.unreadable {
         // Nowhere is left to say it when this fails.
         let _ = writeln!(io::stderr(), "schoolgate: the log of {} can't be read: {}", day.day, day.why);

@@ -14,7 +14,7 @@ use super::{
 };
 use crate::{
     control::{Answer, ControlError, LogReport, Request, socket},
-    querylog::{Entry, csv},
+    querylog::{Entry, csv, search::Asked},
 };
 
 /// How often it is looked whether somebody still reads.
@@ -24,6 +24,9 @@ const READER: Duration = Duration::from_millis(250);
 pub(in crate::cli) struct Args {
     #[command(flatten)]
     filters: Filters,
+    /// Decided by this: category, block-rule, locked …
+    #[arg(long, value_name = "WORD")]
+    reason: Option<String>,
     /// Print CSV, for a spreadsheet; with `--json`, each question is a document in a line of its own
     #[arg(long)]
     csv: bool,
@@ -57,7 +60,7 @@ pub(super) fn run(context: &Context, args: Args) -> Result<bool, Failure> {
         .enable_all()
         .build()
         .map_err(|e| Failure::could_not(format!("can't start: {e}")))?;
-    let request = Request::LogTail(args.filters.asked());
+    let request = Request::LogTail(Asked { reason: args.reason, ..args.filters.asked() });
     runtime.block_on(async {
         let mut end = None;
         let mut is_first = true;

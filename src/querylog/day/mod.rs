@@ -2,6 +2,7 @@
 //!
 //! `schema-1.sql` says what is in it. `write` fills it, `read` reads it.
 
+pub(super) mod rows;
 pub(super) mod write;
 
 use std::{

@@ -4,7 +4,10 @@ use std::path::{Path, PathBuf};
 
 use rusqlite::{CachedStatement, Connection, OptionalExtension, ToSql, params};
 
-use super::{DAY_MS, PER_MILLISECOND, SPAN, open};
+use super::{
+    DAY_MS, PER_MILLISECOND, SPAN, open,
+    rows::{AskerRow, FateRow, QuestionRow},
+};
 use crate::{
     clock::Day,
     querylog::{error::LogError, event::Action},
@@ -19,58 +22,6 @@ const MOST_REMEMBERED: usize = 1 << 20;
 
 /// How many full milliseconds a late question passes to find its place.
 const MOST_FULL: u32 = 64;
-
-/// Who asked, as a day file has it; `schema-1.sql` says what the fields mean.
-#[derive(Debug, Clone, PartialEq, Eq, Hash, Default)]
-pub(in crate::querylog) struct AskerRow {
-    pub(in crate::querylog) client: String,
-    pub(in crate::querylog) profile: String,
-    pub(in crate::querylog) device: String,
-    pub(in crate::querylog) mac: String,
-    pub(in crate::querylog) known_by: String,
-    pub(in crate::querylog) confidence: String,
-    /// Seconds since 1970, from when to when; zeros where unknown.
-    pub(in crate::querylog) lease: (i64, i64),
-    pub(in crate::querylog) sealed: Option<Vec<u8>>,
-}
-
-/// What became of a question, as a day file has it; `schema-1.sql` says what the fields mean.
-#[derive(Debug, Clone, PartialEq, Eq, Hash)]
-pub(in crate::querylog) struct FateRow {
-    pub(in crate::querylog) transport: String,
-    pub(in crate::querylog) qtype: String,
-    pub(in crate::querylog) rcode: String,
-    pub(in crate::querylog) action: Action,
-    pub(in crate::querylog) reason: String,
-    pub(in crate::querylog) category: String,
-    pub(in crate::querylog) list: String,
-    pub(in crate::querylog) rule: String,
-    pub(in crate::querylog) detail: String,
-    pub(in crate::querylog) would: String,
-    pub(in crate::querylog) categories: String,
-    pub(in crate::querylog) dnssec: String,
-    pub(in crate::querylog) source: String,
-    pub(in crate::querylog) alert: bool,
-}
-
-impl FateRow {
-    /// Whether the row outlives the time for which everything is kept: it was blocked or rewritten, or somebody may have
-    /// to look at it.
-    pub(in crate::querylog) fn stays(&self) -> bool {
-        matches!(self.action, Action::Blocked | Action::Rewritten) || self.alert || !self.would.is_empty()
-    }
-}
-
-/// A question as a day file has it: numbers that point to the words.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(in crate::querylog) struct QuestionRow {
-    /// The millisecond of the day.
-    pub(in crate::querylog) ms: i64,
-    pub(in crate::querylog) asker: i64,
-    pub(in crate::querylog) name: i64,
-    pub(in crate::querylog) fate: i64,
-    pub(in crate::querylog) took: u32,
-}
 
 /// Writes the file of one day: what it is told between [`begin`](Self::begin) and [`commit`](Self::commit) is in the
 /// file after the latter, or not at all.

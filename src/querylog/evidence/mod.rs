@@ -21,6 +21,6 @@ pub use self::{
 pub(super) use self::{
     make::{Outgoing, machine, program},
     package::Package,
-    rows::{Asker, Rows},
+    rows::Rows,
     summary::{Tally, both_times, gap_lines},
 };

@@ -1,10 +1,9 @@
 //! Reading all rows of a time, oldest first, with what is known to be missing among them.
 
 use std::{
-    collections::{BTreeSet, HashMap, HashSet},
+    collections::{BTreeSet, HashSet},
     fs, io,
     net::IpAddr,
-    sync::Arc,
 };
 
 use jiff::Timestamp;
@@ -12,15 +11,19 @@ use rusqlite::{Connection, OptionalExtension, Row, params};
 
 use crate::{
     clock::Day,
-    name::Key,
     policy::Policy,
     querylog::{
-        day::{self, DAY_MS, PER_MILLISECOND, Place, readable},
+        day::{
+            self, DAY_MS, PER_MILLISECOND,
+            rows::{AskerRow, FateRow},
+        },
         entry::Entry,
         error::LogError,
-        event::Action,
         folder::LogFolder,
-        search::{Query, Who},
+        search::{
+            Query, Who,
+            rows::{Raw, Words},
+        },
     },
     vault::Digest,
 };
@@ -28,45 +31,11 @@ use crate::{
 /// How many rows are read at once: a reader that lingers would keep the writer's journal from being emptied.
 const AT_ONCE: u32 = 5_000;
 
-/// How many askers and fates of a day are remembered while its rows are read.
-const REMEMBERED: usize = 20_000;
-
 /// The key under which a file says how much of its day it has: `all` (or nothing), `blocked` or `held`.
 const KEPT: &str = "kept";
 
 /// Of more askers or fates than this it costs more to ask the index than to read all rows.
 const MOST_INDEXED: usize = 4_000;
-
-/// Who asked, of a day.
-#[derive(Debug)]
-pub(in crate::querylog) struct Asker {
-    pub(in crate::querylog) client: String,
-    pub(in crate::querylog) profile: String,
-    pub(in crate::querylog) device: String,
-    pub(in crate::querylog) mac: String,
-    pub(in crate::querylog) known_by: String,
-    pub(in crate::querylog) confidence: String,
-    pub(in crate::querylog) lease: Option<(Timestamp, Timestamp)>,
-    pub(in crate::querylog) sealed: Option<Vec<u8>>,
-}
-
-#[derive(Debug)]
-struct Fate {
-    transport: String,
-    qtype: String,
-    rcode: String,
-    action: Action,
-    reason: String,
-    category: String,
-    list: String,
-    rule: String,
-    detail: String,
-    would: String,
-    categories: String,
-    dnssec: String,
-    source: String,
-    alert: bool,
-}
 
 /// Something that is known to be missing, or not to be as it was.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -114,7 +83,7 @@ impl Rows<'_> {
     pub(in crate::querylog) fn for_each(
         &self,
         query: &Query,
-        wants: impl Fn(Day, &Asker) -> bool,
+        wants: impl Fn(Day, &AskerRow) -> bool,
         mut each: impl FnMut(&Entry) -> Result<(), LogError>,
     ) -> Result<Vec<Gap>, LogError> {
         let mut gaps = Vec::new();
@@ -152,7 +121,7 @@ impl Rows<'_> {
     }
 
     /// The askers of a day.
-    pub(in crate::querylog) fn askers(&self, day: Day) -> Result<Vec<Asker>, LogError> {
+    pub(in crate::querylog) fn askers(&self, day: Day) -> Result<Vec<AskerRow>, LogError> {
         match OneDay::open(self, day)? {
             Some(open) => open.askers(),
             None => Ok(Vec::new()),
@@ -206,7 +175,7 @@ impl<'a> OneDay<'a> {
     fn for_each(
         &self,
         query: &Query,
-        wants: &impl Fn(Day, &Asker) -> bool,
+        wants: &impl Fn(Day, &AskerRow) -> bool,
         each: &mut impl FnMut(&Entry) -> Result<(), LogError>,
     ) -> Result<(), LogError> {
         let problem = |source| self.problem(source);
@@ -218,12 +187,12 @@ impl<'a> OneDay<'a> {
         let askers = self
             .wanted(
                 "asker",
-                |row| asker(row).map(|asker| wants(self.day, &asker) && is_from(query, &asker)),
-                ASKER,
+                |row| AskerRow::read(row, 0).map(|asker| wants(self.day, &asker) && is_from(query, &asker)),
+                AskerRow::COLUMNS,
             )
             .map_err(problem)?;
         let fates = self
-            .wanted("fate", |row| self.fate_of(row).map(|fate| is_so(query, &fate)), FATE)
+            .wanted("fate", |row| FateRow::read(row, 0).map(|fate| is_so(query, &fate)), FateRow::COLUMNS)
             .map_err(problem)?;
         let digest = query.name.as_ref().and_then(|glob| self.rows.policy.sealed_name(&glob.key()?));
         let is_named = |reversed: &str, shown: &str| match &query.name {
@@ -237,34 +206,24 @@ impl<'a> OneDay<'a> {
         let mut statement = self
             .connection
             .prepare(
-                "SELECT question.at, question.asker, question.fate, question.took, name.reversed
-                 FROM question JOIN name ON name.id = question.name
-                 WHERE question.at >= ?1 AND question.at < ?2 ORDER BY question.at LIMIT ?3",
+                "SELECT at, asker, name, fate, took FROM question WHERE at >= ?1 AND at < ?2 ORDER BY at LIMIT ?3",
             )
             .map_err(problem)?;
-        let mut words = Words::default();
+        let mut words = Words::new(&self.connection, self.rows.policy, self.day);
         for (first, beyond) in self.stretches(&askers, &fates).map_err(problem)? {
             let (mut next, end) = (self.at(self.rows.from).max(first), end.min(beyond));
             while next < end {
                 // Read first and handed out then, so that no reader lingers while somebody writes to a slow disk.
-                let some: Vec<(i64, i64, i64, i64, String)> = statement
-                    .query_map(params![next, end, AT_ONCE], |row| {
-                        Ok((row.get(0)?, row.get(1)?, row.get(2)?, row.get(3)?, row.get(4)?))
-                    })
+                let some: Vec<Raw> = statement
+                    .query_map(params![next, end, AT_ONCE], Raw::read)
                     .and_then(Iterator::collect)
                     .map_err(problem)?;
-                let Some((last, ..)) = some.last() else { break };
-                next = last + 1;
-                for (at, asker, fate, took, reversed) in some {
-                    if !askers.has(asker) || !fates.has(fate) {
-                        continue;
-                    }
-                    let shown = self.name(&reversed);
-                    if is_named(&reversed, &shown) {
-                        let asker = words.asker(self, asker).map_err(problem)?;
-                        let fate = words.fate(self, fate).map_err(problem)?;
-                        let took = u32::try_from(took).unwrap_or(u32::MAX);
-                        each(&self.entry(at, took, &asker, &fate, shown))?;
+                let Some(last) = some.last() else { break };
+                next = last.at + 1;
+                for row in some.iter().filter(|row| askers.has(row.asker) && fates.has(row.fate)) {
+                    let (reversed, shown) = words.texts(row.name).map_err(problem)?;
+                    if is_named(reversed, shown) {
+                        each(&words.entry(row).map_err(problem)?)?;
                     }
                 }
             }
@@ -330,79 +289,11 @@ impl<'a> OneDay<'a> {
         Ok(stretches)
     }
 
-    fn entry(&self, at: i64, took_us: u32, asker: &Asker, fate: &Fate, name: String) -> Entry {
-        let place = Place { day: self.day, at };
-        Entry {
-            place,
-            time: place.time(),
-            client: asker.client.clone(),
-            device: asker.device.clone(),
-            mac: asker.mac.clone(),
-            profile: asker.profile.clone(),
-            known_by: asker.known_by.clone(),
-            confidence: asker.confidence.clone(),
-            lease: asker.lease,
-            name,
-            qtype: fate.qtype.clone(),
-            rcode: fate.rcode.clone(),
-            action: fate.action,
-            reason: fate.reason.clone(),
-            category: fate.category.clone(),
-            list: fate.list.clone(),
-            rule: fate.rule.clone(),
-            detail: fate.detail.clone(),
-            would: fate.would.clone(),
-            categories: fate.categories.clone(),
-            dnssec: fate.dnssec.clone(),
-            source: fate.source.clone(),
-            transport: fate.transport.clone(),
-            alert: fate.alert,
-            took_us,
-        }
-    }
-
-    /// A name as it may be shown today.
-    fn name(&self, reversed: &str) -> String {
-        let name = readable(reversed);
-        if name.starts_with(Digest::PREFIX) {
-            return name;
-        }
-        match Key::parse(&name) {
-            Ok(key) => self.rows.policy.sealed_name(&key).map_or(name, |digest| digest.to_string()),
-            // With labels that no list has; what is above them may be listed.
-            Err(_) => self.rows.policy.masked(&name).into_owned(),
-        }
-    }
-
-    fn askers(&self) -> Result<Vec<Asker>, LogError> {
+    fn askers(&self) -> Result<Vec<AskerRow>, LogError> {
         self.connection
-            .prepare(&format!("SELECT {ASKER} FROM asker"))
-            .and_then(|mut statement| statement.query_map([], asker)?.collect())
+            .prepare(&format!("SELECT {} FROM asker", AskerRow::COLUMNS))
+            .and_then(|mut statement| statement.query_map([], |row| AskerRow::read(row, 0))?.collect())
             .map_err(|source| self.problem(source))
-    }
-
-    fn fate_of(&self, row: &Row<'_>) -> rusqlite::Result<Fate> {
-        let masked = |text: String| self.rows.policy.masked(&text).into_owned();
-        let action: String = row.get(3)?;
-        Ok(Fate {
-            transport: row.get(0)?,
-            qtype: row.get(1)?,
-            rcode: row.get(2)?,
-            action: Action::from_word(&action).ok_or_else(|| {
-                let what = format!("no action is called {action:?}");
-                rusqlite::Error::FromSqlConversionFailure(3, rusqlite::types::Type::Text, what.into())
-            })?,
-            reason: row.get(4)?,
-            category: row.get(5)?,
-            list: row.get(6)?,
-            rule: masked(row.get(7)?),
-            detail: masked(row.get(8)?),
-            would: row.get(9)?,
-            categories: row.get(10)?,
-            dnssec: row.get(11)?,
-            source: row.get(12)?,
-            alert: row.get(13)?,
-        })
     }
 
     /// What the file itself says is missing, within the time that is wanted.
@@ -441,14 +332,6 @@ impl<'a> OneDay<'a> {
     }
 }
 
-/// The columns that [`asker`] reads.
-const ASKER: &str = "client, profile, device, mac, known_by, confidence, lease_from, lease_until, sealed";
-
-/// The columns that [`OneDay::fate_of`] reads.
-const FATE: &str =
-    "transport, qtype, rcode, action, reason, category, list, rule, detail, would, categories, dnssec,
-    source, alert";
-
 /// The numbers of words that are wanted.
 struct Wanted {
     table: &'static str,
@@ -462,43 +345,8 @@ impl Wanted {
     }
 }
 
-/// Words that were read, as many as there is room for.
-#[derive(Default)]
-struct Words {
-    askers: HashMap<i64, Arc<Asker>>,
-    fates: HashMap<i64, Arc<Fate>>,
-}
-
-impl Words {
-    fn asker(&mut self, day: &OneDay<'_>, id: i64) -> rusqlite::Result<Arc<Asker>> {
-        if let Some(known) = self.askers.get(&id) {
-            return Ok(Arc::clone(known));
-        }
-        if self.askers.len() > REMEMBERED {
-            self.askers.clear();
-        }
-        let sql = format!("SELECT {ASKER} FROM asker WHERE id = ?1");
-        let found = Arc::new(day.connection.prepare_cached(&sql)?.query_row([id], asker)?);
-        self.askers.insert(id, Arc::clone(&found));
-        Ok(found)
-    }
-
-    fn fate(&mut self, day: &OneDay<'_>, id: i64) -> rusqlite::Result<Arc<Fate>> {
-        if let Some(known) = self.fates.get(&id) {
-            return Ok(Arc::clone(known));
-        }
-        if self.fates.len() > REMEMBERED {
-            self.fates.clear();
-        }
-        let sql = format!("SELECT {FATE} FROM fate WHERE id = ?1");
-        let found = Arc::new(day.connection.prepare_cached(&sql)?.query_row([id], |row| day.fate_of(row))?);
-        self.fates.insert(id, Arc::clone(&found));
-        Ok(found)
-    }
-}
-
 /// Whether a query is for what this asker asked.
-fn is_from(query: &Query, asker: &Asker) -> bool {
+fn is_from(query: &Query, asker: &AskerRow) -> bool {
     let address = || asker.client.parse::<IpAddr>().ok().map(|address| address.to_canonical());
     let is = |who: &Who| match who {
         Who::Address(wanted) => address() == Some(*wanted),
@@ -513,7 +361,7 @@ fn is_from(query: &Query, asker: &Asker) -> bool {
 }
 
 /// Whether a query is for what ended so.
-fn is_so(query: &Query, fate: &Fate) -> bool {
+fn is_so(query: &Query, fate: &FateRow) -> bool {
     let has = |category: &String| {
         fate.category == *category || fate.categories.split(' ').any(|known| known == category)
     };
@@ -522,19 +370,4 @@ fn is_so(query: &Query, fate: &Fate) -> bool {
         && (!query.alert || fate.alert)
         && query.reason.as_ref().is_none_or(|reason| *reason == fate.reason)
         && query.list.as_ref().is_none_or(|list| *list == fate.list)
-}
-
-fn asker(row: &Row<'_>) -> rusqlite::Result<Asker> {
-    let (from, until): (i64, i64) = (row.get(6)?, row.get(7)?);
-    let time = |seconds| Timestamp::from_second(seconds).unwrap_or_default();
-    Ok(Asker {
-        client: row.get(0)?,
-        profile: row.get(1)?,
-        device: row.get(2)?,
-        mac: row.get(3)?,
-        known_by: row.get(4)?,
-        confidence: row.get(5)?,
-        lease: (from != 0 || until != 0).then(|| (time(from), time(until))),
-        sealed: row.get(8)?,
-    })
 }

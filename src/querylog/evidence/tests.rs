@@ -12,7 +12,10 @@ use crate::{
     policy::{Knowledge, Policy, PolicyFile},
     querylog::{
         Entry, LogFolder,
-        day::write::{AskerRow, DayWriter, FateRow, QuestionRow},
+        day::{
+            rows::{AskerRow, FateRow, QuestionRow},
+            write::DayWriter,
+        },
         event::Action,
         search::{Asked, Query},
     },

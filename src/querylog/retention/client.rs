@@ -3,12 +3,12 @@
 use std::net::IpAddr;
 
 use ipnet::IpNet;
-use rusqlite::{Connection, Row};
+use rusqlite::Connection;
 
 use crate::{
     clients::Mac,
     querylog::{
-        day::write::AskerRow,
+        day::rows::AskerRow,
         error::LogError,
         privacy::{self, DayKey},
     },
@@ -87,25 +87,6 @@ impl Wanted {
     }
 }
 
-/// The columns that [`asker`] reads.
-pub(super) const ASKER: &str =
-    "id, client, profile, device, mac, known_by, confidence, lease_from, lease_until, sealed";
-
-/// Reads an asker with its number.
-pub(super) fn asker(row: &Row<'_>) -> rusqlite::Result<(i64, AskerRow)> {
-    let asker = AskerRow {
-        client: row.get(1)?,
-        profile: row.get(2)?,
-        device: row.get(3)?,
-        mac: row.get(4)?,
-        known_by: row.get(5)?,
-        confidence: row.get(6)?,
-        lease: (row.get(7)?, row.get(8)?),
-        sealed: row.get(9)?,
-    };
-    Ok((row.get(0)?, asker))
-}
-
 /// The askers of a day file that are the device: number and what stands for it, in the order of the numbers.
 pub(super) fn askers_of(
     connection: &Connection,
@@ -113,10 +94,11 @@ pub(super) fn askers_of(
     key: Option<&DayKey>,
 ) -> rusqlite::Result<Vec<(i64, AskerRow)>> {
     let mut found = Vec::new();
-    let mut statement = connection.prepare(&format!("SELECT {ASKER} FROM asker ORDER BY id"))?;
+    let sql = format!("SELECT id, {} FROM asker ORDER BY id", AskerRow::COLUMNS);
+    let mut statement = connection.prepare(&sql)?;
     let mut rows = statement.query([])?;
     while let Some(row) = rows.next()? {
-        let (id, asker) = asker(row)?;
+        let (id, asker) = (row.get(0)?, AskerRow::read(row, 1)?);
         if wanted.is(&asker, key) {
             found.push((id, asker));
         }

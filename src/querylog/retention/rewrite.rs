@@ -20,10 +20,11 @@ use super::{
 use crate::{
     clock::Day,
     querylog::{
-        Action, LogFolder,
+        LogFolder,
         day::{
             self, DAY_MS, PER_MILLISECOND,
-            write::{DayWriter, FateRow, QuestionRow},
+            rows::{AskerRow, FateRow, QuestionRow},
+            write::DayWriter,
         },
         error::LogError,
         folder::beside,
@@ -163,39 +164,22 @@ pub(super) fn span(day: Day, from: Option<jiff::Timestamp>, to: Option<jiff::Tim
     }
 }
 
-/// The columns that [`fate`] reads.
-const FATE: &str = "id, transport, qtype, rcode, action, reason, category, list, rule, detail, would, categories, dnssec, \
-                    source, alert";
-
-/// Reads a fate with its number; none where its action is a word of a later program's.
-fn fate(row: &Row<'_>) -> rusqlite::Result<(i64, Option<FateRow>)> {
-    let Some(action) = Action::from_word(&row.get::<_, String>(4)?) else { return Ok((row.get(0)?, None)) };
-    let fate = FateRow {
-        transport: row.get(1)?,
-        qtype: row.get(2)?,
-        rcode: row.get(3)?,
-        action,
-        reason: row.get(5)?,
-        category: row.get(6)?,
-        list: row.get(7)?,
-        rule: row.get(8)?,
-        detail: row.get(9)?,
-        would: row.get(10)?,
-        categories: row.get(11)?,
-        dnssec: row.get(12)?,
-        source: row.get(13)?,
-        alert: row.get(14)?,
-    };
-    Ok((row.get(0)?, Some(fate)))
+/// Reads [a fate](FateRow::COLUMNS) from a column on; none where its action is a word of a later program's.
+fn fate(row: &Row<'_>, first: usize) -> rusqlite::Result<Option<FateRow>> {
+    match FateRow::read(row, first) {
+        Ok(fate) => Ok(Some(fate)),
+        Err(rusqlite::Error::FromSqlConversionFailure(..)) => Ok(None),
+        Err(error) => Err(error),
+    }
 }
 
 /// The fates of a day file that outlive the time for which everything is kept.
 pub(super) fn staying_fates(connection: &Connection) -> rusqlite::Result<HashSet<i64>> {
-    let mut statement = connection.prepare(&format!("SELECT {FATE} FROM fate"))?;
+    let mut statement = connection.prepare(&format!("SELECT id, {} FROM fate", FateRow::COLUMNS))?;
     let mut rows = statement.query([])?;
     let mut stay = HashSet::new();
     while let Some(row) = rows.next()? {
-        let (id, fate) = fate(row)?;
+        let (id, fate): (i64, _) = (row.get(0)?, fate(row, 1)?);
         if fate.is_some_and(|fate| fate.stays()) {
             stay.insert(id);
         }
@@ -447,9 +431,9 @@ impl Words<'_> {
     fn asker(&mut self, old: i64, to: &mut DayWriter) -> Result<Option<i64>, LogError> {
         let (from, file) = (self.from, self.file);
         renumbered(&mut self.askers, old, || {
-            let sql = format!("SELECT {} FROM asker WHERE id = ?1", client::ASKER);
-            let row = read(from, file, &sql, old, client::asker)?;
-            row.map(|(_, row)| to.asker(&row)).transpose()
+            let sql = format!("SELECT {} FROM asker WHERE id = ?1", AskerRow::COLUMNS);
+            let row = read(from, file, &sql, old, |row| AskerRow::read(row, 0))?;
+            row.map(|row| to.asker(&row)).transpose()
         })
     }
 
@@ -467,8 +451,9 @@ impl Words<'_> {
     fn fate(&mut self, old: i64, to: &mut DayWriter) -> Result<Option<i64>, LogError> {
         let (from, file) = (self.from, self.file);
         renumbered(&mut self.fates, old, || {
-            let row = read(from, file, &format!("SELECT {FATE} FROM fate WHERE id = ?1"), old, fate)?;
-            row.and_then(|(_, row)| row).map(|row| to.fate(&row)).transpose()
+            let sql = format!("SELECT {} FROM fate WHERE id = ?1", FateRow::COLUMNS);
+            let row = read(from, file, &sql, old, |row| fate(row, 0))?.flatten();
+            row.map(|row| to.fate(&row)).transpose()
         })
     }
 }

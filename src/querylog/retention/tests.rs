@@ -23,7 +23,8 @@ use crate::{
         Action,
         day::{
             DAY_MS, PER_MILLISECOND,
-            write::{AskerRow, DayWriter, FateRow, QuestionRow},
+            rows::{AskerRow, FateRow, QuestionRow},
+            write::DayWriter,
         },
         privacy::SealedIdentity,
     },

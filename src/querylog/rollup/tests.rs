@@ -11,7 +11,10 @@ use crate::{
     policy::Retention,
     querylog::{
         Action, Place,
-        day::write::{AskerRow, DayWriter, FateRow, QuestionRow},
+        day::{
+            rows::{AskerRow, FateRow, QuestionRow},
+            write::DayWriter,
+        },
         retention::Hold,
     },
 };

@@ -2,15 +2,20 @@
 
 use std::collections::{HashMap, hash_map};
 
-use jiff::Timestamp;
-use rusqlite::{Connection, Row, types::Type};
+use rusqlite::{Connection, Row};
 
 use super::glob::Glob;
 use crate::{
     clock::Day,
     name::Key,
     policy::Policy,
-    querylog::{Action, Entry, Place, day},
+    querylog::{
+        Entry, Place,
+        day::{
+            self,
+            rows::{AskerRow, FateRow, entry},
+        },
+    },
 };
 
 /// A question as a day file has it.
@@ -37,17 +42,6 @@ impl Raw {
 }
 
 #[derive(Debug, Clone)]
-struct Asker {
-    client: String,
-    profile: String,
-    device: String,
-    mac: String,
-    known_by: String,
-    confidence: String,
-    lease: Option<(Timestamp, Timestamp)>,
-}
-
-#[derive(Debug, Clone)]
 struct Name {
     reversed: String,
     shown: String,
@@ -57,34 +51,19 @@ struct Name {
     is_of: Option<bool>,
 }
 
-#[derive(Debug, Clone)]
-struct Fate {
-    transport: String,
-    qtype: String,
-    rcode: String,
-    action: Action,
-    reason: String,
-    category: String,
-    list: String,
-    rule: String,
-    detail: String,
-    would: String,
-    categories: String,
-    dnssec: String,
-    source: String,
-    alert: bool,
-}
+/// How many words of each kind are remembered, so that a day with millions of made-up names costs time and not memory.
+const REMEMBERED: usize = 250_000;
 
-/// The words of one day file, each read once.
+/// The words of one day file, each read once as long as there are not too many.
 ///
 /// What must not be shown by the policy of today is a digest, whatever stood in the policy of that day.
 pub(in crate::querylog) struct Words<'a> {
     connection: &'a Connection,
     policy: &'a Policy,
     day: Day,
-    askers: HashMap<i64, Asker>,
+    askers: HashMap<i64, AskerRow>,
     names: HashMap<i64, Name>,
-    fates: HashMap<i64, Fate>,
+    fates: HashMap<i64, FateRow>,
 }
 
 impl<'a> Words<'a> {
@@ -103,70 +82,33 @@ impl<'a> Words<'a> {
         self.name(name).map(|name| name.masked)
     }
 
-    /// The words of a row.
-    pub(in crate::querylog) fn entry(&mut self, row: &Raw) -> rusqlite::Result<Entry> {
-        let place = Place { day: self.day, at: row.at };
-        let asker = self.asker(row.asker)?.clone();
-        let name = self.name(row.name)?.shown.clone();
-        let fate = self.fate(row.fate)?.clone();
-        Ok(Entry {
-            place,
-            time: place.time(),
-            client: asker.client,
-            device: asker.device,
-            mac: asker.mac,
-            profile: asker.profile,
-            known_by: asker.known_by,
-            confidence: asker.confidence,
-            lease: asker.lease,
-            name,
-            qtype: fate.qtype,
-            rcode: fate.rcode,
-            action: fate.action,
-            reason: fate.reason,
-            category: fate.category,
-            list: fate.list,
-            rule: fate.rule,
-            detail: fate.detail,
-            would: fate.would,
-            categories: fate.categories,
-            dnssec: fate.dnssec,
-            source: fate.source,
-            transport: fate.transport,
-            alert: fate.alert,
-            took_us: u32::try_from(row.took).unwrap_or(u32::MAX),
-        })
+    /// A name as it stands in the file, and as it may be shown today.
+    pub(in crate::querylog) fn texts(&mut self, name: i64) -> rusqlite::Result<(&str, &str)> {
+        self.name(name).map(|name| (name.reversed.as_str(), name.shown.as_str()))
     }
 
-    fn asker(&mut self, id: i64) -> rusqlite::Result<&Asker> {
-        let place = match self.askers.entry(id) {
-            hash_map::Entry::Occupied(known) => return Ok(known.into_mut()),
+    /// The words of a row.
+    pub(in crate::querylog) fn entry(&mut self, row: &Raw) -> rusqlite::Result<Entry> {
+        let name = self.name(row.name)?.shown.clone();
+        self.asker(row.asker)?;
+        self.fate(row.fate)?;
+        // Both were read just now.
+        let (asker, fate) = (&self.askers[&row.asker], &self.fates[&row.fate]);
+        Ok(entry(Place { day: self.day, at: row.at }, row.took, asker, fate, name))
+    }
+
+    fn asker(&mut self, id: i64) -> rusqlite::Result<()> {
+        let place = match room(&mut self.askers, &id).entry(id) {
+            hash_map::Entry::Occupied(_) => return Ok(()),
             hash_map::Entry::Vacant(place) => place,
         };
-        let asker = self
-            .connection
-            .prepare_cached(
-                "SELECT client, profile, device, mac, known_by, confidence, lease_from, lease_until FROM asker
-                    WHERE id = ?1",
-            )?
-            .query_row([id], |row| {
-                let lease: (i64, i64) = (row.get(6)?, row.get(7)?);
-                let time = |seconds| Timestamp::from_second(seconds).ok();
-                Ok(Asker {
-                    client: row.get(0)?,
-                    profile: row.get(1)?,
-                    device: row.get(2)?,
-                    mac: row.get(3)?,
-                    known_by: row.get(4)?,
-                    confidence: row.get(5)?,
-                    lease: if lease == (0, 0) { None } else { time(lease.0).zip(time(lease.1)) },
-                })
-            })?;
-        Ok(place.insert(asker))
+        let sql = format!("SELECT {} FROM asker WHERE id = ?1", AskerRow::COLUMNS);
+        place.insert(self.connection.prepare_cached(&sql)?.query_row([id], |row| AskerRow::read(row, 0))?);
+        Ok(())
     }
 
     fn name(&mut self, id: i64) -> rusqlite::Result<&mut Name> {
-        let place = match self.names.entry(id) {
+        let place = match room(&mut self.names, &id).entry(id) {
             hash_map::Entry::Occupied(known) => return Ok(known.into_mut()),
             hash_map::Entry::Vacant(place) => place,
         };
@@ -182,42 +124,24 @@ impl<'a> Words<'a> {
         Ok(place.insert(Name { reversed, shown, masked, is_of: None }))
     }
 
-    fn fate(&mut self, id: i64) -> rusqlite::Result<&Fate> {
-        let place = match self.fates.entry(id) {
-            hash_map::Entry::Occupied(known) => return Ok(known.into_mut()),
+    fn fate(&mut self, id: i64) -> rusqlite::Result<()> {
+        let place = match room(&mut self.fates, &id).entry(id) {
+            hash_map::Entry::Occupied(_) => return Ok(()),
             hash_map::Entry::Vacant(place) => place,
         };
-        let policy = self.policy;
-        let fate = self
-            .connection
-            .prepare_cached(
-                "SELECT transport, qtype, rcode, action, reason, category, list, rule, detail, would, categories,
-                    dnssec, source, alert FROM fate WHERE id = ?1",
-            )?
-            .query_row([id], |row| {
-                let action: String = row.get(3)?;
-                let action = Action::from_word(&action).ok_or_else(|| {
-                    let what = format!("{action:?} is no action");
-                    rusqlite::Error::FromSqlConversionFailure(3, Type::Text, what.into())
-                })?;
-                let (rule, detail): (String, String) = (row.get(7)?, row.get(8)?);
-                Ok(Fate {
-                    transport: row.get(0)?,
-                    qtype: row.get(1)?,
-                    rcode: row.get(2)?,
-                    action,
-                    reason: row.get(4)?,
-                    category: row.get(5)?,
-                    list: row.get(6)?,
-                    rule: policy.masked(&rule).into_owned(),
-                    detail: policy.masked(&detail).into_owned(),
-                    would: row.get(9)?,
-                    categories: row.get(10)?,
-                    dnssec: row.get(11)?,
-                    source: row.get(12)?,
-                    alert: row.get(13)?,
-                })
-            })?;
-        Ok(place.insert(fate))
+        let sql = format!("SELECT {} FROM fate WHERE id = ?1", FateRow::COLUMNS);
+        let mut fate = self.connection.prepare_cached(&sql)?.query_row([id], |row| FateRow::read(row, 0))?;
+        fate.rule = self.policy.masked(&fate.rule).into_owned();
+        fate.detail = self.policy.masked(&fate.detail).into_owned();
+        place.insert(fate);
+        Ok(())
     }
+}
+
+/// A table of words with room for one more.
+fn room<'a, T>(words: &'a mut HashMap<i64, T>, id: &i64) -> &'a mut HashMap<i64, T> {
+    if words.len() >= REMEMBERED && !words.contains_key(id) {
+        words.clear();
+    }
+    words
 }

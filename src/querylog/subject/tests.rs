@@ -9,7 +9,10 @@ use crate::{
     policy::{Knowledge, PolicyFile},
     querylog::{
         Action,
-        day::write::{AskerRow, DayWriter, FateRow, QuestionRow},
+        day::{
+            rows::{AskerRow, FateRow, QuestionRow},
+            write::DayWriter,
+        },
         evidence,
         privacy::PREFIX,
     },
