@@ -120,7 +120,7 @@ fn of_catalogue(id: &str, args: &Args) -> Result<ListFile, Failure> {
     let catalogue = Catalogue::shipped();
     let Some(listing) = catalogue.find(id) else {
         let near = nearest(id, catalogue.iter().map(|listing| listing.id.as_str()));
-        let near = near.map(|near| format!("; did you mean {near}?")).unwrap_or_default();
+        let near = near.map_or_else(|| String::from("."), |near| format!("; did you mean {near}?"));
         return Err(Failure::bad(format!(
             "{id} is not in the catalogue{near} Lists of your own need --category and a source (--url, --file, --zone, \
              --upload or --paste)"
