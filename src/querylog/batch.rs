@@ -1,6 +1,6 @@
 //! A batch: what the queues held at one moment, in the order of time, on its way to the files of its days.
 
-use std::{collections::HashMap, sync::Arc};
+use std::sync::Arc;
 
 use bytes::Bytes;
 
@@ -22,6 +22,7 @@ use super::{
 use crate::{
     clock::Day,
     policy::{LogLevel, Policy},
+    resolver::AnswerSource,
     vault::Vault,
 };
 
@@ -97,6 +98,23 @@ struct Fate {
     profile: String,
     /// How many questions had it, in the hour that is being counted.
     questions: u64,
+}
+
+/// How many questions of an hour took how long: for each source, by the bits of their microseconds.
+struct Latency([[u64; Self::BUCKETS]; AnswerSource::ALL.len()]);
+
+impl Latency {
+    const BUCKETS: usize = u32::BITS as usize + 1;
+
+    fn add(&mut self, source: AnswerSource, took: u32) {
+        self.0[source as usize][(u32::BITS - took.leading_zeros()) as usize] += 1;
+    }
+}
+
+impl Default for Latency {
+    fn default() -> Self {
+        Self([[0; Self::BUCKETS]; AnswerSource::ALL.len()])
+    }
 }
 
 /// What one buffer's places are in the file of the day, as far as they were needed.
@@ -176,7 +194,7 @@ impl Batch {
     ) -> Result<usize, LogError> {
         let mut numbers: Vec<Numbers> = self.buffers.iter().map(Numbers::of).collect();
         let mut flood: Option<Loss> = None;
-        let mut latency: HashMap<(&'static str, u8), u64> = HashMap::new();
+        let mut latency = Latency::default();
         let mut hour = None;
         let mut end = self.written;
         for place in &self.order[self.written..] {
@@ -233,7 +251,7 @@ fn count(
     writer: &mut DayWriter,
     hour: u8,
     numbers: &mut [Numbers],
-    latency: &mut HashMap<(&'static str, u8), u64>,
+    latency: &mut Latency,
 ) -> Result<(), LogError> {
     for fate in numbers.iter_mut().flat_map(|numbers| numbers.fates.iter_mut().flatten()) {
         let questions = std::mem::take(&mut fate.questions);
@@ -246,8 +264,10 @@ fn count(
             writer.count(hour, &fate.profile, category, fate.row.action, questions)?;
         }
     }
-    for ((source, bucket), questions) in latency.drain() {
-        writer.latency(hour, source, bucket, questions)?;
+    for (source, buckets) in AnswerSource::ALL.into_iter().zip(std::mem::take(latency).0) {
+        for (questions, bucket) in buckets.into_iter().zip(0..).filter(|(questions, _)| *questions > 0) {
+            writer.latency(hour, source_word(source), bucket, questions)?;
+        }
     }
     Ok(())
 }
@@ -266,7 +286,7 @@ impl Row<'_> {
         &self,
         writer: &mut DayWriter,
         numbers: &mut Numbers,
-        latency: &mut HashMap<(&'static str, u8), u64>,
+        latency: &mut Latency,
         with: &mut Means<'_>,
     ) -> Result<bool, LogError> {
         let Self { buffer, event, ms } = *self;
@@ -277,8 +297,7 @@ impl Row<'_> {
             .get_or_insert_with(|| Fate::of(queued_fate, policy, queued.stranger));
         let asker = numbers.askers[event.asker as usize].get_or_insert_with(|| Asker::of(queued, policy));
         fate.questions += 1;
-        let bucket = (u32::BITS - event.took.leading_zeros()) as u8;
-        *latency.entry((source_word(queued_fate.fate().source), bucket)).or_default() += 1;
+        latency.add(queued_fate.source(), event.took);
 
         let blocked = fate.row.action == Action::Blocked || fate.row.alert || !fate.row.would.is_empty();
         if asker.level == LogLevel::BlockedOnly && !blocked {

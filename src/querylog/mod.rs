@@ -28,6 +28,7 @@ mod status;
 pub mod subject;
 #[cfg(test)]
 mod tests;
+mod who;
 
 use std::{
     sync::{
@@ -49,6 +50,7 @@ pub use self::{
     folder::{FOLDER, LogFolder},
     habits::{AskedLately, BusyName, asked_lately, busy_names},
     status::Status,
+    who::Who,
 };
 use self::{
     queue::Queues,

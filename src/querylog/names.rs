@@ -2,6 +2,8 @@
 
 use std::{collections::HashMap, mem, sync::Arc};
 
+use foldhash::fast::RandomState;
+
 use super::{day, day::write::DayWriter, error::LogError};
 use crate::{clock::Day, name::Key, policy::Policy, vault::Vault};
 
@@ -22,8 +24,8 @@ pub(super) struct Known {
 /// Two generations: when the young one is full it becomes the old one, and what is still asked for moves back.
 #[derive(Debug, Default)]
 pub(super) struct Names {
-    young: HashMap<Box<[u8]>, Known>,
-    old: HashMap<Box<[u8]>, Known>,
+    young: HashMap<Box<[u8]>, Known, RandomState>,
+    old: HashMap<Box<[u8]>, Known, RandomState>,
     day: Option<Day>,
     policy: Option<Arc<Policy>>,
 }

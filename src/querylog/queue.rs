@@ -8,7 +8,7 @@
 use std::{
     cell::RefCell,
     collections::HashMap,
-    hash::{BuildHasher, Hash, RandomState},
+    hash::{BuildHasher, Hash},
     mem,
     sync::{
         Arc, Mutex, PoisonError,
@@ -17,6 +17,8 @@ use std::{
     },
 };
 
+use foldhash::fast::RandomState;
+
 use super::{
     event::{Event, Fate, Refusal},
     recorder::Command,
@@ -24,6 +26,7 @@ use super::{
 use crate::{
     clients::{Client, ProfileId},
     policy::{Decision, Policy},
+    resolver::AnswerSource,
 };
 
 /// What all queues together hold at most, in bytes; the writer may hold as much again while it writes.
@@ -64,7 +67,7 @@ pub(super) struct Buffer {
     /// Names and replies, one behind the other.
     bytes: Vec<u8>,
     /// Places of askers and fates by their hash. Two of one hash are kept twice, which does no harm.
-    places: HashMap<u64, u32>,
+    places: HashMap<u64, u32, RandomState>,
     /// Bytes that the events take, about.
     cost: usize,
     /// The writer was told that it fills.
@@ -118,6 +121,11 @@ pub(super) struct Lost {
 }
 
 impl QueuedFate {
+    /// Where the answer came from.
+    pub(super) fn source(&self) -> AnswerSource {
+        self.rest.source
+    }
+
     /// The fate, as it was handed in.
     pub(super) fn fate(&self) -> Fate<'_> {
         Fate { decision: self.decision.as_ref().map_err(|refusal| *refusal), ..self.rest }
@@ -245,7 +253,7 @@ impl Queues {
             number: NUMBERS.fetch_add(1, Relaxed),
             all: Mutex::default(),
             most: (all / threads).max(LEAST),
-            hasher: RandomState::new(),
+            hasher: RandomState::default(),
             wake,
             replies,
         }

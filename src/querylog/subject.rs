@@ -11,10 +11,8 @@ use std::{
     collections::{BTreeMap, BTreeSet},
     fmt::Write as _,
     io::{self, BufWriter, Write},
-    net::IpAddr,
 };
 
-use ipnet::IpNet;
 use jiff::{Timestamp, civil::Date, tz::TimeZone};
 use serde::{Deserialize, Serialize};
 
@@ -28,10 +26,11 @@ use super::{
         machine, program,
     },
     folder::LogFolder,
-    privacy::{DayKey, SealedIdentity, is_pseudonym},
+    privacy::{DayKey, SealedIdentity},
     retention::Hold,
     rollup::{ClientCount, Rollup},
     search::{Query, zone},
+    who::Who,
 };
 use crate::{
     clients::Mac,
@@ -55,68 +54,49 @@ pub struct SubjectOrder {
     pub reason: String,
 }
 
-/// What a device is known by.
-#[derive(Debug, Default)]
-struct Identity {
-    address: Option<IpAddr>,
-    macs: BTreeSet<Mac>,
-    /// In lower case.
-    names: BTreeSet<String>,
-    pseudonym: Option<String>,
-}
+/// What a device is known by: whatever one of these says is the device's.
+#[derive(Debug)]
+struct Identity(Vec<Who>);
 
 impl Identity {
     /// Who is meant by a text.
     fn new(text: &str, devices: &[DeviceFile]) -> Result<Self, LogError> {
-        let text = text.trim();
-        let mut identity = Self::default();
-        if text.is_empty() {
-            return Err(LogError::input(
-                "--client",
-                "name a device, its MAC address, an address or a pseudonym",
-            ));
-        }
-        if let Ok(address) = text.parse::<IpAddr>() {
+        let who = Who::parse(text)?;
+        let own = |device: &&DeviceFile| match &who {
+            Who::Mac(mac) => mac_of(device) == Some(*mac),
+            Who::Name(name) => device.name.to_lowercase() == *name,
             // What else the device with this address is called, is no reason to take its rows at other addresses: the
             // address may have been another's.
-            identity.address = Some(address.to_canonical());
-        } else if is_pseudonym(text) {
-            identity.pseudonym = Some(text.to_owned());
-        } else {
-            let mac: Option<Mac> = text.parse().ok();
-            let own = |device: &&DeviceFile| match mac {
-                Some(mac) => mac_of(device) == Some(mac),
-                None => device.name.eq_ignore_ascii_case(text),
-            };
-            identity.macs.extend(mac);
-            if mac.is_none() {
-                identity.names.insert(text.to_lowercase());
-            }
-            for device in devices.iter().filter(own) {
-                identity.names.insert(device.name.to_lowercase());
-                identity.macs.extend(mac_of(device));
-            }
+            Who::Address(_) | Who::Net(_) | Who::Pseudonym(_) => false,
+        };
+        let mut all = Vec::new();
+        for device in devices.iter().filter(own) {
+            all.push(Who::Name(device.name.to_lowercase()));
+            all.extend(mac_of(device).map(Who::Mac));
         }
-        Ok(identity)
+        if matches!(who, Who::Net(_)) {
+            return Err(LogError::input("--client", "name one device, not a subnet"));
+        }
+        all.push(who);
+        Ok(Self(all))
     }
 
     fn is(&self, client: &str, device: &str, mac: &str) -> bool {
-        let has_address = || {
-            self.address.is_some_and(|own| {
-                client.parse::<IpAddr>().is_ok_and(|address| address.to_canonical() == own)
-            })
-        };
-        has_address()
-            || mac.parse().is_ok_and(|mac| self.macs.contains(&mac))
-            || (!device.is_empty() && self.names.contains(&device.to_lowercase()))
-            || self.pseudonym.as_deref() == Some(client)
+        self.0.iter().any(|who| who.is(client, device, mac))
+    }
+
+    /// Whether it is known by its address alone.
+    fn is_address(&self) -> bool {
+        matches!(self.0[..], [Who::Address(_)])
     }
 
     /// Whether a text that names one device, or a subnet, means this one.
     fn is_meant_by(&self, text: &str) -> bool {
-        let text = text.trim();
-        let in_net = |net: IpNet| self.address.is_some_and(|address| net.contains(&address));
-        self.is(text, text, text) || text.parse().is_ok_and(in_net)
+        let Ok(meant) = Who::parse(text) else { return false };
+        self.0.iter().any(|who| match (who, &meant) {
+            (Who::Address(address), Who::Net(net)) => net.contains(address),
+            (who, meant) => who == meant,
+        })
     }
 
     fn is_device(&self, device: &DeviceFile) -> bool {
@@ -381,7 +361,7 @@ fn only_one_device<'a>(
     asked: &str,
     known: impl Iterator<Item = &'a As>,
 ) -> Result<(), LogError> {
-    if identity.address.is_none() {
+    if !identity.is_address() {
         return Ok(());
     }
     let (mut macs, mut names) = (BTreeSet::new(), BTreeSet::new());

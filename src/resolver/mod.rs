@@ -80,6 +80,11 @@ pub enum AnswerSource {
     Upstream,
 }
 
+impl AnswerSource {
+    /// Each of them, in order.
+    pub const ALL: [Self; 5] = [Self::Policy, Self::Local, Self::Cache, Self::Stale, Self::Upstream];
+}
+
 /// How a question is to be resolved.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Default)]
 pub struct Ask {

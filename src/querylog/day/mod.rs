@@ -150,7 +150,10 @@ pub(super) fn open(file: &Path, day: Day) -> Result<Connection, LogError> {
         let made = fs::DirBuilder::new().recursive(true).mode(0o700).create(folder);
         made.map_err(|source| LogError::file(folder, source))?;
     }
-    let mut connection = Connection::open(file).map_err(problem)?;
+    // One thread has it at a time, so it needs no lock of its own.
+    let flags =
+        OpenFlags::SQLITE_OPEN_READ_WRITE | OpenFlags::SQLITE_OPEN_CREATE | OpenFlags::SQLITE_OPEN_NO_MUTEX;
+    let mut connection = Connection::open_with_flags(file, flags).map_err(problem)?;
     connection.busy_timeout(PATIENCE).map_err(problem)?;
     let version: u32 =
         connection.pragma_query_value(None, "user_version", |row| row.get(0)).map_err(problem)?;

@@ -1,6 +1,9 @@
 //! Filling the file of a day.
 
-use std::path::{Path, PathBuf};
+use std::{
+    fmt::Write as _,
+    path::{Path, PathBuf},
+};
 
 use rusqlite::{CachedStatement, Connection, OptionalExtension, ToSql, params};
 
@@ -20,6 +23,12 @@ const STATEMENTS: usize = 32;
 /// is asked, so that a flood of made-up names costs time and not memory.
 const MOST_REMEMBERED: usize = 1 << 20;
 
+/// How many rows are written by one statement, which costs less than one for each.
+const AT_ONCE: usize = 32;
+
+/// How many entries of an index wait to be sorted, at most.
+const MOST_WAITING: usize = 1 << 16;
+
 /// How many full milliseconds a late question passes to find its place.
 const MOST_FULL: u32 = 64;
 
@@ -37,9 +46,12 @@ pub(in crate::querylog) struct DayWriter {
     version: i64,
     /// Others wrote, so that numbers given out before may be void.
     changed: bool,
-    askers: LastSpans,
-    names: LastSpans,
-    fates: LastSpans,
+    /// Questions that wait for their statement: key, asker, name, fate, microseconds.
+    questions: Vec<[i64; 5]>,
+    insert_questions: Insert<5>,
+    askers: Index,
+    names: Index,
+    fates: Index,
 }
 
 /// Where the next question goes.
@@ -74,18 +86,95 @@ impl Place {
     }
 }
 
-/// The last span in which each number occurred, so that most questions need not be entered in the index again.
-#[derive(Debug, Default)]
-struct LastSpans(Vec<u32>);
+/// A table that says in which spans each asker, name or fate occurs.
+#[derive(Debug)]
+struct Index {
+    /// The last span in which each number occurred, so that most questions need not be entered again.
+    last: Vec<u32>,
+    /// Entries that are not in the table yet, as number and span. They are entered in the order of the table: those of one
+    /// number lie side by side, and each page is looked for once.
+    waiting: Vec<[i64; 2]>,
+    insert: Insert<2>,
+}
 
-impl LastSpans {
-    /// Whether the number occurred in this span before, as far as is remembered.
-    fn occurs(&mut self, number: i64, span: u32) -> bool {
-        let Some(at) = usize::try_from(number).ok().filter(|at| *at < MOST_REMEMBERED) else { return false };
-        if at >= self.0.len() {
-            self.0.resize(at + 1, 0);
+impl Index {
+    fn of(table: &str, column: &str) -> Self {
+        let head = format!("INSERT OR IGNORE INTO {table} ({column}, span)");
+        Self { last: Vec::new(), waiting: Vec::new(), insert: Insert::new(&head) }
+    }
+
+    /// Notes that a number occurs in a span.
+    fn note(&mut self, number: i64, span: u32) {
+        if let Some(at) = usize::try_from(number).ok().filter(|at| *at < MOST_REMEMBERED) {
+            if at >= self.last.len() {
+                self.last.resize(at + 1, 0);
+            }
+            if std::mem::replace(&mut self.last[at], span) == span {
+                return;
+            }
         }
-        std::mem::replace(&mut self.0[at], span) == span
+        self.waiting.push([number, span.into()]);
+    }
+
+    /// Enters what waits.
+    fn enter(&mut self, connection: &Connection) -> rusqlite::Result<()> {
+        self.waiting.sort_unstable();
+        self.insert.run(connection, &self.waiting)?;
+        self.waiting.clear();
+        Ok(())
+    }
+
+    /// Forgets everything, as after a return to the last commit.
+    fn forget(&mut self) {
+        self.last.clear();
+        self.waiting.clear();
+    }
+}
+
+/// A statement that adds rows of so many numbers: many at once, and what is left over one by one.
+#[derive(Debug)]
+struct Insert<const COLUMNS: usize> {
+    one: String,
+    many: String,
+}
+
+impl<const COLUMNS: usize> Insert<COLUMNS> {
+    /// `head` is the statement up to its `VALUES`.
+    fn new(head: &str) -> Self {
+        let statement = |rows: usize| {
+            let mut sql = format!("{head} VALUES ");
+            for row in 0..rows {
+                for column in 0..COLUMNS {
+                    let before = match (row, column) {
+                        (0, 0) => "(",
+                        (_, 0) => "), (",
+                        _ => ", ",
+                    };
+                    // Writing to a string can't fail.
+                    let _ = write!(sql, "{before}?{}", row * COLUMNS + column + 1);
+                }
+            }
+            sql + ")"
+        };
+        Self { one: statement(1), many: statement(AT_ONCE) }
+    }
+
+    fn run(&self, connection: &Connection, rows: &[[i64; COLUMNS]]) -> rusqlite::Result<()> {
+        let whole = rows.chunks_exact(AT_ONCE);
+        let rest = whole.remainder();
+        for (sql, chunks) in [(&self.many, whole), (&self.one, rest.chunks_exact(1))] {
+            if chunks.len() == 0 {
+                continue;
+            }
+            let mut statement = connection.prepare_cached(sql)?;
+            for chunk in chunks {
+                for (value, place) in chunk.as_flattened().iter().zip(1..) {
+                    statement.raw_bind_parameter(place, value)?;
+                }
+                statement.raw_execute()?;
+            }
+        }
+        Ok(())
     }
 }
 
@@ -110,9 +199,12 @@ impl DayWriter {
             committed: place,
             version,
             changed: false,
-            askers: LastSpans::default(),
-            names: LastSpans::default(),
-            fates: LastSpans::default(),
+            questions: Vec::with_capacity(AT_ONCE),
+            // What fails is rolled back as a whole, so no statement need be undone by itself.
+            insert_questions: Insert::new("INSERT OR FAIL INTO question (at, asker, name, fate, took)"),
+            askers: Index::of("asker_span", "asker"),
+            names: Index::of("name_span", "name"),
+            fates: Index::of("fate_span", "fate"),
         })
     }
 
@@ -135,9 +227,7 @@ impl DayWriter {
             let place = Place::in_file(&self.connection);
             self.place = place.map_err(|source| LogError::database(&self.file, source))?;
             self.committed = self.place;
-            for spans in [&mut self.askers, &mut self.names, &mut self.fates] {
-                spans.0.clear();
-            }
+            self.forget_waiting();
         }
         Ok(())
     }
@@ -242,20 +332,40 @@ impl DayWriter {
 
     /// Adds a question at a place that is known to be free, as when a file is written anew; says that place again.
     pub(in crate::querylog) fn question_at(&mut self, at: i64, row: &QuestionRow) -> Result<i64, LogError> {
-        let mut statement =
-            self.prepared("INSERT INTO question (at, asker, name, fate, took) VALUES (?1, ?2, ?3, ?4, ?5)")?;
-        statement
-            .execute(params![at, row.asker, row.name, row.fate, row.took])
-            .map_err(|source| LogError::database(&self.file, source))?;
-        drop(statement);
         let span = self.span(at)?;
         self.place.last = self.place.last.max(at);
-        self.enter(row, span)?;
+        self.questions.push([at, row.asker, row.name, row.fate, row.took.into()]);
+        if self.questions.len() >= AT_ONCE {
+            self.write_questions()?;
+        }
+        let noted = [(&mut self.askers, row.asker), (&mut self.names, row.name), (&mut self.fates, row.fate)];
+        for (index, number) in noted {
+            index.note(number, span);
+            if index.waiting.len() >= MOST_WAITING {
+                index.enter(&self.connection).map_err(|source| LogError::database(&self.file, source))?;
+            }
+        }
         Ok(at)
     }
 
+    fn write_questions(&mut self) -> Result<(), LogError> {
+        let written = self.insert_questions.run(&self.connection, &self.questions);
+        written.map_err(|source| LogError::database(&self.file, source))?;
+        self.questions.clear();
+        Ok(())
+    }
+
+    /// Forgets what waits to be written.
+    fn forget_waiting(&mut self) {
+        self.questions.clear();
+        for index in [&mut self.askers, &mut self.names, &mut self.fates] {
+            index.forget();
+        }
+    }
+
     /// The first free key at or after one that is not the last.
-    fn free_place(&self, wanted: i64) -> Result<i64, LogError> {
+    fn free_place(&mut self, wanted: i64) -> Result<i64, LogError> {
+        self.write_questions()?;
         let mut at = wanted;
         // One round, but where a millisecond is full and its questions took places of the next.
         for _ in 0..MOST_FULL {
@@ -293,29 +403,6 @@ impl DayWriter {
         }
         self.place.filled += 1;
         Ok(self.place.span)
-    }
-
-    /// Enters a question in the index.
-    fn enter(&mut self, row: &QuestionRow, span: u32) -> Result<(), LogError> {
-        if !self.askers.occurs(row.asker, span) {
-            self.run(
-                "INSERT OR IGNORE INTO asker_span (asker, span) VALUES (?1, ?2)",
-                [row.asker, span.into()],
-            )?;
-        }
-        if !self.names.occurs(row.name, span) {
-            self.run(
-                "INSERT OR IGNORE INTO name_span (name, span) VALUES (?1, ?2)",
-                [row.name, span.into()],
-            )?;
-        }
-        if !self.fates.occurs(row.fate, span) {
-            self.run(
-                "INSERT OR IGNORE INTO fate_span (fate, span) VALUES (?1, ?2)",
-                [row.fate, span.into()],
-            )?;
-        }
-        Ok(())
     }
 
     /// Counts questions of an hour (0 to 23).
@@ -369,6 +456,10 @@ impl DayWriter {
     ///
     /// When it can't be written; then [`roll_back`](Self::roll_back) leads back to the last commit.
     pub(in crate::querylog) fn commit(&mut self) -> Result<(), LogError> {
+        self.write_questions()?;
+        for index in [&mut self.askers, &mut self.names, &mut self.fates] {
+            index.enter(&self.connection).map_err(|source| LogError::database(&self.file, source))?;
+        }
         self.batch("COMMIT")?;
         self.committed = self.place;
         Ok(())
@@ -380,9 +471,7 @@ impl DayWriter {
             self.batch("ROLLBACK")?;
         }
         self.place = self.committed;
-        for spans in [&mut self.askers, &mut self.names, &mut self.fates] {
-            spans.0.clear();
-        }
+        self.forget_waiting();
         Ok(())
     }
 

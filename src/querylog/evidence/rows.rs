@@ -3,7 +3,6 @@
 use std::{
     collections::{BTreeSet, HashSet},
     fs, io,
-    net::IpAddr,
 };
 
 use jiff::Timestamp;
@@ -21,7 +20,7 @@ use crate::{
         error::LogError,
         folder::LogFolder,
         search::{
-            Query, Who,
+            Query,
             rows::{Raw, Words},
         },
     },
@@ -347,16 +346,7 @@ impl Wanted {
 
 /// Whether a query is for what this asker asked.
 fn is_from(query: &Query, asker: &AskerRow) -> bool {
-    let address = || asker.client.parse::<IpAddr>().ok().map(|address| address.to_canonical());
-    let is = |who: &Who| match who {
-        Who::Address(wanted) => address() == Some(*wanted),
-        Who::Net(net) => address().is_some_and(|address| net.contains(&address)),
-        Who::Mac(mac) => asker.mac.parse() == Ok(*mac),
-        Who::Called(name) => {
-            [&asker.device, &asker.client].iter().any(|known| known.eq_ignore_ascii_case(name))
-        }
-    };
-    query.client.as_ref().is_none_or(is)
+    query.client.as_ref().is_none_or(|who| who.is_asker(asker))
         && query.profile.as_ref().is_none_or(|profile| *profile == asker.profile)
 }
 

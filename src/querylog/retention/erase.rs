@@ -10,8 +10,7 @@ use rusqlite::Connection;
 use serde::{Deserialize, Serialize};
 
 use super::{
-    Keeping,
-    client::{self, Wanted},
+    Keeping, client,
     hold::{Hold, Holds, reason, start},
     live,
     purge::{self, Purge, Purged},
@@ -24,6 +23,7 @@ use crate::{
         error::LogError,
         privacy::{self, DayKey},
         rollup::Forgotten,
+        who::Who,
     },
 };
 
@@ -155,8 +155,8 @@ impl Keeping {
     ///
     /// When the request makes no sense, or the legal holds or the folder can't be read; then nothing was changed.
     pub fn erase(&self, request: &Erase, tell: &dyn Fn(&Purge)) -> Result<EraseReport, LogError> {
-        let wanted = Wanted::parse(&request.client)?;
-        if matches!(wanted, Wanted::Net(_)) {
+        let wanted = Who::parse(&request.client)?;
+        if matches!(wanted, Who::Net(_)) {
             return Err(LogError::input("--client", "a subnet is many devices; name one"));
         }
         let why = reason("--reason", &request.reason)?;
@@ -216,7 +216,7 @@ impl Keeping {
     /// What the roll-ups have of days whose files are gone: there, an address is all that is known.
     fn erase_from_rollups(
         &self,
-        wanted: &Wanted,
+        wanted: &Who,
         request: &Erase,
         to: Timestamp,
         report: &mut EraseReport,
@@ -224,11 +224,11 @@ impl Keeping {
         let _work = self.work();
         let holds = self.read_holds()?;
         let shielded = holds.all().iter().filter(|hold| {
-            let is_its = |client: &String| Wanted::parse(client).is_ok_and(|held| held == *wanted);
+            let is_its = |client: &String| Who::parse(client).is_ok_and(|held| held == *wanted);
             hold.is_active() && hold.client.as_ref().is_none_or(is_its)
         });
         let forgotten = Forgotten {
-            is: &|client| wanted.is_client(client),
+            is: &|client| wanted.is(client, "", ""),
             from: request.from.unwrap_or(Timestamp::MIN),
             to,
             shielded: shielded.map(|hold| (hold.from, hold.to)).collect(),
@@ -245,7 +245,7 @@ impl Keeping {
 struct Task<'a> {
     keeping: &'a Keeping,
     day: Day,
-    wanted: &'a Wanted,
+    wanted: &'a Who,
     request: &'a Erase,
     to: Option<Timestamp>,
     why: &'a str,

@@ -11,11 +11,10 @@ use std::{
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
-use super::client::Wanted;
 use crate::{
     clock::Day,
     disk,
-    querylog::{Place, error::LogError},
+    querylog::{Place, error::LogError, who::Who},
 };
 
 /// The version of the file that this program reads and writes.
@@ -180,7 +179,7 @@ impl Holds {
             return Err(LogError::input("--from", format!("{from} is not before --to ({to})")));
         }
         if let Some(client) = &client {
-            Wanted::parse(client)?;
+            Who::parse(client)?;
         }
         let number = self.all.iter().filter_map(|hold| number(&hold.id)).max().unwrap_or(0) + 1;
         let hold = Hold {

@@ -41,11 +41,10 @@ pub use self::{
 };
 use self::{
     alarm::{Alarms, Kind},
-    client::Wanted,
     plan::{Held, Step},
     rewrite::{HeldRows, Kept, Mark},
 };
-use super::{Config, LogFolder, day, error::LogError, privacy::DayKey, rollup::Rollup};
+use super::{Config, LogFolder, day, error::LogError, privacy::DayKey, rollup::Rollup, who::Who};
 use crate::{
     clock::{Clock, Day},
     policy::{Policy, Retention},
@@ -154,7 +153,7 @@ impl Keeping {
     ///
     /// When it makes no sense, or can't be written; then there is none.
     pub fn add_hold(&self, new: NewHold, by: &str) -> Result<Hold, LogError> {
-        if let Some(Wanted::Name(name)) = new.client.as_deref().map(Wanted::parse).transpose()? {
+        if let Some(Who::Name(name)) = new.client.as_deref().map(Who::parse).transpose()? {
             self.known_device(&name, &new)?;
         }
         let _work = self.work();
@@ -168,7 +167,7 @@ impl Keeping {
             return Ok(());
         }
         let days = self.folder.days().map_err(|source| LogError::file(self.folder.path(), source))?;
-        let wanted = Wanted::Name(name.to_owned());
+        let wanted = Who::Name(name.to_owned());
         for day in
             days.into_iter().filter(|day| hold::start(*day) < new.to && new.from < hold::start(day.plus(1)))
         {

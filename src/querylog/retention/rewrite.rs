@@ -14,7 +14,7 @@ use std::{
 use rusqlite::{Connection, OptionalExtension, Row, types::Value};
 
 use super::{
-    client::{self, Wanted},
+    client,
     hold::{Hold, start},
 };
 use crate::{
@@ -29,6 +29,7 @@ use crate::{
         error::LogError,
         folder::beside,
         privacy::DayKey,
+        who::Who,
     },
 };
 
@@ -122,7 +123,7 @@ impl HeldRows {
             let askers = match &hold.client {
                 None => None,
                 Some(client) => {
-                    let askers = client::askers_of(connection, &Wanted::parse(client)?, key)
+                    let askers = client::askers_of(connection, &Who::parse(client)?, key)
                         .map_err(|source| LogError::database(file, source))?;
                     Some(askers.into_iter().map(|(id, _)| id).collect())
                 }

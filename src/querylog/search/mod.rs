@@ -25,7 +25,7 @@ pub(super) use self::ids::Ids;
 use self::rows::{Raw, Words};
 pub use self::{
     glob::Glob,
-    query::{Asked, MOST, Query, USUAL, Who, zone},
+    query::{Asked, MOST, Query, USUAL, zone},
     tail::Tail,
     when::{Edge, moment},
 };

@@ -1,8 +1,5 @@
 //! What is searched for: from the words that people write to what the day files are asked.
 
-use std::net::IpAddr;
-
-use ipnet::IpNet;
 use jiff::{Timestamp, tz::TimeZone};
 use serde::{Deserialize, Serialize};
 
@@ -11,9 +8,8 @@ use super::{
     when::{Edge, moment},
 };
 use crate::{
-    clients::Mac,
     policy::Policy,
-    querylog::{Action, LogError, LogFolder, Place, day},
+    querylog::{Action, LogError, LogFolder, Place, Who, day},
     spelling::nearest,
 };
 
@@ -22,9 +18,6 @@ pub const USUAL: u32 = 100;
 
 /// How many questions a page can have.
 pub const MOST: u32 = 10_000;
-
-/// What pseudonyms of devices begin with.
-const PSEUDONYM: &str = "device-";
 
 /// What somebody asked to be searched for, in their own words: the arguments of `schoolgate log search`.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
@@ -102,42 +95,6 @@ impl Default for Query {
             after: None,
             limit: USUAL as usize,
         }
-    }
-}
-
-/// Who asked.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Who {
-    /// The client at an address.
-    Address(IpAddr),
-    /// The clients of a subnet.
-    Net(IpNet),
-    /// The device with a link-layer address.
-    Mac(Mac),
-    /// The device with this name (capitals make no difference), or behind this pseudonym.
-    Called(String),
-}
-
-impl Who {
-    /// Reads an address, a subnet, a link-layer address, or else a name.
-    #[must_use]
-    pub fn parse(text: &str) -> Self {
-        let text = text.trim();
-        if let Ok(address) = text.parse::<IpAddr>() {
-            return Self::Address(address.to_canonical());
-        }
-        if let Ok(net) = text.parse::<IpNet>() {
-            return Self::Net(net.trunc());
-        }
-        match text.parse() {
-            Ok(mac) => Self::Mac(mac),
-            Err(_) => Self::Called(text.to_owned()),
-        }
-    }
-
-    /// Whether an address, as day files have it, is in a subnet.
-    pub(super) fn holds(net: &IpNet, client: &str) -> bool {
-        client.parse::<IpAddr>().is_ok_and(|address| net.contains(&address))
     }
 }
 
@@ -241,30 +198,18 @@ struct Words<'a> {
 
 impl Words<'_> {
     fn client(&self, text: &str) -> Result<Who, LogError> {
-        let who = Who::parse(text);
-        let Who::Called(name) = &who else { return Ok(who) };
-        if name.is_empty() {
-            return Err(LogError::input(
-                "--client",
-                "write an address, a subnet, a device's name or its pseudonym",
-            ));
-        }
+        let who = Who::parse(text)?;
+        let Who::Name(name) = &who else { return Ok(who) };
         let devices = &self.policy.file().devices;
-        let is_known = name.starts_with(PSEUDONYM)
-            || devices.iter().any(|device| device.name.eq_ignore_ascii_case(name))
-            || self.occurs(
-                "SELECT 1 FROM asker WHERE device = ?1 COLLATE NOCASE OR client = ?1 COLLATE NOCASE LIMIT 1",
-                name,
-            )?;
+        let is_known = devices.iter().any(|device| device.name.to_lowercase() == *name)
+            || self.occurs("SELECT 1 FROM asker WHERE device = ?1 COLLATE NOCASE LIMIT 1", name)?;
         if is_known {
             return Ok(who);
         }
         let names: Vec<&str> = devices.iter().map(|device| device.name.as_str()).collect();
-        let instead = nearest(name, names).map_or_else(
-            || String::from("write an address, a subnet, a device's name or its pseudonym"),
-            |device| format!("did you mean {device:?}?"),
-        );
-        Err(LogError::input("--client", format!("no device is called {name:?}; {instead}")))
+        let instead = nearest(name, names)
+            .map_or_else(|| String::from(Who::HOW), |device| format!("did you mean {device:?}?"));
+        Err(LogError::input("--client", format!("no device is called {:?}; {instead}", text.trim())))
     }
 
     fn profile(&self, text: &str) -> Result<String, LogError> {

@@ -6,9 +6,9 @@ use super::{
     DayReader, Raw, Words,
     glob::{Glob, Kind},
     ids::Ids,
-    query::{Query, Who},
+    query::Query,
 };
-use crate::querylog::{Place, day::SPAN};
+use crate::querylog::{Place, Who, day::SPAN};
 
 /// How many spans are looked at first; then eight times as many, and so on: whoever asks often is found within the
 /// newest ones, and for whoever asks seldom few looks cover the day.
@@ -294,22 +294,23 @@ impl DayReader<'_> {
         if client.is_none() && profile.is_none() {
             return Ok(None);
         }
-        let (of_client, value, net) = match client {
-            None => ("?1 IS NULL", None, None),
-            Some(Who::Address(address)) => ("client = ?1", Some(address.to_string()), None),
-            Some(Who::Net(net)) => ("?1 IS NULL", None, Some(net)),
-            Some(Who::Mac(mac)) => ("mac = ?1", Some(mac.to_string()), None),
-            Some(Who::Called(name)) => {
-                ("(device = ?1 COLLATE NOCASE OR client = ?1 COLLATE NOCASE)", Some(name.clone()), None)
-            }
+        // By an address or pseudonym an index leads there; the others are looked for among all.
+        let client_is = match client {
+            Some(Who::Address(address)) => Some(address.to_string()),
+            Some(Who::Pseudonym(pseudonym)) => Some(pseudonym.clone()),
+            _ => None,
         };
-        let sql = format!("SELECT id, client FROM asker WHERE {of_client} AND (?2 IS NULL OR profile = ?2)");
+        let of_client = if client_is.is_some() { "client = ?1" } else { "?1 IS NULL" };
+        let sql = format!(
+            "SELECT id, client, device, mac FROM asker WHERE {of_client} AND (?2 IS NULL OR profile = ?2)"
+        );
         let mut statement = self.connection.prepare_cached(&sql)?;
-        let mut rows = statement.query(params![value, profile])?;
+        let mut rows = statement.query(params![client_is, profile])?;
         let mut numbers: Vec<i64> = Vec::new();
         while let Some(row) = rows.next()? {
-            let admits = match net {
-                Some(net) => row.get_ref(1)?.as_str().is_ok_and(|client| Who::holds(net, client)),
+            let text = |column| Ok::<_, rusqlite::Error>(row.get_ref(column)?.as_str()?);
+            let admits = match client {
+                Some(who) => who.is(text(1)?, text(2)?, text(3)?),
                 None => true,
             };
             if admits {

@@ -12,7 +12,7 @@ use crate::{
     name::Key,
     policy::{Knowledge, PolicyFile},
     querylog::{
-        Action,
+        Action, Who,
         day::{
             rows::{AskerRow, FateRow, QuestionRow},
             write::DayWriter,
@@ -196,7 +196,7 @@ fn a_question_that_came_late_stands_where_it_belongs() {
         (0..5_000).map(|at| Asked1 { ms: 1_000 * at, ..named(&format!("n{at}.example")) }).collect();
     rows.push(Asked1 { ms: 700, client: String::from("10.9.9.9"), ..named("late.example") });
     log.add(DAY, &rows);
-    let query = Query { client: Some(Who::parse("10.9.9.9")), ..Query::default() };
+    let query = Query { client: Some(Who::parse("10.9.9.9").unwrap()), ..Query::default() };
     assert_eq!(names(&log.search(&query).entries), ["late.example"]);
     let to = Some(Place { day: Day::from_number(DAY), at: 1_500 * PER_MILLISECOND }.time());
     assert_eq!(
@@ -424,7 +424,7 @@ fn a_search_that_takes_long_says_what_it_has_and_goes_on_from_there() {
         log.add(day, &rows);
     }
     let query = Query {
-        client: Some(Who::parse("10.9.9.9")),
+        client: Some(Who::parse("10.9.9.9").unwrap()),
         name: Some(Glob::parse("a.example").unwrap()),
         ..Query::default()
     };
@@ -525,7 +525,7 @@ fn some_query() -> impl Strategy<Value = Query> {
         .prop_map(|((from, to), client, profile, name, (category, action), alert, limit)| Query {
             from,
             to,
-            client: client.map(|client| Who::parse(&client)),
+            client: client.map(|client| Who::parse(&client).unwrap()),
             profile,
             name: name.map(|name| Glob::parse(&name).unwrap()),
             category,
@@ -542,8 +542,8 @@ fn is_wanted(query: &Query, time: Timestamp, row: &Asked1) -> bool {
         None => true,
         Some(Who::Address(address)) => row.client == address.to_string(),
         Some(Who::Net(net)) => net.contains(&row.client.parse::<std::net::IpAddr>().unwrap()),
-        Some(Who::Called(name)) => row.device.to_lowercase() == name.to_lowercase(),
-        Some(Who::Mac(_)) => false,
+        Some(Who::Name(name)) => row.device.to_lowercase() == *name,
+        Some(Who::Mac(_) | Who::Pseudonym(_)) => false,
     };
     let of_name = query.name.as_ref().is_none_or(|glob| match glob.to_string().as_str() {
         "*.example.com" => row.name == "example.com" || row.name.ends_with(".example.com"),
