@@ -263,6 +263,17 @@ pub enum NameError {
     Character(char),
 }
 
+/// The host of a URL; anything else is taken as a name already.
+#[must_use]
+pub fn host_of(text: &str) -> &str {
+    let Some((_, rest)) = text.split_once("://") else {
+        return text.split(['/', '?', '#', ':']).next().unwrap_or(text);
+    };
+    let authority = rest.split(['/', '?', '#']).next().unwrap_or(rest);
+    let host = authority.rsplit_once('@').map_or(authority, |(_, host)| host);
+    host.split_once(':').map_or(host, |(host, _)| host)
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -377,5 +388,18 @@ mod tests {
         assert!(!Key::parse("bbc.co.uk").unwrap().is_public_suffix());
         assert_eq!(Key::parse("www.bbc.co.uk").unwrap().public_suffix_depth(), 2);
         assert_eq!(Key::parse("nothing.invalidtld").unwrap().public_suffix_depth(), 0);
+    }
+
+    #[test]
+    fn the_host_of_a_page_is_what_is_asked() {
+        for (text, host) in [
+            ("bbc.co.uk", "bbc.co.uk"),
+            ("https://www.bbc.co.uk/bitesize?x=1", "www.bbc.co.uk"),
+            ("http://user:pass@site.example:8080/", "site.example"),
+            ("bbc.co.uk/bitesize", "bbc.co.uk"),
+            ("bbc.co.uk:443/bitesize", "bbc.co.uk"),
+        ] {
+            assert_eq!(host_of(text), host, "{text}");
+        }
     }
 }

@@ -5,7 +5,10 @@ use std::net::IpAddr;
 use jiff::Timestamp;
 
 use super::{Context, Failure};
-use crate::control::{Answer, Asker, CheckRequest, Request};
+use crate::{
+    control::{Answer, Asker, CheckRequest, Request},
+    name,
+};
 
 #[derive(Debug, clap::Args)]
 pub(super) struct Args {
@@ -37,7 +40,7 @@ pub(super) fn run(context: &Context, args: Args) -> Result<bool, Failure> {
         (None, None) => Asker::Unknown,
     };
     let request = CheckRequest {
-        name: host_of(&args.name).to_owned(),
+        name: name::host_of(&args.name).to_owned(),
         r#type: args.r#type.to_ascii_uppercase(),
         who,
         at: args.at,
@@ -48,32 +51,4 @@ pub(super) fn run(context: &Context, args: Args) -> Result<bool, Failure> {
     };
     context.print(&report, || report.to_string())?;
     Ok(!report.blocked())
-}
-
-/// The host of a URL; anything else is taken as a name already.
-fn host_of(text: &str) -> &str {
-    let Some((_, rest)) = text.split_once("://") else {
-        return text.split(['/', '?', '#', ':']).next().unwrap_or(text);
-    };
-    let authority = rest.split(['/', '?', '#']).next().unwrap_or(rest);
-    let host = authority.rsplit_once('@').map_or(authority, |(_, host)| host);
-    host.split_once(':').map_or(host, |(host, _)| host)
-}
-
-#[cfg(test)]
-mod tests {
-    use super::host_of;
-
-    #[test]
-    fn the_host_of_a_page_is_what_is_asked() {
-        for (text, host) in [
-            ("bbc.co.uk", "bbc.co.uk"),
-            ("https://www.bbc.co.uk/bitesize?x=1", "www.bbc.co.uk"),
-            ("http://user:pass@site.example:8080/", "site.example"),
-            ("bbc.co.uk/bitesize", "bbc.co.uk"),
-            ("bbc.co.uk:443/bitesize", "bbc.co.uk"),
-        ] {
-            assert_eq!(host_of(text), host, "{text}");
-        }
-    }
 }

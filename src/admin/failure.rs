@@ -1,0 +1,121 @@
+//! What went wrong with a request, said as a page or, on the API, as a problem (RFC 9457).
+
+use axum::{
+    http::{HeaderName, HeaderValue, StatusCode, header},
+    response::{IntoResponse, Response},
+};
+use serde::Serialize;
+
+use crate::control::ControlError;
+
+/// Why a request was not done.
+#[derive(Debug, Clone)]
+pub(super) struct Failure {
+    pub(super) status: StatusCode,
+    /// The key of the sentence that says it.
+    pub(super) key: &'static str,
+    /// What exactly, as the part that refused said it; empty where the sentence says all.
+    pub(super) detail: String,
+    /// After how many seconds it is worth trying again.
+    pub(super) retry_after: Option<u64>,
+}
+
+impl Failure {
+    /// A failure, by the key of its sentence.
+    pub(super) fn new(key: &'static str, status: StatusCode) -> Self {
+        Self { status, key, detail: String::new(), retry_after: None }
+    }
+
+    /// With what exactly was wrong.
+    pub(super) fn because(mut self, detail: impl Into<String>) -> Self {
+        self.detail = detail.into();
+        self
+    }
+
+    pub(super) fn not_found() -> Self {
+        Self::new("failure-not-found", StatusCode::NOT_FOUND)
+    }
+
+    pub(super) fn sign_in_first() -> Self {
+        Self::new("failure-sign-in", StatusCode::UNAUTHORIZED)
+    }
+
+    pub(super) fn not_yours() -> Self {
+        Self::new("failure-not-yours", StatusCode::FORBIDDEN)
+    }
+
+    /// A page of another site sent it.
+    pub(super) fn foreign() -> Self {
+        Self::new("failure-foreign", StatusCode::FORBIDDEN)
+    }
+
+    pub(super) fn input(detail: impl Into<String>) -> Self {
+        Self::new("failure-input", StatusCode::UNPROCESSABLE_ENTITY).because(detail)
+    }
+
+    /// Something inside could not do it; the reason is in the log.
+    pub(super) fn inside(error: impl std::fmt::Display) -> Self {
+        tracing::error!(%error, "A page could not be made");
+        Self::new("failure-inside", StatusCode::INTERNAL_SERVER_ERROR)
+    }
+}
+
+impl From<ControlError> for Failure {
+    fn from(error: ControlError) -> Self {
+        match error {
+            ControlError::Collision { .. } => {
+                Self::new("failure-collision", StatusCode::CONFLICT).because(error.to_string())
+            }
+            error if error.is_bad_input() => Self::input(error.to_string()),
+            error => Self::inside(error),
+        }
+    }
+}
+
+impl IntoResponse for Failure {
+    /// An empty answer that carries it; [`visit::dress`](super::visit::dress) makes the page or the problem of it.
+    fn into_response(self) -> Response {
+        let mut response = self.status.into_response();
+        if let Some(seconds) = self.retry_after {
+            response.headers_mut().insert(header::RETRY_AFTER, HeaderValue::from(seconds));
+        }
+        response.extensions_mut().insert(self);
+        response
+    }
+}
+
+/// A problem, as RFC 9457 has it.
+#[derive(Debug, Serialize, schemars::JsonSchema)]
+pub(super) struct Problem {
+    /// What kind of problem it is: a word for programs.
+    #[serde(rename = "type")]
+    pub(super) kind: String,
+    /// What happened, in a sentence.
+    pub(super) title: String,
+    /// The status of the answer.
+    pub(super) status: u16,
+    /// What exactly was wrong, and what would be right.
+    #[serde(skip_serializing_if = "String::is_empty")]
+    pub(super) detail: String,
+}
+
+impl Problem {
+    /// The problem that a failure is; `title` is its sentence.
+    pub(super) fn of(failure: &Failure, title: String) -> Self {
+        let kind = failure.key.trim_start_matches("failure-");
+        Self {
+            kind: format!("urn:schoolgate:problem:{kind}"),
+            title,
+            status: failure.status.as_u16(),
+            detail: failure.detail.clone(),
+        }
+    }
+}
+
+impl IntoResponse for Problem {
+    fn into_response(self) -> Response {
+        let status = StatusCode::from_u16(self.status).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR);
+        let body = serde_json::to_vec(&self).unwrap_or_default();
+        (status, [(HeaderName::from_static("content-type"), "application/problem+json")], body).into_response()
+    }
+}

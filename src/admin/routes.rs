@@ -1,0 +1,85 @@
+//! Every address that the box answers, each with the right that it needs. A route can't be added without one.
+
+use std::{convert::Infallible, sync::Arc};
+
+use axum::{
+    Router,
+    extract::Request,
+    handler::Handler,
+    http::Method,
+    middleware::{Next, from_fn},
+    response::IntoResponse,
+    routing::{MethodFilter, MethodRouter, on},
+};
+
+use super::{Admin, access::Right, visit};
+
+/// A router that knows what it routes.
+pub(super) struct Routes {
+    router: Router<Arc<Admin>>,
+    entries: Vec<Entry>,
+}
+
+/// One route.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) struct Entry {
+    pub(super) method: Method,
+    pub(super) path: &'static str,
+    pub(super) right: Right,
+}
+
+impl Routes {
+    pub(super) fn new() -> Self {
+        Self { router: Router::new(), entries: Vec::new() }
+    }
+
+    /// A page, or a part of one, that is read.
+    pub(super) fn get<H, T>(self, path: &'static str, right: Right, handler: H) -> Self
+    where
+        H: Handler<T, Arc<Admin>>,
+        T: 'static,
+    {
+        self.on(Method::GET, path, right, handler)
+    }
+
+    /// A form that is sent.
+    pub(super) fn post<H, T>(self, path: &'static str, right: Right, handler: H) -> Self
+    where
+        H: Handler<T, Arc<Admin>>,
+        T: 'static,
+    {
+        self.on(Method::POST, path, right, handler)
+    }
+
+    /// A route of any method.
+    pub(super) fn on<H, T>(mut self, method: Method, path: &'static str, right: Right, handler: H) -> Self
+    where
+        H: Handler<T, Arc<Admin>>,
+        T: 'static,
+    {
+        // GET takes HEAD too. There is no route of a method that axum doesn't know.
+        let filter = match MethodFilter::try_from(method.clone()) {
+            Ok(filter) => filter,
+            Err(_) => return self,
+        };
+        let guarded: MethodRouter<Arc<Admin>, Infallible> = on(filter, handler).layer(from_fn(
+            move |request: Request, next: Next| async move { visit::guard(right, request, next).await.into_response() },
+        ));
+        self.router = self.router.route(path, guarded);
+        self.entries.push(Entry { method, path, right });
+        self
+    }
+
+    /// Everything of another part.
+    pub(super) fn with(self, part: impl FnOnce(Self) -> Self) -> Self {
+        part(self)
+    }
+
+    pub(super) fn entries(&self) -> &[Entry] {
+        &self.entries
+    }
+
+    pub(super) fn into_router(self) -> Router<Arc<Admin>> {
+        self.router
+    }
+}

@@ -1,0 +1,71 @@
+// What pages do beyond links and forms. Every page works without it.
+"use strict";
+
+// On a small screen the navigation opens and closes.
+for (const menu of document.querySelectorAll("nav.side > details.menu")) {
+  const set = () => menu.parentElement.classList.toggle("open", menu.open);
+  menu.addEventListener("toggle", set);
+  set();
+}
+
+// Forms that say so are sent as soon as something in them is chosen; their button is for who has no scripts.
+document.addEventListener("change", (event) => {
+  const form = event.target.closest("form[data-send-on-change]");
+  if (form) form.requestSubmit();
+});
+
+// Buttons that can't be taken back ask first.
+document.addEventListener("submit", (event) => {
+  const question = event.submitter?.dataset.ask ?? event.target.dataset.ask;
+  if (question && !window.confirm(question)) event.preventDefault();
+}, true);
+
+// Copies the text that a button names.
+document.addEventListener("click", (event) => {
+  const button = event.target.closest("button[data-copy]");
+  if (!button) return;
+  const source = document.querySelector(button.dataset.copy);
+  if (source && navigator.clipboard) navigator.clipboard.writeText(source.textContent.trim());
+});
+
+// Answers that say what went wrong are shown where the good one would have been.
+document.addEventListener("htmx:beforeSwap", (event) => {
+  const status = event.detail.xhr.status;
+  if (status >= 400 && status < 600 && status !== 401) {
+    event.detail.shouldSwap = true;
+    event.detail.isError = false;
+  }
+  if (status === 401) window.location.reload();
+});
+
+// Charts: the numbers are in the page, in a table; `data-chart` has them again for drawing.
+function draw(figure) {
+  if (!window.uPlot || figure.dataset.drawn) return;
+  figure.dataset.drawn = "yes";
+  const { times, series } = JSON.parse(figure.dataset.chart);
+  const style = getComputedStyle(document.documentElement);
+  const colour = (name) => style.getPropertyValue(name).trim();
+  const options = {
+    width: figure.clientWidth,
+    height: 220,
+    cursor: { drag: { x: false, y: false } },
+    legend: { live: true },
+    axes: [
+      { stroke: colour("--text-quiet"), grid: { stroke: colour("--line"), width: 1 } },
+      { stroke: colour("--text-quiet"), grid: { stroke: colour("--line"), width: 1 }, size: 60,
+        values: (_, values) => values.map((value) => value.toLocaleString()) },
+    ],
+    series: [{}].concat(series.map((one, place) => ({
+      label: one.label,
+      stroke: colour(`--series-${(place % 6) + 1}`),
+      fill: place === 0 ? colour("--series-fill") : undefined,
+      width: 2,
+      points: { show: false },
+    }))),
+  };
+  const chart = new window.uPlot(options, [times].concat(series.map((one) => one.values)), figure);
+  new ResizeObserver(() => chart.setSize({ width: figure.clientWidth, height: 220 })).observe(figure);
+}
+const drawAll = (root) => root.querySelectorAll("figure[data-chart]").forEach(draw);
+document.addEventListener("DOMContentLoaded", () => drawAll(document));
+document.addEventListener("htmx:afterSwap", (event) => drawAll(event.target));
