@@ -290,7 +290,7 @@ impl Control {
     fn record_or_fail(&self, by: &str, action: &str, detail: &str) -> Result<(), ControlError> {
         let detail = self.policy.load().masked(detail).into_owned();
         let record =
-            AuditRecord { at: self.clock.now(), by: by.to_owned(), action: action.to_owned(), detail };
+            AuditRecord::new(self.clock.now(), by, action, detail);
         let state = self.state();
         Ok(state.store.as_ref().ok_or(ControlError::NoStore)?.audit(&record)?)
     }

@@ -51,7 +51,7 @@ use crate::{
     feeds::{Feeds, zone::Listener},
     lists::{DomainIndex, Entry, shipped},
     name::Key,
-    policy::{Knowledge, ListSource, Policy, PolicyErrors, PolicyFile, Problem, Severity},
+    policy::{self, Knowledge, ListSource, Policy, PolicyErrors, PolicyFile, Problem, Severity},
     querylog::{
         self, LogError, QueryLog,
         retention::{Keeper, Keeping},
@@ -64,6 +64,9 @@ use crate::{
 
 /// The folder of the table of names, in the data folder.
 pub const SEEN: &str = "seen";
+
+/// How much the audit keeps of what settings were, in characters; the detail has it whole.
+const LONGEST_SIDE: usize = 2_000;
 
 /// Finds the link-layer address of a client, where the box's neighbour table has it.
 type Neighbours = Box<dyn Fn(IpAddr) -> Option<Mac> + Send + Sync>;
@@ -118,7 +121,7 @@ impl fmt::Debug for Control {
 }
 
 /// A change of the policy, for messages and the audit.
-#[derive(Clone, Copy)]
+#[derive(Clone, Copy, Default)]
 struct Change<'a> {
     /// What messages call the new policy.
     name: &'a str,
@@ -126,6 +129,10 @@ struct Change<'a> {
     /// The word for the audit.
     action: &'a str,
     dry_run: bool,
+    /// Why, where somebody said so.
+    reason: &'a str,
+    /// The address that it was asked from.
+    from: Option<&'a str>,
 }
 
 struct State {
@@ -346,7 +353,7 @@ impl Control {
     ) -> Result<ImportReport, ControlError> {
         let wrong = |errors: PolicyErrors| ControlError::Policy { name: name.to_owned(), errors };
         let file = PolicyFile::parse(text).map_err(wrong)?;
-        let change = Change { name, by, action: "policy.import", dry_run };
+        let change = Change { name, by, action: "policy.import", dry_run, ..Change::default() };
         self.change(change, |_| Ok(file)).await
     }
 
@@ -360,7 +367,7 @@ impl Control {
         change: Change<'_>,
         new: impl FnOnce(PolicyFile) -> Result<PolicyFile, ControlError>,
     ) -> Result<ImportReport, ControlError> {
-        let Change { name, by, action, dry_run } = change;
+        let Change { name, by, action, dry_run, reason, from } = change;
         // Held from the comparison on, so that what is reported as changed is what was in force just before.
         let _changing = self.changing.lock().await;
         let (current, revision, in_force) = {
@@ -377,8 +384,9 @@ impl Control {
             return Err(self.refused(name, by, PolicyErrors(errors)));
         }
         let mut warnings: Vec<String> = warnings.iter().chain(&cut).map(ToString::to_string).collect();
-        let mut changes: Vec<String> =
-            current.changes_to(&file, &self.categories).into_iter().map(|change| change.what).collect();
+        let differences = current.changes_to(&file, &self.categories);
+        let (before, after) = before_and_after(&differences);
+        let mut changes: Vec<String> = differences.into_iter().map(|change| change.what).collect();
         if current == file {
             changes.clear();
         } else if changes.is_empty() {
@@ -416,7 +424,14 @@ impl Control {
             return Ok(ImportReport { dry_run, revision, changes, warnings });
         }
         let detail = format!("{name}: {}", changes.join("; "));
-        let record = AuditRecord { at: now, by: by.to_owned(), action: action.to_owned(), detail };
+        let masked = |text: &str| prepared.policy.masked(text).into_owned();
+        let record = AuditRecord {
+            before: before.as_deref().map(masked),
+            after: after.as_deref().map(masked),
+            reason: Some(masked(reason)).filter(|reason| !reason.is_empty()),
+            from: from.map(str::to_owned),
+            ..AuditRecord::new(now, by, action, detail)
+        };
         let (revision, seals) = {
             let mut state = self.state();
             let store = state.store.as_mut().ok_or(ControlError::NoStore)?;
@@ -580,7 +595,7 @@ impl Control {
 
     fn record(&self, at: Timestamp, by: &str, action: &str, detail: &str) {
         let detail = self.policy.load().masked(detail).into_owned();
-        let record = AuditRecord { at, by: by.to_owned(), action: action.to_owned(), detail };
+        let record = AuditRecord::new(at, by, action, detail);
         if let Some(store) = &self.state().store
             && let Err(error) = store.audit(&record)
         {
@@ -597,6 +612,28 @@ impl Control {
     #[must_use]
     pub fn folder(&self) -> &Path {
         &self.folder
+    }
+}
+
+/// What settings were and what they would be, in a few words: of a single one the values alone.
+fn before_and_after(changes: &[policy::Change]) -> (Option<String>, Option<String>) {
+    let one = changes.len() == 1;
+    let side = |of: fn(&policy::Change) -> Option<&String>| {
+        let said: Vec<String> = changes
+            .iter()
+            .filter_map(|change| Some((change, of(change)?)))
+            .map(|(change, value)| if one { value.clone() } else { format!("{}: {value}", change.place) })
+            .collect();
+        if said.is_empty() { None } else { Some(cut(&said.join("; "))) }
+    };
+    (side(|change| change.was.as_ref()), side(|change| change.is.as_ref()))
+}
+
+/// No more of a text than the audit shows beside a line.
+fn cut(text: &str) -> String {
+    match text.char_indices().nth(LONGEST_SIDE) {
+        Some((end, _)) => format!("{}…", &text[..end]),
+        None => text.to_owned(),
     }
 }
 

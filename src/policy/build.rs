@@ -98,6 +98,10 @@ impl Policy {
                     until: lesson.until.and_then(|at| schedule::moment(at, &zone).ok()),
                 })
                 .collect(),
+            narrow: (0..=u32::MAX)
+                .zip(&file.rules)
+                .filter_map(|(place, rule)| Some((place, members(rule.clients.as_ref()?))))
+                .collect(),
             schedules: file.schedules.iter().map(Schedule::new).collect(),
             names: names(file, tables, &profiles, &zone),
             calendar: Calendar {
@@ -238,7 +242,7 @@ fn names(file: &PolicyFile, tables: &Tables, profiles: &[Profile], zone: &TimeZo
             continue;
         }
         let allow = rule.action == Action::Allow;
-        names.add(&pattern, What::Rule { rule: place, allow, until, profiles });
+        names.add(&pattern, What::Rule { rule: place, allow, until, profiles, narrow: rule.clients.is_some() });
     }
     for own in &file.own_names {
         if let Ok(pattern) = NamePattern::parse(own) {

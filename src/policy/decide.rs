@@ -132,7 +132,7 @@ impl Asker<'_> {
             return Outcome::Block(Reason::Canary);
         }
         // 5. The school's rules.
-        match facts.rule(self.place, self.now) {
+        match self.rule(facts) {
             Some((rule, false, _)) => return Outcome::Block(Reason::BlockRule(RuleRef(rule))),
             Some((rule, true, true)) => return Outcome::Allow(Reason::Exception(RuleRef(rule))),
             Some((rule, true, false)) => return Outcome::Allow(Reason::AllowRule(RuleRef(rule))),
@@ -188,6 +188,13 @@ impl Asker<'_> {
     /// a refusal for a yes.
     fn response(&self, facts: &Found<'_>) -> BlockResponse {
         self.canary(facts).map_or(self.profile.block_with, |(answer, _)| answer)
+    }
+
+    /// The school's rule that decides for the client: the rule, whether it allows, and whether it is an exception.
+    pub(crate) fn rule(&self, facts: &Found<'_>) -> Option<(u32, bool, bool)> {
+        facts.rule(self.place, self.now, |rule| {
+            self.policy.narrow.get(&rule).is_some_and(|clients| clients.contains(self.client))
+        })
     }
 
     /// The locked category of a name.

@@ -1,6 +1,8 @@
 //! What a new policy would change, in plain words, for `policy import --dry-run`.
 
-use std::collections::BTreeSet;
+mod loosens;
+
+use std::collections::{BTreeMap, BTreeSet};
 
 use super::{
     file::{Action, Cell, ListFile, Mode, PolicyFile, ProfileFile, RuleFile, YouTube},
@@ -18,6 +20,22 @@ pub struct Change {
     pub what: String,
     /// It could open names that are blocked now.
     pub loosens: bool,
+    /// What it is about: `profile "ks2": games`.
+    pub place: String,
+    /// What it was; none where that can't be said in a word.
+    pub was: Option<String>,
+    /// What it would be.
+    pub is: Option<String>,
+}
+
+impl Change {
+    fn new(loosens: bool, place: String, what: &str) -> Self {
+        Self { what: format!("{place}: {what}"), loosens, place, was: None, is: None }
+    }
+
+    fn from_to(loosens: bool, place: String, was: String, is: String) -> Self {
+        Self { what: format!("{place}: {is}, was {was}"), loosens, place, was: Some(was), is: Some(is) }
+    }
 }
 
 impl PolicyFile {
@@ -66,26 +84,38 @@ struct Diff<'a> {
 }
 
 impl Diff<'_> {
-    fn push(&mut self, loosens: bool, what: String) {
-        self.changes.push(Change { what, loosens });
+    fn push(&mut self, loosens: bool, place: String, what: &str) {
+        self.changes.push(Change::new(loosens, place, what));
+    }
+
+    fn added(&mut self, loosens: bool, place: String) {
+        self.changes.push(Change { is: Some(String::from("there")), ..Change::new(loosens, place, "added") });
+    }
+
+    fn removed(&mut self, loosens: bool, place: String) {
+        self.changes.push(Change { was: Some(String::from("there")), ..Change::new(loosens, place, "removed") });
+    }
+
+    fn turned(&mut self, loosens: bool, place: String, was: String, is: String) {
+        self.changes.push(Change::from_to(loosens, place, was, is));
     }
 
     fn value<T: PartialEq + std::fmt::Display>(&mut self, place: &str, old: &T, new: &T, loosens: bool) {
         if old != new {
-            self.push(loosens, format!("{place}: {new}, was {old}"));
+            self.turned(loosens, place.to_owned(), old.to_string(), new.to_string());
         }
     }
 
     fn option(&mut self, place: &str, old: Option<&String>, new: Option<&String>, loosens: bool) {
         if old != new {
             let say = |value: Option<&String>| value.map_or_else(|| String::from("not set"), Clone::clone);
-            self.push(loosens, format!("{place}: {}, was {}", say(new), say(old)));
+            self.turned(loosens, place.to_owned(), say(old), say(new));
         }
     }
 
     fn whole<T: PartialEq>(&mut self, place: &str, old: &T, new: &T) {
         if old != new {
-            self.push(true, format!("{place}: changed"));
+            self.push(true, place.to_owned(), "changed");
         }
     }
 
@@ -93,10 +123,10 @@ impl Diff<'_> {
     fn words(&mut self, kind: &str, old: &[String], new: &[String], loosens: (bool, bool)) {
         let (old, new): (BTreeSet<&String>, BTreeSet<&String>) = (old.iter().collect(), new.iter().collect());
         for word in new.difference(&old) {
-            self.push(loosens.0, format!("{kind} {word}: added"));
+            self.added(loosens.0, format!("{kind} {word}"));
         }
         for word in old.difference(&new) {
-            self.push(loosens.1, format!("{kind} {word}: removed"));
+            self.removed(loosens.1, format!("{kind} {word}"));
         }
     }
 
@@ -111,13 +141,13 @@ impl Diff<'_> {
     ) {
         for thing in new {
             match old.iter().find(|other| id(other) == id(thing)) {
-                None => self.push(loosens.0, format!("{kind} {:?}: added", id(thing))),
-                Some(other) if other != thing => self.push(true, format!("{kind} {:?}: changed", id(thing))),
+                None => self.added(loosens.0, format!("{kind} {:?}", id(thing))),
+                Some(other) if other != thing => self.push(true, format!("{kind} {:?}", id(thing)), "changed"),
                 Some(_) => {}
             }
         }
         for thing in old.iter().filter(|thing| !new.iter().any(|other| id(other) == id(thing))) {
-            self.push(loosens.1, format!("{kind} {:?}: removed", id(thing)));
+            self.removed(loosens.1, format!("{kind} {:?}", id(thing)));
         }
     }
 
@@ -143,12 +173,13 @@ impl Diff<'_> {
     fn profiles(&mut self, old: &[ProfileFile], new: &[ProfileFile]) {
         for profile in new {
             match old.iter().find(|other| other.id == profile.id) {
-                None => self.push(true, format!("profile {:?}: added", profile.id)),
+                None => self.added(true, format!("profile {:?}", profile.id)),
                 Some(other) => self.profile(other, profile),
             }
         }
         for profile in old.iter().filter(|profile| !new.iter().any(|other| other.id == profile.id)) {
-            self.push(true, format!("profile {:?}: removed; its clients get another one", profile.id));
+            let place = format!("profile {:?}", profile.id);
+            self.push(true, place, "removed; its clients get another one");
         }
     }
 
@@ -158,7 +189,7 @@ impl Diff<'_> {
         self.words(&format!("{place}: subnet"), &old.subnets, &new.subnets, (true, true));
         let mut setting = |what: &str, old: String, new: String, loosens: bool| {
             if old != new {
-                self.push(loosens, format!("{place}: {what}: {new}, was {old}"));
+                self.turned(loosens, format!("{place}: {what}"), old, new);
             }
         };
         setting("audience", word(&old.audience), word(&new.audience), true);
@@ -186,12 +217,30 @@ impl Diff<'_> {
                     (Cell::Locked, _) => true,
                     (_, after) => *after != Cell::Block,
                 };
-                let what =
-                    format!("{place}: {}: {}, was {}", category.id, say_cell(&after), say_cell(&before));
-                self.changes.push(Change { what, loosens });
+                let change = Change::from_to(
+                    loosens,
+                    format!("{place}: {}", category.id),
+                    say_cell(&before),
+                    say_cell(&after),
+                );
+                self.changes.push(change);
             }
         }
         self.services(&place, old, new);
+        self.whys(&place, &old.why, &new.why);
+    }
+
+    /// Why settings are as they are, which opens nothing.
+    fn whys(&mut self, place: &str, old: &BTreeMap<String, String>, new: &BTreeMap<String, String>) {
+        let keys: BTreeSet<&String> = old.keys().chain(new.keys()).collect();
+        for key in keys {
+            let say =
+                |text: Option<&String>| text.map_or_else(|| String::from("not said"), |t| format!("{t:?}"));
+            let (before, after) = (old.get(key), new.get(key));
+            if before != after {
+                self.turned(false, format!("{place}: why {key}"), say(before), say(after));
+            }
+        }
     }
 
     /// Services that are switched by themselves: what is not is as its category, which may be open or closed.
@@ -204,18 +253,17 @@ impl Diff<'_> {
                     !matches!(before, Some(Cell::Allow | Cell::Report)) && after != Some(&Cell::Block);
                 let say =
                     |cell: Option<&Cell>| cell.map_or_else(|| String::from("as its category"), say_cell);
-                let what = format!("{place}: service {id}: {}, was {}", say(after), say(before));
-                self.push(loosens, what);
+                self.turned(loosens, format!("{place}: service {id}"), say(before), say(after));
             }
         }
     }
 
     fn rules(&mut self, old: &[RuleFile], new: &[RuleFile]) {
         for rule in new.iter().filter(|rule| !old.contains(rule)) {
-            self.push(rule.action == Action::Allow, format!("{}: added", say_rule(rule)));
+            self.added(rule.action == Action::Allow, say_rule(rule));
         }
         for rule in old.iter().filter(|rule| !new.contains(rule)) {
-            self.push(rule.action == Action::Block, format!("{}: removed", say_rule(rule)));
+            self.removed(rule.action == Action::Block, say_rule(rule));
         }
     }
 
@@ -227,19 +275,20 @@ impl Diff<'_> {
         for supplier in new {
             let place = format!("supplier of {}", supplier.category);
             match find(old, &supplier.category) {
-                None => self.push(false, format!("{place}: {}", say_supplier(supplier))),
+                None => self.push(false, place, &say_supplier(supplier)),
                 Some(before) if before == *supplier => {}
                 Some(before) if say_supplier(&before) == say_supplier(supplier) => {
-                    self.push(false, format!("{place}: note changed"));
+                    self.push(false, place, "note changed");
                 }
                 Some(before) => {
                     let (after, before) = (say_supplier(supplier), say_supplier(&before));
-                    self.push(false, format!("{place}: {after}, was {before}"));
+                    self.turned(false, place, before, after);
                 }
             }
         }
         for supplier in old.iter().filter(|supplier| find(new, &supplier.category).is_none()) {
-            self.push(false, format!("supplier of {}: not stated any more", supplier.category));
+            let place = format!("supplier of {}", supplier.category);
+            self.push(false, place, "not stated any more");
         }
     }
 
@@ -248,13 +297,13 @@ impl Diff<'_> {
         for list in new {
             let what = format!("list {:?} ({})", list.id, list.category);
             match old.iter().find(|other| other.id == list.id) {
-                None => self.push(opens(list), format!("{what}: added")),
-                Some(other) if other != list => self.push(true, format!("{what}: changed")),
+                None => self.added(opens(list), what),
+                Some(other) if other != list => self.push(true, what, "changed"),
                 Some(_) => {}
             }
         }
         for list in old.iter().filter(|list| !new.iter().any(|other| other.id == list.id)) {
-            self.push(!opens(list), format!("list {:?} ({}): removed", list.id, list.category));
+            self.removed(!opens(list), format!("list {:?} ({})", list.id, list.category));
         }
     }
 }
@@ -313,6 +362,7 @@ fn say_cell(cell: &Cell) -> String {
 fn say_rule(rule: &RuleFile) -> String {
     let action = word(&rule.action);
     let profiles = rule.profiles.as_ref().map(|ids| format!(" for {}", ids.join(", "))).unwrap_or_default();
+    let clients = rule.clients.as_ref().map(|all| format!(" on {}", all.join(", "))).unwrap_or_default();
     let until = rule.until.map(|until| format!(" until {until}")).unwrap_or_default();
-    format!("rule: {action} {}{profiles}{until}", rule.name)
+    format!("rule: {action} {}{profiles}{clients}{until}", rule.name)
 }

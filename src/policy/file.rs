@@ -159,7 +159,30 @@ pub struct ProfileFile {
     /// The states of single services; what is not named is as its category.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     pub services: BTreeMap<String, Cell>,
+    /// Why a category, a service or a setting (`safe_search`) is as it is, by its word: one line of at most
+    /// [`LONGEST_WHY`] characters each.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub why: BTreeMap<String, String>,
 }
+
+/// How long it can be why something is as it is, in characters.
+pub const LONGEST_WHY: usize = 500;
+
+/// The settings of a profile that can have a reason, beside its categories and services.
+pub const SETTINGS: &[&str] = &[
+    "name",
+    "subnets",
+    "audience",
+    "mode",
+    "uncategorised",
+    "safe_search",
+    "youtube",
+    "strip_ech",
+    "block_with",
+    "log",
+    "canaries",
+    "bundles",
+];
 
 /// The state of one category, or of one service, in one profile.
 #[derive(Debug, Clone, PartialEq, Eq, Hash, Serialize, Deserialize)]
@@ -360,6 +383,9 @@ pub struct RuleFile {
     /// The profiles that it holds for; all, if left out.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub profiles: Option<Vec<String>>,
+    /// The clients within these profiles that it holds for, as in a group; all, if left out.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub clients: Option<Vec<String>>,
     /// Why it was made.
     #[serde(default, skip_serializing_if = "String::is_empty")]
     pub reason: String,

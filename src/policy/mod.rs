@@ -32,7 +32,7 @@ mod validate;
 mod wire;
 mod words;
 
-use std::{net::IpAddr, sync::Arc};
+use std::{collections::BTreeMap, net::IpAddr, sync::Arc};
 
 use hickory_proto::rr::{Record, RecordType};
 use serde::{Deserialize, Serialize};
@@ -41,7 +41,7 @@ pub use self::{
     diff::Change,
     file::{
         Access, Action, AppliesTo, BundleFile, Cell, DateRange, DeviceFile, GroupFile, LessonFile, ListFile,
-        ListSource, LogLevel, Mode, NewlySeen, OwnCategory, PolicyFile, ProfileFile, RuleFile, ScheduleFile,
+        ListSource, LogLevel, LONGEST_WHY, Mode, NewlySeen, OwnCategory, PolicyFile, ProfileFile, RuleFile, SETTINGS, ScheduleFile,
         VERSION, WindowFile, YouTube,
     },
     keeping::{LogFile, Retention},
@@ -99,6 +99,8 @@ pub struct Policy {
     suspended: Vec<bool>,
     groups: Vec<Members>,
     lessons: Vec<Lesson>,
+    /// The clients of rules that are not for all, by the places of the rules.
+    narrow: BTreeMap<u32, Members>,
     schedules: Vec<Schedule>,
     calendar: Calendar,
     names: NameTable,

@@ -86,6 +86,8 @@ pub(crate) enum What {
         allow: bool,
         until: Option<Timestamp>,
         profiles: ProfileSet,
+        /// It holds for some of their clients only.
+        narrow: bool,
     },
     Essential(Essential),
     /// `always`: whatever a profile says of canaries.
@@ -190,14 +192,18 @@ impl<'a> Found<'a> {
 
     /// The school's rule that decides for a profile: the deepest, exact before subdomains, an exception before a block
     /// before an allow. Says the rule, whether it allows, and whether it is an exception.
-    pub(crate) fn rule(&self, profile: usize, now: Timestamp) -> Option<(u32, bool, bool)> {
+    ///
+    /// `is_for` is asked of rules that hold for some clients only.
+    pub(crate) fn rule(&self, profile: usize, now: Timestamp, is_for: impl Fn(u32) -> bool) -> Option<(u32, bool, bool)> {
         for &(depth, facts) in &self.levels {
             let best = facts
                 .iter()
                 .filter(|fact| !fact.exact || depth == self.own)
                 .filter_map(|fact| match fact.what {
-                    What::Rule { rule, allow, until, profiles }
-                        if profiles.contains(profile) && until.is_none_or(|until| now < until) =>
+                    What::Rule { rule, allow, until, profiles, narrow }
+                        if profiles.contains(profile)
+                            && until.is_none_or(|until| now < until)
+                            && (!narrow || is_for(rule)) =>
                     {
                         let exception = allow && until.is_some();
                         let rank = if exception {

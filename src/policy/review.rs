@@ -116,7 +116,7 @@ impl Asker<'_> {
         let because = if let Some(listed) = self.locked(&target, &matches) {
             Reason::Locked(listed)
         } else {
-            match facts.rule(self.place, self.now) {
+            match self.rule(&facts) {
                 Some((rule, false, _)) => Reason::BlockRule(RuleRef(rule)),
                 Some((_, true, _)) => return None,
                 None if chosen == Chosen::Name || facts.essential().is_some() => return None,

@@ -106,7 +106,7 @@ impl Asker<'_> {
         let all = homes.all(|key| {
             any = true;
             let facts = self.policy.names.find(&key);
-            match facts.rule(self.place, self.now) {
+            match self.rule(&facts) {
                 Some((_, allow, _)) => allow,
                 None => facts.essential().is_some(),
             }

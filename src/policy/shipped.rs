@@ -55,6 +55,7 @@ impl PolicyFile {
                     bundles: profile.bundles.clone(),
                     categories: [].into(),
                     services: [].into(),
+                    why: [].into(),
                 })
                 .collect(),
             groups: Vec::new(),

@@ -5,6 +5,8 @@
 //! again. The last published text also lies beside the database as a plain file, so that a damaged database never
 //! leaves the box without the school's policy.
 
+mod audit;
+
 use std::{
     fs, io,
     path::{Path, PathBuf},
@@ -12,10 +14,11 @@ use std::{
 };
 
 use jiff::Timestamp;
-use rusqlite::{Connection, OptionalExtension, params};
-use serde::Serialize;
+use rusqlite::{Connection, OptionalExtension, TransactionBehavior, params};
+use serde::{Deserialize, Serialize};
 use tracing::warn;
 
+pub use self::audit::{AuditLine, AuditPage, AuditProof, AuditQuery, AuditRecord, MOST_AUDIT_LINES};
 use crate::disk;
 
 /// The database's name in the data folder.
@@ -25,7 +28,17 @@ const DATABASE: &str = "schoolgate.db";
 const COPY: &str = "policy.published.toml";
 
 /// Each step brings the database from the version of its place to the next.
-const MIGRATIONS: &[&str] = &[include_str!("migrations/001-policy-and-audit.sql")];
+const MIGRATIONS: &[Migration] = &[
+    Migration { step: include_str!("migrations/001-policy-and-audit.sql"), then: |_| Ok(()) },
+    Migration { step: include_str!("migrations/002-audit-details-and-chain.sql"), then: audit::begin_chain },
+];
+
+/// What brings the database from one version to the next.
+struct Migration {
+    step: &'static str,
+    /// What SQL alone can't do, in the same change.
+    then: fn(&Connection) -> rusqlite::Result<()>,
+}
 
 /// One published policy.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
@@ -40,17 +53,15 @@ pub struct Revision {
     pub text: String,
 }
 
-/// One line of the audit.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
-pub struct AuditRecord {
-    /// When.
+/// A published policy without its text.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct RevisionHead {
+    /// Counts up from 1.
+    pub number: i64,
+    /// When it was published.
     pub at: Timestamp,
-    /// Who.
+    /// Who did it.
     pub by: String,
-    /// What was done, in a word: `policy.import`, `lists.update`.
-    pub action: String,
-    /// What it was done to and what changed, in plain words.
-    pub detail: String,
 }
 
 /// The database of the school's settings.
@@ -83,9 +94,10 @@ impl Store {
         if done > MIGRATIONS.len() {
             return Err(StoreError::Newer { file });
         }
-        for (place, step) in MIGRATIONS.iter().enumerate().skip(done) {
+        for (place, migration) in MIGRATIONS.iter().enumerate().skip(done) {
             let change = connection.transaction().map_err(problem)?;
-            change.execute_batch(step).map_err(problem)?;
+            change.execute_batch(migration.step).map_err(problem)?;
+            (migration.then)(&change).map_err(problem)?;
             change.pragma_update(None, "user_version", place as u32 + 1).map_err(problem)?;
             change.commit().map_err(problem)?;
         }
@@ -138,7 +150,8 @@ impl Store {
     pub fn publish(&mut self, text: &str, record: &AuditRecord) -> Result<i64, StoreError> {
         let file = self.folder.join(DATABASE);
         let problem = |source| StoreError::Database { file: file.clone(), source };
-        let change = self.connection.transaction().map_err(problem)?;
+        let change =
+            self.connection.transaction_with_behavior(TransactionBehavior::Immediate).map_err(problem)?;
         change
             .execute(
                 "INSERT INTO policy (at_ms, who, text) VALUES (?1, ?2, ?3)",
@@ -146,7 +159,7 @@ impl Store {
             )
             .map_err(problem)?;
         let number = change.last_insert_rowid();
-        insert_audit(&change, record).map_err(problem)?;
+        audit::insert(&change, record).map_err(problem)?;
         change.commit().map_err(problem)?;
         self.copy(text);
         Ok(number)
@@ -172,32 +185,31 @@ impl Store {
         }
     }
 
-    /// Adds a line to the audit.
-    ///
-    /// # Errors
-    ///
-    /// When the database can't be written.
-    pub fn audit(&self, record: &AuditRecord) -> Result<(), StoreError> {
-        insert_audit(&self.connection, record).map_err(|source| self.problem(source))
-    }
-
-    /// The newest lines of the audit, newest first.
+    /// The policy of a number; none where there is none.
     ///
     /// # Errors
     ///
     /// When the database can't be read.
-    pub fn audit_records(&self, limit: u32) -> Result<Vec<AuditRecord>, StoreError> {
-        let read = || -> rusqlite::Result<Vec<AuditRecord>> {
-            let mut statement = self
-                .connection
-                .prepare("SELECT at_ms, who, action, detail FROM audit ORDER BY id DESC LIMIT ?1")?;
-            let rows = statement.query_map([limit], |row| {
-                Ok(AuditRecord {
-                    at: time(row.get(0)?),
-                    by: row.get(1)?,
-                    action: row.get(2)?,
-                    detail: row.get(3)?,
-                })
+    pub fn revision(&self, number: i64) -> Result<Option<Revision>, StoreError> {
+        self.connection
+            .query_row("SELECT number, at_ms, who, text FROM policy WHERE number = ?1", [number], revision)
+            .optional()
+            .map_err(|source| self.problem(source))
+    }
+
+    /// Published policies, the newest first: those before `before`, or the newest of all, at most `limit`.
+    ///
+    /// # Errors
+    ///
+    /// When the database can't be read.
+    pub fn revisions(&self, before: Option<i64>, limit: u32) -> Result<Vec<RevisionHead>, StoreError> {
+        let read = || -> rusqlite::Result<Vec<RevisionHead>> {
+            let mut statement = self.connection.prepare(
+                "SELECT number, at_ms, who FROM policy WHERE ?1 IS NULL OR number < ?1
+                 ORDER BY number DESC LIMIT ?2",
+            )?;
+            let rows = statement.query_map(params![before, limit], |row| {
+                Ok(RevisionHead { number: row.get(0)?, at: time(row.get(1)?), by: row.get(2)? })
             })?;
             rows.collect()
         };
@@ -220,14 +232,6 @@ pub fn published_copy(folder: &Path) -> io::Result<Option<String>> {
         Err(e) if e.kind() == io::ErrorKind::NotFound => Ok(None),
         Err(e) => Err(e),
     }
-}
-
-fn insert_audit(connection: &Connection, record: &AuditRecord) -> rusqlite::Result<()> {
-    connection.execute(
-        "INSERT INTO audit (at_ms, who, action, detail) VALUES (?1, ?2, ?3, ?4)",
-        params![record.at.as_millisecond(), record.by, record.action, record.detail],
-    )?;
-    Ok(())
 }
 
 fn revision(row: &rusqlite::Row<'_>) -> rusqlite::Result<Revision> {
@@ -271,12 +275,7 @@ mod tests {
     use super::*;
 
     fn record(action: &str) -> AuditRecord {
-        AuditRecord {
-            at: "2026-11-22T09:00:00Z".parse().unwrap(),
-            by: "technician".into(),
-            action: action.into(),
-            detail: "1 rule".into(),
-        }
+        AuditRecord::new("2026-11-22T09:00:00Z".parse().unwrap(), "technician", action, "1 rule".into())
     }
 
     #[test]

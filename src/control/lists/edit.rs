@@ -19,7 +19,7 @@ impl Control {
     ) -> Result<ImportReport, ControlError> {
         let ids: Vec<&str> = lists.iter().map(|list| list.id.as_str()).collect();
         let name = format!("lists {}", ids.join(", "));
-        let change = Change { name: &name, by, action: "lists.add", dry_run };
+        let change = Change { name: &name, by, action: "lists.add", dry_run, ..Change::default() };
         self.change(change, |mut file| {
             if let Some(list) = lists.iter().find(|list| file.lists.iter().any(|known| known.id == list.id)) {
                 return Err(ControlError::Input(format!(
@@ -41,7 +41,7 @@ impl Control {
     pub async fn edit_list(&self, id: &str, text: String, by: &str) -> Result<ImportReport, ControlError> {
         self.own_text(id)?;
         let name = format!("list {id}");
-        let change = Change { name: &name, by, action: "lists.edit", dry_run: false };
+        let change = Change { name: &name, by, action: "lists.edit", dry_run: false, ..Change::default() };
         self.change(change, |mut file| {
             for list in file.lists.iter_mut().filter(|list| list.id == id) {
                 list.text = Some(text.clone());
@@ -72,7 +72,7 @@ impl Control {
     pub async fn remove_list(&self, id: &str, by: &str) -> Result<ImportReport, ControlError> {
         self.one(id)?;
         let name = format!("list {id}");
-        let change = Change { name: &name, by, action: "lists.remove", dry_run: false };
+        let change = Change { name: &name, by, action: "lists.remove", dry_run: false, ..Change::default() };
         let report = self
             .change(change, |mut file| {
                 file.lists.retain(|list| list.id != id);

@@ -44,10 +44,17 @@ fn rule() -> impl Strategy<Value = RuleFile> {
     let profiles =
         prop_oneof![Just(None), Just(Some(vec!["p".to_owned()])), Just(Some(vec!["s".to_owned()]))];
     let action = prop_oneof![Just(Action::Allow), Just(Action::Block)];
-    (action, name(), profiles, until).prop_map(|(action, name, profiles, until)| RuleFile {
+    let clients = prop_oneof![
+        3 => Just(None),
+        1 => Just(Some(vec!["10.0.0.1".to_owned()])),
+        1 => Just(Some(vec!["10.0.0.2".to_owned(), "d".to_owned()])),
+        1 => Just(Some(vec!["10.0.0.128/25".to_owned()])),
+    ];
+    (action, name(), profiles, clients, until).prop_map(|(action, name, profiles, clients, until)| RuleFile {
         action,
         name,
         profiles,
+        clients,
         reason: String::new(),
         until,
     })
@@ -290,6 +297,26 @@ proptest! {
                 NAMES[i / 2]
             );
         }
+    }
+
+    #[test]
+    fn what_opens_a_name_is_said_to_loosen(world in world(), other in world()) {
+        // Lists and tables stay as they are, since only the school's own file is compared.
+        let after = World { file: other.file, ..world.clone() };
+        let said = world.file.loosens(&after.file, &Categories::shipped(), time("2019-01-01T00:00:00Z"));
+        let opened = decide_all(&world.policy()).iter().zip(decide_all(&after.policy())).any(|(before, after)| {
+            is_blocked(before) && !is_blocked(&after)
+        });
+        prop_assert!(!opened || !said.is_empty());
+        prop_assert!(world.file.loosens(&world.file, &Categories::shipped(), time(MORNING)).is_empty());
+    }
+
+    #[test]
+    fn tightening_alone_loosens_nothing(world in world(), change in tightening()) {
+        // Another group, and a switch taken out, are for a person to judge.
+        prop_assume!(!matches!(change, Tightening::LeaveGroup | Tightening::LockCell(_)));
+        let said = world.file.loosens(&change.apply(&world).file, &Categories::shipped(), time(MORNING));
+        prop_assert!(said.is_empty(), "{said:?}");
     }
 
     #[test]

@@ -1,6 +1,7 @@
 //! What each step does, in a school with everything in it.
 
 use super::*;
+use crate::category::Audience;
 
 const KS1: &str = "10.20.1.5";
 const KS2: &str = "10.20.2.5";
@@ -376,4 +377,92 @@ fn a_client_of_another_policy_is_decided_as_one_of_the_fallback() {
     client.profile = ProfileId(999);
     client.device = Some(999);
     assert_eq!(policy.decide(&ask("other.example"), &client, time(MORNING)).reason, Reason::AllowOnly);
+}
+
+#[test]
+fn a_rule_for_some_clients_holds_for_nobody_else() {
+    let rule = "[[rule]]\naction = 'allow'\nname = 'timed.example'\nclients = ['10.20.2.0/28', 'Tablet 9']\n\
+                until = 2030-01-01T00:00:00Z\n[[rule]]\naction = 'block'\nname = 'timed.example'\n\
+                [[device]]\nname = 'Tablet 9'\naddress = '10.20.2.79'\n";
+    let policy = school_with(&format!("{SCHOOL}\n{rule}"));
+    let reason = |address: &str| policy.ask("a.timed.example", address, MORNING).reason;
+    assert!(matches!(reason(KS2), Reason::Exception(_)));
+    assert!(matches!(reason("10.20.2.79"), Reason::Exception(_)), "the device");
+    assert!(matches!(reason("10.20.2.78"), Reason::BlockRule(_)));
+    assert!(matches!(reason(KS1), Reason::BlockRule(_)));
+}
+
+#[test]
+fn a_rule_for_some_clients_names_them_rightly() {
+    for (clients, problem) in [("[]", "it names no client"), ("['Nobody at all']", "is no address, subnet")] {
+        let text = format!("{SCHOOL}\n[[rule]]\naction = 'allow'\nname = 'x.example'\nclients = {clients}\n");
+        let problems = PolicyFile::parse(&text).unwrap().validate(&Categories::shipped(), time(MORNING));
+        let found = problems.iter().find(|found| found.what.contains(problem)).expect("a problem");
+        assert_eq!(found.severity, Severity::Error);
+    }
+}
+
+#[test]
+fn a_setting_says_why_in_one_line_and_keeps_it() {
+    let mut file = PolicyFile::shipped();
+    let profile = file.profiles.iter_mut().find(|profile| profile.audience == Audience::Pupil).unwrap();
+    profile.why.insert("games".into(), "a club after school".into());
+    profile.why.insert("tiktok".into(), "é".repeat(500));
+    profile.why.insert("safe_search".into(), "always".into());
+    assert_eq!(PolicyFile::parse(&file.to_toml()).unwrap(), file);
+    let problems = |file: &PolicyFile| -> Vec<(Severity, String)> {
+        let all = file.validate(&Categories::shipped(), time(MORNING));
+        all.into_iter().filter(|p| p.place.contains("why.")).map(|p| (p.severity, p.what)).collect()
+    };
+    assert_eq!(problems(&file), []);
+    let id = file.profiles.iter().position(|profile| !profile.why.is_empty()).unwrap();
+    for (key, why, severity) in [
+        ("gamse", String::from("x"), Severity::Warning),
+        ("games", "é".repeat(501), Severity::Error),
+        ("games", String::from("two\nlines"), Severity::Error),
+    ] {
+        let mut wrong = file.clone();
+        wrong.profiles[id].why.insert(key.into(), why);
+        assert_eq!(problems(&wrong).iter().map(|p| p.0).collect::<Vec<_>>(), [severity], "{key}");
+    }
+}
+
+#[test]
+fn what_loosens_is_said_in_sentences() {
+    let old = PolicyFile::parse(SCHOOL).unwrap();
+    let said = |change: &dyn Fn(&mut PolicyFile)| -> Vec<String> {
+        let mut new = old.clone();
+        change(&mut new);
+        old.loosens(&new, &Categories::shipped(), time(MORNING))
+    };
+    let ks2 = old.profiles.iter().position(|profile| profile.id == "ks2").unwrap();
+    let title = old.profiles[ks2].title();
+    assert_eq!(
+        said(&|file| file.profiles[ks2].safe_search = false),
+        [format!("Search engines would not be held in their safe mode for {title}.")]
+    );
+    assert_eq!(
+        said(&|file| file.profiles[ks2].log = Some(LogLevel::BlockedOnly)),
+        [format!("Less would be logged of {title}.")]
+    );
+    assert_eq!(
+        said(&|file| drop(file.profiles[ks2].categories.insert("gambling".into(), Cell::Allow))),
+        [format!("Gambling would be open for {title}.")]
+    );
+    let rule = |action| RuleFile {
+        action,
+        name: "x.example".into(),
+        profiles: Some(vec!["ks2".into()]),
+        clients: None,
+        reason: String::new(),
+        until: Some("2020-01-01T00:00:00Z".parse().unwrap()),
+    };
+    assert_eq!(said(&|file| file.rules.push(rule(Action::Allow))), [""; 0], "it is over");
+    let lasting = RuleFile { until: None, ..rule(Action::Allow) };
+    assert_eq!(
+        said(&|file| file.rules.push(lasting.clone())),
+        [format!("x.example would be open for {title}.")]
+    );
+    assert_eq!(said(&|file| file.rules.push(RuleFile { until: None, ..rule(Action::Block) })), [""; 0]);
+    assert_eq!(said(&|file| file.school = String::from("Oak Road")), [""; 0]);
 }

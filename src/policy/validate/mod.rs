@@ -17,7 +17,9 @@ use jiff::{Timestamp, tz::TimeZone};
 use super::{
     MAX_PROFILES,
     build::{subnet, zone},
-    file::{Access, Cell, Mode, NewlySeen, PolicyFile, ProfileFile, VERSION, YouTube},
+    file::{
+        Access, Cell, LONGEST_WHY, Mode, NewlySeen, PolicyFile, ProfileFile, SETTINGS, VERSION, YouTube,
+    },
     names::NamePattern,
     problem::{Problem, Problems, suggest},
     profile::Members,
@@ -228,6 +230,7 @@ impl Check<'_> {
             self.cells(profile);
             let place = format!("profile {:?}", profile.id);
             self.services(profile);
+            self.whys(profile);
             for bundle in &profile.bundles {
                 self.is_bundle(&place, bundle);
             }
@@ -269,6 +272,32 @@ impl Check<'_> {
                     "name a pupil profile, or leave it out for the strictest one",
                 ),
                 Some(_) => {}
+            }
+        }
+    }
+
+    /// Why settings are as they are.
+    fn whys(&mut self, profile: &ProfileFile) {
+        for (key, why) in &profile.why {
+            let place = format!("profile {:?}: why.{key}", profile.id);
+            let known = SETTINGS.contains(&key.as_str())
+                || self.categories.find(key).is_some()
+                || self.tables.service(key).is_some();
+            if !known {
+                let words = SETTINGS
+                    .iter()
+                    .copied()
+                    .chain(self.categories.iter().map(|(_, category)| category.id.as_str()))
+                    .chain(self.tables.services.iter().map(|service| service.id.as_str()));
+                let instead = suggest(key, words);
+                self.problems.warning(&place, "there is no such category, service or setting", instead);
+            }
+            let length = why.chars().count();
+            if length > LONGEST_WHY {
+                let what = format!("it is {length} characters long");
+                self.problems.error(place, what, format!("write at most {LONGEST_WHY}"));
+            } else if why.chars().any(char::is_control) {
+                self.problems.error(place, "it is more than one line of plain text", "write it on one line");
             }
         }
     }

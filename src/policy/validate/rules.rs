@@ -47,8 +47,8 @@ impl Check<'_> {
     }
 
     pub(super) fn rules(&mut self) {
-        // What makes rules of one name meet: the same profiles, and both or neither with an end.
-        type About = (NamePattern, Option<Vec<String>>, bool);
+        // What makes rules of one name meet: the same profiles and clients, and both or neither with an end.
+        type About = (NamePattern, Option<Vec<String>>, Option<Vec<String>>, bool);
         let mut seen: HashMap<About, (Action, usize)> = HashMap::new();
         for (i, rule) in self.file.rules.iter().enumerate() {
             let place = place_of_rule(i, &rule.name);
@@ -65,9 +65,18 @@ impl Check<'_> {
                     "leave profiles out for all of them",
                 );
             }
+            if let Some(clients) = &rule.clients {
+                let place = format!("{place}: clients");
+                if clients.is_empty() {
+                    let instead = "leave clients out for all of them";
+                    self.problems.error(&place, "it names no client", instead);
+                } else {
+                    self.members(&place, clients);
+                }
+            }
             self.until(&place, rule.until);
             let Ok(pattern) = NamePattern::parse(&rule.name) else { continue };
-            let key = (pattern, rule.profiles.clone(), rule.until.is_some());
+            let key = (pattern, rule.profiles.clone(), rule.clients.clone(), rule.until.is_some());
             match seen.insert(key, (rule.action, i)) {
                 Some((action, other)) if action != rule.action && rule.until.is_none() => {
                     self.problems.warning(

@@ -1,0 +1,283 @@
+//! What a new policy would open, in sentences for those who must say why.
+
+use ipnet::IpNet;
+use jiff::{Timestamp, tz::TimeZone};
+
+use super::{Diff, strictness_of_mode, strictness_of_youtube};
+use crate::{
+    category::Categories,
+    policy::{
+        build::{subnet, zone},
+        file::{
+            Action, Cell, DeviceFile, LessonFile, LogLevel, Mode, PolicyFile, ProfileFile,
+            RuleFile, YouTube,
+        },
+        problem::Problems,
+        schedule,
+        tables::Tables,
+    },
+};
+
+impl PolicyFile {
+    /// Says in plain sentences what `new` would open, or watch less closely, than this policy does: what needs a
+    /// reason. Empty where it only tightens.
+    ///
+    /// What can't be judged alone (a schedule's times, a group's members, a subnet's profile) counts. Rules and lessons
+    /// that are over at `now` don't.
+    #[must_use]
+    pub fn loosens(&self, new: &Self, categories: &Categories, now: Timestamp) -> Vec<String> {
+        let mut ignored = Problems::default();
+        let mine = self.all_categories(categories, &mut ignored);
+        let all = new.all_categories(&mine, &mut ignored);
+        let (old, new) = (self.without_ended(now), new.without_ended(now));
+        let mut loosening = Loosening { categories: &all, said: Vec::new() };
+        loosening.profiles(&old, &new);
+        loosening.rules(&old, &new);
+        loosening.devices(&old.devices, &new.devices);
+        loosening.lessons(&old.lessons, &new.lessons);
+        loosening.rest(&old, &new);
+        loosening.said
+    }
+
+    /// The policy without the rules and lessons whose end has come.
+    fn without_ended(&self, now: Timestamp) -> Self {
+        let zone = zone(&self.timezone).unwrap_or(TimeZone::UTC);
+        let lasts = |until: Option<toml::value::Datetime>| {
+            until.is_none_or(|until| schedule::moment(until, &zone).is_ok_and(|end| now < end))
+        };
+        let mut file = self.clone();
+        file.rules.retain(|rule| lasts(rule.until));
+        file.lessons.retain(|lesson| lasts(lesson.until));
+        file
+    }
+}
+
+struct Loosening<'a> {
+    categories: &'a Categories,
+    said: Vec<String>,
+}
+
+impl Loosening<'_> {
+    fn say(&mut self, sentence: String) {
+        self.said.push(sentence);
+    }
+
+    fn profiles(&mut self, old: &PolicyFile, new: &PolicyFile) {
+        for profile in &new.profiles {
+            match old.profiles.iter().find(|other| other.id == profile.id) {
+                None if profile.subnets.is_empty() => {}
+                None => self.say(format!(
+                    "{} would have the new profile {} instead of the one of now.",
+                    profile.subnets.join(", "),
+                    profile.title()
+                )),
+                Some(other) => self.profile(other, profile),
+            }
+        }
+        for gone in old.profiles.iter().filter(|old| !new.profiles.iter().any(|other| other.id == old.id)) {
+            self.say(format!("The clients of {} would get another profile.", gone.title()));
+        }
+        // Places decide among equals, so another order can mean another fallback.
+        let ids = |file: &PolicyFile| file.profiles.iter().map(|p| p.id.clone()).collect::<Vec<_>>();
+        if old.fallback_profile != new.fallback_profile {
+            self.say(String::from("Devices that nobody knows would get another profile."));
+        } else if new.fallback_profile.is_none() && ids(old) != ids(new) {
+            self.say(String::from("Devices that nobody knows may get another profile, as none is named for them."));
+        }
+    }
+
+    fn profile(&mut self, old: &ProfileFile, new: &ProfileFile) {
+        let title = new.title();
+        if old.audience != new.audience {
+            self.say(format!("{title} would be for other people, whose locked categories are others."));
+        }
+        if strictness_of_mode(new.mode) < strictness_of_mode(old.mode) {
+            self.say(match new.mode {
+                Mode::Watch => format!("{title} would only watch and block next to nothing."),
+                _ => format!("{title} would open sites that nobody approved."),
+            });
+        }
+        if old.safe_search && !new.safe_search {
+            self.say(format!("Search engines would not be held in their safe mode for {title}."));
+        }
+        if strictness_of_youtube(new.youtube) < strictness_of_youtube(old.youtube) {
+            self.say(match new.youtube {
+                YouTube::Off => format!("YouTube would not be restricted for {title}."),
+                YouTube::Moderate => format!("YouTube would be restricted only moderately for {title}."),
+                YouTube::Strict | YouTube::Block => format!("YouTube would be open in its strict mode for {title}."),
+            });
+        }
+        if old.strip_ech && !new.strip_ech {
+            self.say(format!("{title} could hide from the network which sites it visits (encrypted hellos)."));
+        }
+        if old.canaries && !new.canaries {
+            self.say(format!("Browsers of {title} would not be told to leave their own encrypted DNS off."));
+        }
+        if closeness(new.log_level()) < closeness(old.log_level()) {
+            self.say(format!("Less would be logged of {title}."));
+        }
+        for net in new.subnets.iter().filter(|net| !old.subnets.contains(net)) {
+            self.say(format!("{net} would have the profile {title}."));
+        }
+        for net in old.subnets.iter().filter(|net| !new.subnets.contains(net)) {
+            self.say(format!("{net} would not have the profile {title} any more."));
+        }
+        for bundle in new.bundles.iter().filter(|bundle| !old.bundles.contains(bundle)) {
+            self.say(format!("The sites of {bundle} would be approved for {title}."));
+        }
+        let tables = Tables::shipped();
+        for (_, category) in self.categories.iter() {
+            let (before, after) = (old.cell(category, tables), new.cell(category, tables));
+            if before != after && opens(&before, &after) {
+                self.said.push(format!("{} for {title}.", opened(&category.title, &after)));
+            }
+        }
+        for (id, after) in all_services(old, new) {
+            let before = old.services.get(id);
+            let stays = match (before, after) {
+                (Some(Cell::Allow | Cell::Report), _) | (_, Some(Cell::Block)) => true,
+                (before, after) => before == after,
+            };
+            if !stays {
+                let name = tables.service(id).map_or(id.as_str(), |service| service.title.as_str());
+                self.said.push(match after {
+                    Some(cell) => format!("{} for {title}.", opened(name, cell)),
+                    None => format!("{name} would be as its category for {title}."),
+                });
+            }
+        }
+    }
+
+    fn rules(&mut self, old: &PolicyFile, new: &PolicyFile) {
+        let bare = |rule: &RuleFile| RuleFile { reason: String::new(), ..rule.clone() };
+        let has = |file: &PolicyFile, rule: &RuleFile| file.rules.iter().any(|other| bare(other) == bare(rule));
+        for rule in new.rules.iter().filter(|rule| rule.action == Action::Allow && !has(old, rule)) {
+            let until = rule.until.map(|until| format!(" until {until}")).unwrap_or_default();
+            self.say(format!("{} would be open{}{until}.", rule.name, whom(rule, new)));
+        }
+        for rule in old.rules.iter().filter(|rule| rule.action == Action::Block && !has(new, rule)) {
+            self.say(format!("{} would not be blocked by the school{} any more.", rule.name, whom(rule, old)));
+        }
+    }
+
+    fn devices(&mut self, old: &[DeviceFile], new: &[DeviceFile]) {
+        for device in new {
+            let before = old.iter().find(|other| other.name == device.name);
+            let (was_suspended, profile) =
+                before.map_or((false, None), |other| (other.suspended, other.profile.as_ref()));
+            if was_suspended && !device.suspended {
+                self.say(format!("{:?} would not be suspended any more.", device.name));
+            }
+            let moved = before.is_some_and(|other| (&other.address, &other.mac) != (&device.address, &device.mac));
+            if profile != device.profile.as_ref() || (moved && (device.profile.is_some() || was_suspended)) {
+                self.say(format!("{:?} would have another profile.", device.name));
+            } else if moved {
+                self.say(format!("{:?} would be another machine.", device.name));
+            }
+        }
+        for gone in old.iter().filter(|device| !new.iter().any(|other| other.name == device.name)) {
+            if gone.suspended || gone.profile.is_some() {
+                self.say(format!("{:?} would be a device like any other.", gone.name));
+            }
+        }
+    }
+
+    /// A lesson keeps names away; another one in the same room opens its own beside them.
+    fn lessons(&mut self, old: &[LessonFile], new: &[LessonFile]) {
+        for lesson in new {
+            match old.iter().find(|other| other.name == lesson.name) {
+                Some(other) if other == lesson => {}
+                Some(_) => self.say(format!("The lesson {:?} would be another one.", lesson.name)),
+                None => {
+                    if let Some(other) = old.iter().find(|other| may_meet(&other.room, &lesson.room)) {
+                        self.say(format!(
+                            "The names of the lesson {:?} would be open beside those of {:?}.",
+                            lesson.name, other.name
+                        ));
+                    }
+                }
+            }
+        }
+        for gone in old.iter().filter(|lesson| !new.iter().any(|other| other.name == lesson.name)) {
+            self.say(format!("The lesson {:?} would end.", gone.name));
+        }
+    }
+
+    /// What is said as the list of changes says it.
+    fn rest(&mut self, old: &PolicyFile, new: &PolicyFile) {
+        let mut diff = Diff { categories: self.categories, changes: Vec::new() };
+        diff.value("The time zone of schedules", &old.timezone, &new.timezone, true);
+        diff.words("The school's own name", &old.own_names, &new.own_names, (true, false));
+        diff.whole("The term dates", &old.terms, &new.terms);
+        diff.whole("The holidays", &old.holidays, &new.holidays);
+        let (days, learning) = ((old.newly_seen, new.newly_seen), "Days in which the box learns");
+        let fewer = days.1.days < days.0.days;
+        diff.value("Days for which a name is new", &days.0.days, &days.1.days, fewer);
+        let (before, after) = (days.0.learning_days, days.1.learning_days);
+        diff.value(learning, &before, &after, after > before);
+        diff.things("The group", &old.groups, &new.groups, |group| &group.id, (false, false));
+        diff.things("The schedule", &old.schedules, &new.schedules, |schedule| &schedule.id, (false, false));
+        diff.things("The bundle", &old.bundles, &new.bundles, |bundle| &bundle.id, (false, false));
+        diff.things("The category", &old.categories, &new.categories, |category| &category.id, (false, true));
+        diff.lists(&old.lists, &new.lists);
+        let opened = diff.changes.into_iter().filter(|change| change.loosens);
+        self.said.extend(opened.map(|change| format!("{}.", change.what)));
+    }
+}
+
+fn all_services<'a>(
+    old: &'a ProfileFile,
+    new: &'a ProfileFile,
+) -> impl Iterator<Item = (&'a String, Option<&'a Cell>)> {
+    let gone = old.services.keys().filter(|id| !new.services.contains_key(*id));
+    new.services.iter().map(|(id, cell)| (id, Some(cell))).chain(gone.map(|id| (id, None)))
+}
+
+/// Whether a state opens what another one closes, for anybody at any time.
+fn opens(before: &Cell, after: &Cell) -> bool {
+    match (before, after) {
+        (Cell::Allow | Cell::Report, _) | (_, Cell::Locked) => false,
+        (Cell::Locked, _) => true,
+        (_, after) => *after != Cell::Block,
+    }
+}
+
+fn opened(what: &str, cell: &Cell) -> String {
+    match cell {
+        Cell::Allow => format!("{what} would be open"),
+        Cell::Report => format!("{what} would be open, and reported,"),
+        Cell::AllowDuring(schedule) => format!("{what} would be open at certain times ({schedule})"),
+        Cell::AllowFor(group) => format!("{what} would be open to some ({group})"),
+        Cell::Block => format!("{what} would not be locked any more"),
+        Cell::Locked => format!("{what} would be locked"),
+    }
+}
+
+fn whom(rule: &RuleFile, file: &PolicyFile) -> String {
+    let profiles = rule.profiles.iter().flatten();
+    let titles: Vec<&str> = profiles
+        .map(|id| file.profiles.iter().find(|p| p.id == *id).map_or(id.as_str(), ProfileFile::title))
+        .collect();
+    let clients = rule.clients.as_ref().map(|all| format!(" on {}", all.join(", "))).unwrap_or_default();
+    if titles.is_empty() { clients } else { format!(" for {}{clients}", titles.join(", ")) }
+}
+
+/// How closely somebody could follow what a client did.
+fn closeness(level: LogLevel) -> u8 {
+    match level {
+        LogLevel::BlockedOnly => 0,
+        LogLevel::Pseudonymous => 1,
+        LogLevel::Full => 2,
+    }
+}
+
+/// Whether a client could be in both rooms; assumed of rooms that are not made of addresses alone.
+fn may_meet(one: &[String], other: &[String]) -> bool {
+    let nets = |room: &[String]| room.iter().map(|word| subnet(word)).collect::<Option<Vec<IpNet>>>();
+    match (nets(one), nets(other)) {
+        (Some(one), Some(other)) => {
+            one.iter().any(|a| other.iter().any(|b| a.contains(&b.network()) || b.contains(&a.network())))
+        }
+        _ => true,
+    }
+}
