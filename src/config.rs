@@ -5,13 +5,12 @@
 
 use std::{
     fs, io,
-    net::SocketAddr,
     path::{Path, PathBuf},
 };
 
 use serde::Deserialize;
 
-use crate::{dns, feeds, querylog, resolver, spelling::nearest};
+use crate::{admin, dns, feeds, querylog, resolver, spelling::nearest};
 
 /// What the variables of the environment that override keys start with.
 pub const ENV_PREFIX: &str = "SCHOOLGATE_";
@@ -33,19 +32,9 @@ pub struct Config {
     /// How lists come to the box.
     pub lists: feeds::Config,
     /// Where the web pages are.
-    pub admin: Admin,
+    pub admin: admin::Config,
     /// The query log.
     pub log: querylog::Config,
-}
-
-/// The web pages' addresses; kept here until the pages have a module.
-#[derive(Debug, Clone, Deserialize)]
-#[serde(deny_unknown_fields, default)]
-pub struct Admin {
-    /// The web admin.
-    pub listen: Vec<SocketAddr>,
-    /// The page that blocked clients are led to.
-    pub block_page: Vec<SocketAddr>,
 }
 
 impl Default for Config {
@@ -55,17 +44,8 @@ impl Default for Config {
             dns: dns::Config::default(),
             resolver: resolver::Config::default(),
             lists: feeds::Config::default(),
-            admin: Admin::default(),
+            admin: admin::Config::default(),
             log: querylog::Config::default(),
-        }
-    }
-}
-
-impl Default for Admin {
-    fn default() -> Self {
-        Self {
-            listen: vec![SocketAddr::from(([127, 0, 0, 1], 8080))],
-            block_page: vec![SocketAddr::from(([127, 0, 0, 1], 8081))],
         }
     }
 }
@@ -151,6 +131,8 @@ fn override_key(table: &mut toml::Table, name: &str, value: &str) -> Result<(), 
             | "forwarders"
             | "block_page"
             | "page_addresses"
+            | "names"
+            | "metrics_from"
     );
     let value = match parsed {
         Some(list @ toml::Value::Array(_)) => list,

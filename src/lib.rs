@@ -12,6 +12,8 @@
 //! [`ede`] are the words that all of them use. A module imports only from those
 //! below it; `ARCHITECTURE.md` has the floors.
 
+pub mod accounts;
+pub mod admin;
 pub mod appliance;
 pub mod background;
 pub mod category;
@@ -27,10 +29,12 @@ pub mod ede;
 pub mod feeds;
 pub mod lists;
 pub mod name;
+mod places;
 pub mod policy;
 pub mod querylog;
 pub mod resolver;
 pub mod seen;
 mod spelling;
 pub mod store;
+pub mod tls;
 pub mod vault;

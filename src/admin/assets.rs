@@ -13,7 +13,6 @@ use rust_embed::Embed;
 
 #[derive(Embed)]
 #[folder = "web-admin/static"]
-#[exclude = "*.md"]
 struct Static;
 
 /// One file, ready to be sent.
@@ -27,7 +26,8 @@ struct Asset {
 }
 
 static ASSETS: LazyLock<BTreeMap<String, Asset>> = LazyLock::new(|| {
-    let files = Static::iter().filter_map(|name| {
+    // What is written about the files is for who reads the source.
+    let files = Static::iter().filter(|name| !name.ends_with(".md")).filter_map(|name| {
         let file = Static::get(&name)?;
         let digest: String = file.metadata.sha256_hash()[..6].iter().map(|byte| format!("{byte:02x}")).collect();
         let plain = Bytes::from(file.data.into_owned());

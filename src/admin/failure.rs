@@ -63,9 +63,6 @@ impl Failure {
 impl From<ControlError> for Failure {
     fn from(error: ControlError) -> Self {
         match error {
-            ControlError::Collision { .. } => {
-                Self::new("failure-collision", StatusCode::CONFLICT).because(error.to_string())
-            }
             error if error.is_bad_input() => Self::input(error.to_string()),
             error => Self::inside(error),
         }

@@ -10,7 +10,7 @@ pub mod access;
 mod assets;
 mod config;
 mod failure;
-pub mod listen;
+mod listen;
 mod page;
 mod pages;
 mod routes;
@@ -28,7 +28,10 @@ use axum::{
 use tokio_util::sync::CancellationToken;
 use tower_http::compression::CompressionLayer;
 
-pub use self::config::Config;
+pub use self::{
+    config::Config,
+    listen::{Limits, Peer, Serve},
+};
 use self::{
     access::Right,
     routes::Routes,

@@ -1,6 +1,10 @@
 //! Who asks for a page, and whether they may: the way of a request from the socket to its page and back.
 
-use std::{convert::Infallible, net::IpAddr, sync::Arc};
+use std::{
+    convert::Infallible,
+    net::{IpAddr, Ipv4Addr, SocketAddr},
+    sync::Arc,
+};
 
 use askama::Template;
 use axum::{
@@ -23,6 +27,12 @@ use crate::accounts::{AccountChange, ApiToken, Caller, Limited, Session};
 /// The cookie of a session, over TLS and without.
 const SECURE_COOKIE: &str = "__Host-schoolgate";
 const PLAIN_COOKIE: &str = "schoolgate";
+
+/// Where a request comes from that came by no socket.
+const NOWHERE: Peer = {
+    let address = SocketAddr::new(IpAddr::V4(Ipv4Addr::UNSPECIFIED), 0);
+    Peer { address, local: address, secure: false }
+};
 
 /// The cookie of who chose light or dark.
 const THEME_COOKIE: &str = "theme";
@@ -91,7 +101,7 @@ impl Visit {
             Some("light") => "light",
             _ => "",
         };
-        let peer: Peer = request.extensions.get().copied().unwrap_or_else(Peer::unknown);
+        let peer: Peer = request.extensions.get().copied().unwrap_or(NOWHERE);
         Self {
             admin: Arc::clone(admin),
             agent: text(header::USER_AGENT).unwrap_or_default().to_owned(),

@@ -149,6 +149,18 @@ impl From<&String> for Value {
     }
 }
 
+impl From<&&String> for Value {
+    fn from(text: &&String) -> Self {
+        Self(FluentValue::from((*text).clone()))
+    }
+}
+
+impl From<&&str> for Value {
+    fn from(text: &&str) -> Self {
+        Self(FluentValue::from((*text).to_owned()))
+    }
+}
+
 macro_rules! numbers {
     ($($number:ty),*) => {
         $(
@@ -157,10 +169,15 @@ macro_rules! numbers {
                     Self(FluentValue::from(number))
                 }
             }
-            // Templates hand values on by reference.
+            // Templates hand values on by reference, and in loops by two.
             impl From<&$number> for Value {
                 fn from(number: &$number) -> Self {
                     Self(FluentValue::from(*number))
+                }
+            }
+            impl From<&&$number> for Value {
+                fn from(number: &&$number) -> Self {
+                    Self(FluentValue::from(**number))
                 }
             }
         )*

@@ -593,13 +593,29 @@ impl Control {
         (self.starter.len(), own)
     }
 
+    /// Writes to the audit what was done elsewhere, as to accounts; `from` is the address that it was asked from.
+    pub fn audit_from(&self, by: &str, action: &str, detail: &str, from: Option<IpAddr>) {
+        let detail = self.policy.load().masked(detail).into_owned();
+        let from = from.map(|address| address.to_string());
+        self.keep_record(AuditRecord { from, ..AuditRecord::new(self.clock.now(), by, action, detail) });
+    }
+
+    /// The categories that there are.
+    #[must_use]
+    pub fn categories(&self) -> &Arc<Categories> {
+        &self.categories
+    }
+
     fn record(&self, at: Timestamp, by: &str, action: &str, detail: &str) {
         let detail = self.policy.load().masked(detail).into_owned();
-        let record = AuditRecord::new(at, by, action, detail);
+        self.keep_record(AuditRecord::new(at, by, action, detail));
+    }
+
+    fn keep_record(&self, record: AuditRecord) {
         if let Some(store) = &self.state().store
             && let Err(error) = store.audit(&record)
         {
-            warn!(%error, action, "The audit could not be written");
+            warn!(%error, action = record.action, "The audit could not be written");
         }
     }
 

@@ -157,7 +157,7 @@ async fn step(visit: &Visit, status: StatusCode, to: &str, wrong: String) -> Res
     let Identity::Unfinished(limited) = &visit.identity else { return Ok(see(own_place(to), "")) };
     let (title, step) = match limited.stage {
         Stage::SecondFactor => ("sign-in-code-title", Step::Code),
-        Stage::NewPassword => ("sign-in-password-title", Step::Password),
+        Stage::PasswordChange => ("sign-in-password-title", Step::Password),
         _ => {
             let token = visit.token.clone().unwrap_or_default();
             let proposal = visit.admin.accounts.propose_second_factor(&token).map_err(Failure::inside)?;
