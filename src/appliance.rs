@@ -3,6 +3,8 @@
 //! It binds first, so that a port in use is told before anything else happens, then says where it listens, then
 //! serves. DNS never waits for lists: what is on disk is in force at once, and the rest is compiled behind.
 
+mod web;
+
 use std::{
     fmt::Write as _,
     fs, io,
@@ -17,6 +19,7 @@ use tokio::runtime::Handle;
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
 use tracing::{error, info, warn};
 
+use self::web::Web;
 use crate::{
     clock::Clock,
     config::Config,
@@ -47,6 +50,7 @@ pub struct Appliance {
     control: Arc<Control>,
     seen: Arc<Seen>,
     log: Option<Arc<QueryLog>>,
+    web: Web,
     stop: CancellationToken,
     tasks: TaskTracker,
 }
@@ -86,6 +90,7 @@ impl Appliance {
             control = control.with_log(Arc::clone(log));
         }
         let listener = control.listener();
+        let pages_clock = clock.clone();
         let mut handler = Handler::new(&config.dns, control.policy(), resolver, clock)
             .with_seen(Arc::clone(&seen))
             .with_notices(move |packet, from| {
@@ -115,7 +120,15 @@ impl Appliance {
         });
         control.keep_log();
         tasks.spawn(control::socket::serve(socket, Arc::clone(&control), stop.clone()));
-        write_addresses(&config.data, &dns)?;
+        let means = web::Means {
+            control: Arc::clone(&control),
+            log: log.clone(),
+            clock: pages_clock,
+            dns: dns.clone(),
+            stop: stop.clone(),
+        };
+        let web = web::start(&config, means, &tasks);
+        write_addresses(&config.data, &dns, &web.addresses)?;
         // After serving began: what is on disk is in force already.
         let behind = Arc::clone(&control);
         let stopped = stop.clone();
@@ -138,7 +151,7 @@ impl Appliance {
         });
         tasks.close();
         info!(?dns, "Answering");
-        Ok(Self { dns, control, seen, log, stop, tasks })
+        Ok(Self { dns, control, seen, log, web, stop, tasks })
     }
 
     /// What an administrator can do.
@@ -161,8 +174,19 @@ impl Appliance {
             let _ = writeln!(text, "try: dig @{address}{port} www.bbc.co.uk");
             let _ = writeln!(text, "     dig @{address}{port} {BLOCKED_EXAMPLE}   (blocked, and says why)");
         }
-        let dns = self.dns.iter().map(ToString::to_string).collect::<Vec<_>>().join(",");
-        let _ = write!(text, "listening dns={dns}");
+        if let Some(first) = self.web.addresses.first() {
+            let scheme = if self.web.secure { "https" } else { "http" };
+            let address = if first.ip().is_unspecified() { format!("localhost:{}", first.port()) } else { first.to_string() };
+            let _ = writeln!(text, "web pages: {scheme}://{address}/");
+            if let Some(code) = &self.web.set_up {
+                let _ = writeln!(text, "set-up code: {code}   (the pages ask for it, until somebody has set the box up)");
+            }
+        }
+        let list = |all: &[SocketAddr]| all.iter().map(ToString::to_string).collect::<Vec<_>>().join(",");
+        let _ = write!(text, "listening dns={}", list(&self.dns));
+        if !self.web.addresses.is_empty() {
+            let _ = write!(text, " admin={}", list(&self.web.addresses));
+        }
         text
     }
 
@@ -242,11 +266,11 @@ fn resolver(config: &Config, clock: &Clock, runtime: Handle) -> Result<Arc<Resol
     Ok(Arc::new(Resolver::new(backends, (&config.resolver).into(), clock.clone(), runtime)))
 }
 
-fn write_addresses(folder: &Path, dns: &[SocketAddr]) -> Result<(), StartError> {
-    let dns: Vec<String> = dns.iter().map(ToString::to_string).collect();
+fn write_addresses(folder: &Path, dns: &[SocketAddr], admin: &[SocketAddr]) -> Result<(), StartError> {
+    let texts = |all: &[SocketAddr]| all.iter().map(ToString::to_string).collect::<Vec<_>>();
     let none: [String; 0] = [];
     let document =
-        json!({ "dns": dns, "admin": none, "block_page": none, "tls": none, "https": none, "quic": none });
+        json!({ "dns": texts(dns), "admin": texts(admin), "block_page": none, "tls": none, "https": none, "quic": none });
     let file = folder.join(ADDRESSES);
     disk::replace(&file, format!("{document}\n").as_bytes())
         .map_err(|source| StartError::Addresses { file, source })

@@ -122,6 +122,23 @@ impl Admin {
             .with_state(state)
     }
 
+    /// What is answered without TLS as well: whether the box is alive, and the certificate that browsers are to trust.
+    #[must_use]
+    pub fn plain_router(self: &Arc<Self>) -> Router {
+        let certificates = self.certificates.clone();
+        let router = Router::new().route("/healthz", axum::routing::get(|| async { "ok\n" }));
+        match certificates {
+            Some(certificates) => router.route(
+                "/ca.crt",
+                axum::routing::get(move || async move {
+                    let kind = [(axum::http::header::CONTENT_TYPE, "application/x-x509-ca-cert")];
+                    (kind, certificates.ca_pem())
+                }),
+            ),
+            None => router,
+        }
+    }
+
     /// Whether somebody has set the box up; taken as so when that can't be read, since then nobody may claim it.
     fn is_claimed(&self) -> bool {
         !matches!(self.accounts.setup_code(), Ok(Some(_)))
