@@ -176,10 +176,17 @@ impl Appliance {
         }
         if let Some(first) = self.web.addresses.first() {
             let scheme = if self.web.secure { "https" } else { "http" };
-            let address = if first.ip().is_unspecified() { format!("localhost:{}", first.port()) } else { first.to_string() };
+            let address = if first.ip().is_unspecified() {
+                format!("localhost:{}", first.port())
+            } else {
+                first.to_string()
+            };
             let _ = writeln!(text, "web pages: {scheme}://{address}/");
             if let Some(code) = &self.web.set_up {
-                let _ = writeln!(text, "set-up code: {code}   (the pages ask for it, until somebody has set the box up)");
+                let _ = writeln!(
+                    text,
+                    "set-up code: {code}   (the pages ask for it, until somebody has set the box up)"
+                );
             }
         }
         let list = |all: &[SocketAddr]| all.iter().map(ToString::to_string).collect::<Vec<_>>().join(",");
@@ -269,8 +276,7 @@ fn resolver(config: &Config, clock: &Clock, runtime: Handle) -> Result<Arc<Resol
 fn write_addresses(folder: &Path, dns: &[SocketAddr], admin: &[SocketAddr]) -> Result<(), StartError> {
     let texts = |all: &[SocketAddr]| all.iter().map(ToString::to_string).collect::<Vec<_>>();
     let none: [String; 0] = [];
-    let document =
-        json!({ "dns": texts(dns), "admin": texts(admin), "block_page": none, "tls": none, "https": none, "quic": none });
+    let document = json!({ "dns": texts(dns), "admin": texts(admin), "block_page": none, "tls": none, "https": none, "quic": none });
     let file = folder.join(ADDRESSES);
     disk::replace(&file, format!("{document}\n").as_bytes())
         .map_err(|source| StartError::Addresses { file, source })

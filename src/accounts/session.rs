@@ -453,3 +453,14 @@ impl NewSession<'_> {
         Ok(token)
     }
 }
+
+#[cfg(test)]
+impl Accounts {
+    /// A whole session of somebody, without what leads to one.
+    pub(crate) fn session_for_tests(&self, id: UserId) -> String {
+        let from = Caller::from(std::net::IpAddr::from([10, 20, 1, 2]));
+        let limits = self.settings().limits;
+        let new = NewSession { user: Some(id), stage: Stage::Whole, from, now: self.now(), limits };
+        self.write(|change| new.insert(change, &self.random)).unwrap().expose().to_owned()
+    }
+}

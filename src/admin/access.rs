@@ -122,9 +122,12 @@ impl Right {
     /// The scope that an API token needs for it, beside its owner's role.
     pub(super) fn scope(self) -> Scope {
         match self {
-            Self::Open | Self::SignedIn | Self::SeeOverview | Self::CheckSites | Self::SeePolicy | Self::SeeLists => {
-                Scope::Read
-            }
+            Self::Open
+            | Self::SignedIn
+            | Self::SeeOverview
+            | Self::CheckSites
+            | Self::SeePolicy
+            | Self::SeeLists => Scope::Read,
             Self::ChangePolicy | Self::RunLessons | Self::ChangeLimits => Scope::Policy,
             Self::ChangeLists => Scope::Lists,
             Self::SeeLog | Self::SeeDevices | Self::ExportLog => Scope::Log,
@@ -160,7 +163,9 @@ mod tests {
 
     #[test]
     fn a_governor_sees_sums_and_no_device_and_an_auditor_changes_nothing() {
-        for right in [Right::SeeLog, Right::SeeDevices, Right::SeeAudit, Right::ChangePolicy, Right::CheckSites] {
+        for right in
+            [Right::SeeLog, Right::SeeDevices, Right::SeeAudit, Right::ChangePolicy, Right::CheckSites]
+        {
             assert!(!right.is_of(Role::Governor), "{right:?}");
         }
         let changing = [
@@ -183,8 +188,8 @@ mod tests {
 
     #[test]
     fn the_table_in_the_documentation_is_this_one() {
-        let docs = include_str!("../../docs/accounts.md");
+        let docs = include_str!("../../docs/admin.md");
         let table = role_table();
-        assert!(docs.contains(&table), "docs/accounts.md should have this table:\n{table}");
+        assert!(docs.contains(&table), "docs/admin.md should have this table:\n{table}");
     }
 }

@@ -29,7 +29,8 @@ static ASSETS: LazyLock<BTreeMap<String, Asset>> = LazyLock::new(|| {
     // What is written about the files is for who reads the source.
     let files = Static::iter().filter(|name| !name.ends_with(".md")).filter_map(|name| {
         let file = Static::get(&name)?;
-        let digest: String = file.metadata.sha256_hash()[..6].iter().map(|byte| format!("{byte:02x}")).collect();
+        let digest: String =
+            file.metadata.sha256_hash()[..6].iter().map(|byte| format!("{byte:02x}")).collect();
         let plain = Bytes::from(file.data.into_owned());
         let gzip = compressed(&plain).filter(|gzip| gzip.len() < plain.len());
         Some((name.to_string(), Asset { gzip, plain, kind: kind(&name), digest }))
@@ -61,7 +62,11 @@ pub(super) fn address(name: &str) -> String {
 }
 
 /// `GET /static/{name}`.
-pub(super) async fn serve(Path(name): Path<String>, RawQuery(query): RawQuery, headers: HeaderMap) -> Response {
+pub(super) async fn serve(
+    Path(name): Path<String>,
+    RawQuery(query): RawQuery,
+    headers: HeaderMap,
+) -> Response {
     let Some(asset) = ASSETS.get(&name) else { return StatusCode::NOT_FOUND.into_response() };
     let tag = format!("\"{}\"", asset.digest);
     let is_current = query.is_some_and(|query| query.strip_prefix("v=") == Some(&asset.digest));

@@ -25,7 +25,8 @@ pub struct Config {
 
 impl Default for Config {
     fn default() -> Self {
-        let loopback = [[127, 0, 0, 0].into()].map(|address| IpNet::new_assert(std::net::IpAddr::V4(address), 8));
+        let loopback =
+            [[127, 0, 0, 0].into()].map(|address| IpNet::new_assert(std::net::IpAddr::V4(address), 8));
         Self {
             listen: vec![SocketAddr::from(([127, 0, 0, 1], 8080))],
             block_page: vec![SocketAddr::from(([127, 0, 0, 1], 8081))],

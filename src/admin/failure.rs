@@ -113,6 +113,7 @@ impl IntoResponse for Problem {
     fn into_response(self) -> Response {
         let status = StatusCode::from_u16(self.status).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR);
         let body = serde_json::to_vec(&self).unwrap_or_default();
-        (status, [(HeaderName::from_static("content-type"), "application/problem+json")], body).into_response()
+        (status, [(HeaderName::from_static("content-type"), "application/problem+json")], body)
+            .into_response()
     }
 }

@@ -15,6 +15,8 @@ mod page;
 mod pages;
 mod routes;
 mod security;
+#[cfg(test)]
+mod tests;
 mod visit;
 mod words;
 
@@ -23,19 +25,20 @@ use std::{fmt, sync::Arc};
 use axum::{
     Router,
     extract::DefaultBodyLimit,
+    http::header,
     middleware::{from_fn, from_fn_with_state},
 };
 use tokio_util::sync::CancellationToken;
 use tower_http::compression::CompressionLayer;
 
-pub use self::{
-    config::Config,
-    listen::{Limits, Peer, Serve},
-};
 use self::{
     access::Right,
     routes::Routes,
     words::{Catalogue, Words},
+};
+pub use self::{
+    config::Config,
+    listen::{Limits, Peer, Serve},
 };
 use crate::{
     accounts::Accounts,
@@ -131,7 +134,7 @@ impl Admin {
             Some(certificates) => router.route(
                 "/ca.crt",
                 axum::routing::get(move || async move {
-                    let kind = [(axum::http::header::CONTENT_TYPE, "application/x-x509-ca-cert")];
+                    let kind = [(header::CONTENT_TYPE, "application/x-x509-ca-cert")];
                     (kind, certificates.ca_pem())
                 }),
             ),

@@ -10,7 +10,8 @@ use axum::{
 
 use super::{
     access::Right,
-    assets, failure::Failure,
+    assets,
+    failure::Failure,
     words::{Value, Words},
 };
 use crate::accounts::Role;
@@ -153,7 +154,11 @@ pub(super) fn see(path: &str, done: &'static str) -> Response {
     let (path, anchor) = path.split_once('#').map_or((path, ""), |(path, anchor)| (path, anchor));
     let mark = if path.contains('?') { '&' } else { '?' };
     let hash = if anchor.is_empty() { "" } else { "#" };
-    let to = if done.is_empty() { format!("{path}{hash}{anchor}") } else { format!("{path}{mark}done={done}{hash}{anchor}") };
+    let to = if done.is_empty() {
+        format!("{path}{hash}{anchor}")
+    } else {
+        format!("{path}{mark}done={done}{hash}{anchor}")
+    };
     (StatusCode::SEE_OTHER, [(header::LOCATION, to)]).into_response()
 }
 

@@ -62,9 +62,10 @@ impl Routes {
             Ok(filter) => filter,
             Err(_) => return self,
         };
-        let guarded: MethodRouter<Arc<Admin>, Infallible> = on(filter, handler).layer(from_fn(
-            move |request: Request, next: Next| async move { visit::guard(right, request, next).await.into_response() },
-        ));
+        let guarded: MethodRouter<Arc<Admin>, Infallible> =
+            on(filter, handler).layer(from_fn(move |request: Request, next: Next| async move {
+                visit::guard(right, request, next).await.into_response()
+            }));
         self.router = self.router.route(path, guarded);
         self.entries.push(Entry { method, path, right });
         self

@@ -56,7 +56,9 @@ impl Identity {
         match self {
             Self::Nobody | Self::Unfinished(_) => right == Right::Open,
             Self::Person(session) => right.is_of(session.role),
-            Self::Program(token) => right == Right::Open || (right.is_of(token.role) && token.may(right.scope())),
+            Self::Program(token) => {
+                right == Right::Open || (right.is_of(token.role) && token.may(right.scope()))
+            }
         }
     }
 
@@ -118,7 +120,9 @@ impl Visit {
     /// The frame of a page: its title, by the key of the sentence, and its place in the navigation.
     pub(super) fn page(&self, title: &str, current: &'static str) -> Page {
         let signed_in = match &self.identity {
-            Identity::Person(session) => Some(SignedIn { name: session.full_name.clone(), role: session.role }),
+            Identity::Person(session) => {
+                Some(SignedIn { name: session.full_name.clone(), role: session.role })
+            }
             _ => None,
         };
         let banners = if signed_in.is_some() { self.admin.banners(&self.words) } else { Vec::new() };
@@ -295,7 +299,9 @@ fn bare(response: &Response) -> Option<Failure> {
     let is_text = known.is_none_or(|kind| kind.as_bytes().starts_with(b"text/plain"));
     match response.status() {
         StatusCode::NOT_FOUND if is_text => Some(Failure::not_found()),
-        status @ (StatusCode::BAD_REQUEST | StatusCode::UNPROCESSABLE_ENTITY | StatusCode::UNSUPPORTED_MEDIA_TYPE)
+        status @ (StatusCode::BAD_REQUEST
+        | StatusCode::UNPROCESSABLE_ENTITY
+        | StatusCode::UNSUPPORTED_MEDIA_TYPE)
             if is_text =>
         {
             Some(Failure::new("failure-form", status))

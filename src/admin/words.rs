@@ -64,9 +64,10 @@ impl Catalogue {
         };
         let found = wanted.filter(|tag| tag.len() <= 35).find_map(known);
         // The first language is always there: `shipped` puts it in.
-        found.or_else(|| self.languages.get_key_value(FIRST)).map(|(_, words)| Arc::clone(words)).unwrap_or_else(|| {
-            Arc::new(Words::new(FIRST, Vec::new(), None))
-        })
+        found
+            .or_else(|| self.languages.get_key_value(FIRST))
+            .map(|(_, words)| Arc::clone(words))
+            .unwrap_or_else(|| Arc::new(Words::new(FIRST, Vec::new(), None)))
     }
 }
 
@@ -220,7 +221,9 @@ mod tests {
         files(&root.join("web-admin/templates"), "html", &mut texts);
         files(&root.join("src/admin"), "rs", &mut texts);
         let words = Catalogue::shipped().choose(FIRST);
-        let is_key = |key: &&str| key.contains('-') && key.chars().all(|c| c.is_ascii_lowercase() || c.is_ascii_digit() || c == '-');
+        let is_key = |key: &&str| {
+            key.contains('-') && key.chars().all(|c| c.is_ascii_lowercase() || c.is_ascii_digit() || c == '-')
+        };
         for (file, text) in &texts {
             let template = file.ends_with(".html");
             for key in asked(text).into_iter().filter(|key| template || is_key(key)) {

@@ -155,12 +155,14 @@ async fn renew(certificates: Arc<Certificates>, clock: Clock, stop: Cancellation
 
 /// What browsers call the box, for its certificate.
 fn names(config: &Config) -> Vec<SubjectName> {
-    let host = fs::read_to_string("/proc/sys/kernel/hostname").unwrap_or_default().trim().to_ascii_lowercase();
+    let host =
+        fs::read_to_string("/proc/sys/kernel/hostname").unwrap_or_default().trim().to_ascii_lowercase();
     let mut names: BTreeSet<String> = [LOCAL_NAME, "localhost"].map(String::from).into();
     names.extend(Some(host.clone()).filter(|host| !host.is_empty()));
     names.extend(Some(format!("{host}.local")).filter(|_| !host.is_empty() && !host.contains('.')));
     names.extend(config.admin.names.iter().map(|name| name.trim().to_ascii_lowercase()));
-    let own: Vec<IpAddr> = if_addrs::get_if_addrs().unwrap_or_default().iter().map(if_addrs::Interface::ip).collect();
+    let own: Vec<IpAddr> =
+        if_addrs::get_if_addrs().unwrap_or_default().iter().map(if_addrs::Interface::ip).collect();
     let mut addresses: BTreeSet<IpAddr> = BTreeSet::new();
     for listening in config.admin.listen.iter().map(SocketAddr::ip) {
         if listening.is_unspecified() {

@@ -39,6 +39,8 @@ pub fn schoolgate() -> Command {
             command.env_remove(name);
         }
     }
+    // The usual ports of the web pages are for one at a time; tests that want the pages say where.
+    command.env("SCHOOLGATE_ADMIN__LISTEN", "[]").env("SCHOOLGATE_ADMIN__BLOCK_PAGE", "[]");
     command
 }
 

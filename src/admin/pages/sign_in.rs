@@ -3,7 +3,7 @@
 use askama::Template;
 use axum::{
     extract::{Form, Query},
-    http::{HeaderValue, StatusCode, header},
+    http::{HeaderMap, HeaderValue, StatusCode, header},
     response::Response,
 };
 use data_encoding::BASE64;
@@ -78,8 +78,9 @@ struct SignInForm {
 async fn sign_in(visit: Visit, Form(form): Form<SignInForm>) -> Result<Response, Failure> {
     let SignInForm { name, password, to } = form;
     let asked = name.clone();
-    let outcome =
-        visit.aside(move |visit| visit.admin.accounts.sign_in(&asked, &password, None, visit.caller())).await?;
+    let outcome = visit
+        .aside(move |visit| visit.admin.accounts.sign_in(&asked, &password, None, visit.caller()))
+        .await?;
     match outcome {
         Ok(signed_in) => went_on(&visit, signed_in, &to),
         Err(error) => {
@@ -112,7 +113,8 @@ pub(super) fn said(visit: &Visit, error: SignInError) -> Result<(StatusCode, Str
 /// Keeps the new session in the browser, and leads on: to what is awaited, or to where they wanted to go.
 fn went_on(visit: &Visit, signed_in: SignIn, to: &str) -> Result<Response, Failure> {
     let SignIn { token, stage, user, change } = signed_in;
-    let name = visit.admin.accounts.user(user).map_err(Failure::inside)?.map_or_else(String::new, |user| user.name);
+    let name =
+        visit.admin.accounts.user(user).map_err(Failure::inside)?.map_or_else(String::new, |user| user.name);
     visit.audit(&name, &change);
     let to = own_place(to);
     let place = match stage {
@@ -232,8 +234,12 @@ async fn second_factor(visit: Visit, Form(form): Form<CodeForm>) -> Result<Respo
             let went_on = proceed(&visit, &form.to)?;
             let codes = codes.0.iter().map(|code| code.expose().to_owned()).collect();
             let p = visit.page("sign-in-recovery-title", "");
-            let shown =
-                Next { p, to: own_place(&form.to).to_owned(), step: Step::Recovery { codes }, wrong: String::new() };
+            let shown = Next {
+                p,
+                to: own_place(&form.to).to_owned(),
+                step: Step::Recovery { codes },
+                wrong: String::new(),
+            };
             let mut response = html(&shown)?;
             // The session goes on, once the codes were read.
             for cookie in went_on.headers().get_all(header::SET_COOKIE) {
@@ -292,7 +298,7 @@ struct ThemeForm {
 }
 
 /// Keeps light or dark, and leads back to where it was chosen.
-async fn theme(headers: axum::http::HeaderMap, Form(form): Form<ThemeForm>) -> Result<Response, Failure> {
+async fn theme(headers: HeaderMap, Form(form): Form<ThemeForm>) -> Result<Response, Failure> {
     let theme = if form.theme == "dark" { "dark" } else { "light" };
     // Only the path of it: the page was one of the box's own, or the request had not come so far.
     let back = headers
@@ -301,7 +307,11 @@ async fn theme(headers: axum::http::HeaderMap, Form(form): Form<ThemeForm>) -> R
         .and_then(|from| from.split_once("://"))
         .and_then(|(_, rest)| rest.find('/').map(|at| rest[at..].to_owned()))
         .unwrap_or_default();
-    let back = if back.starts_with('/') && !back.starts_with("//") && !back.contains('\\') { back.as_str() } else { "/" };
+    let back = if back.starts_with('/') && !back.starts_with("//") && !back.contains('\\') {
+        back.as_str()
+    } else {
+        "/"
+    };
     let mut response = see(back, "");
     if let Ok(cookie) = HeaderValue::from_str(&theme_cookie(theme)) {
         response.headers_mut().append(header::SET_COOKIE, cookie);
@@ -318,7 +328,15 @@ mod tests {
         for to in ["/log?name=a", "/", "/policy#games"] {
             assert_eq!(own_place(to), to);
         }
-        for to in ["", "//evil.example", "https://evil.example", "/\\evil.example", "\\/x", "/a\r\nSet-Cookie: x", "/sign-in"] {
+        for to in [
+            "",
+            "//evil.example",
+            "https://evil.example",
+            "/\\evil.example",
+            "\\/x",
+            "/a\r\nSet-Cookie: x",
+            "/sign-in",
+        ] {
             assert_eq!(own_place(to), "/", "{to}");
         }
     }
