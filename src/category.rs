@@ -39,7 +39,7 @@ pub const NEWLY_SEEN: &str = "newly-seen";
 pub const UNCATEGORISED: &str = "uncategorised";
 
 /// Who a profile is for.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize, schemars::JsonSchema)]
 #[serde(rename_all = "lowercase")]
 pub enum Audience {
     /// Children at the school.
@@ -51,7 +51,7 @@ pub enum Audience {
 }
 
 /// How much harm a wrongly opened name could do; decides who must approve an exception.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize, schemars::JsonSchema)]
 #[serde(rename_all = "lowercase")]
 pub enum Risk {
     /// A nuisance.

@@ -4,6 +4,7 @@
 //! in. Answering only ever reads the policy that was swapped in last.
 
 mod check;
+mod edit;
 mod lists;
 mod log;
 mod log_keeping;
@@ -29,6 +30,11 @@ use tracing::{error, info, warn};
 use xxhash_rust::xxh3::xxh3_64;
 
 pub use check::{Asker, CheckReport, CheckRequest, Hop, ListedOn};
+pub use edit::{
+    Days, Edit, EditAsked, EditError, EditReport, InForce, LONGEST_PREVIEW, LONGEST_REASON, LaterChange, Lesson,
+    Matrix, MatrixCell, MatrixProfile, MatrixRow, MatrixService, NewProfile, Opening, Preview, PreviewName,
+    PreviewSide, ProfileEdit, RuleEdit, SchoolEdit, SupplierEdit, WhichRule,
+};
 pub use lists::{
     ChangedName, DiffReport, HeldReport, LibraryError, ListReport, ListsReport, Outcome, SubscriptionReport,
     UpdateReport, Updated, VersionReport, WhyReport,
@@ -719,6 +725,40 @@ pub enum ControlError {
         /// Everything that is wrong with it.
         errors: PolicyErrors,
     },
+    /// An edit can't be made.
+    #[error(transparent)]
+    Edit(#[from] EditError),
+    /// Somebody else changed the policy since whoever asks has seen it.
+    #[error(
+        "the policy was changed meanwhile (revision {current}{}): look at it, and do it again",
+        if by.is_empty() { String::new() } else { format!(", by {by}") }
+    )]
+    Collision {
+        /// The revision that whoever asks had seen.
+        expected: i64,
+        /// The one in force.
+        current: i64,
+        /// Who published that; empty where nobody did.
+        by: String,
+        /// When.
+        at: Option<Timestamp>,
+        /// What is other than what was seen.
+        changes: Vec<String>,
+    },
+    /// A change loosens, and nothing says why.
+    #[error("say why this is to be opened: {}", loosens.join(" "))]
+    ReasonWanted {
+        /// What it would open.
+        loosens: Vec<String>,
+    },
+    /// A change can't be taken back, since others came after it.
+    #[error("revision {revision} is not the last change: take back what came after it first")]
+    InTheWay {
+        /// The revision that was to be taken back.
+        revision: i64,
+        /// The last changes after it, the newest first.
+        later: Vec<LaterChange>,
+    },
     /// A list can't be read or compiled.
     #[error(transparent)]
     Library(#[from] LibraryError),
@@ -760,7 +800,12 @@ impl ControlError {
     #[must_use]
     pub fn is_bad_input(&self) -> bool {
         match self {
-            Self::Input(_) | Self::Policy { .. } => true,
+            Self::Input(_)
+            | Self::Policy { .. }
+            | Self::Edit(_)
+            | Self::Collision { .. }
+            | Self::ReasonWanted { .. }
+            | Self::InTheWay { .. } => true,
             Self::Library(error) => error.is_bad_input(),
             Self::Log(error) => error.is_bad_input(),
             Self::Store(_) | Self::Seen(_) | Self::NoStore | Self::BrokeOff(_) => false,

@@ -120,6 +120,11 @@ impl Policy {
 }
 
 impl PolicyFile {
+    /// The shipped categories and the school's own; those that can't be added are left out.
+    pub(crate) fn every_category(&self, shipped: &Categories) -> Categories {
+        self.all_categories(shipped, &mut Problems::default())
+    }
+
     /// The shipped categories and the school's own.
     pub(crate) fn all_categories(&self, shipped: &Categories, problems: &mut Problems) -> Categories {
         let mut categories = shipped.clone();

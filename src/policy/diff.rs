@@ -7,7 +7,6 @@ use std::collections::{BTreeMap, BTreeSet};
 use super::{
     file::{Action, Cell, ListFile, Mode, PolicyFile, ProfileFile, RuleFile, YouTube},
     keeping::LogFile,
-    problem::Problems,
     supplier::SupplierFile,
     tables::Tables,
 };
@@ -45,9 +44,7 @@ impl PolicyFile {
     #[must_use]
     pub fn changes_to(&self, new: &Self, categories: &Categories) -> Vec<Change> {
         // A school's own categories have cells too; one that both policies have is taken once.
-        let mut ignored = Problems::default();
-        let mine = self.all_categories(categories, &mut ignored);
-        let all = new.all_categories(&mine, &mut ignored);
+        let all = new.every_category(&self.every_category(categories));
         let mut diff = Diff { categories: &all, changes: Vec::new() };
         diff.value("school", &self.school, &new.school, false);
         diff.value("timezone", &self.timezone, &new.timezone, true);

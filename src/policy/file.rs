@@ -96,7 +96,7 @@ pub struct PolicyFile {
 }
 
 /// When names count as newly seen (category `newly-seen`).
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize, schemars::JsonSchema)]
 #[serde(deny_unknown_fields, default)]
 pub struct NewlySeen {
     /// For how many days a name is new, from the day on which the school first asked for it: 1 to 90.
@@ -185,7 +185,7 @@ pub const SETTINGS: &[&str] = &[
 ];
 
 /// The state of one category, or of one service, in one profile.
-#[derive(Debug, Clone, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Hash, Serialize, Deserialize, schemars::JsonSchema)]
 #[serde(rename_all = "kebab-case")]
 pub enum Cell {
     /// Acceptable.
@@ -203,7 +203,7 @@ pub enum Cell {
 }
 
 /// How a profile decides.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Default, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Default, Serialize, Deserialize, schemars::JsonSchema)]
 #[serde(rename_all = "kebab-case")]
 pub enum Mode {
     /// By categories.
@@ -216,7 +216,7 @@ pub enum Mode {
 }
 
 /// Open or not.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Default, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Default, Serialize, Deserialize, schemars::JsonSchema)]
 #[serde(rename_all = "kebab-case")]
 pub enum Access {
     /// Open.
@@ -227,7 +227,7 @@ pub enum Access {
 }
 
 /// How YouTube is restricted.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Default, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Default, Serialize, Deserialize, schemars::JsonSchema)]
 #[serde(rename_all = "kebab-case")]
 pub enum YouTube {
     /// Not at all.
@@ -242,7 +242,7 @@ pub enum YouTube {
 }
 
 /// What is logged of a profile's clients.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize, schemars::JsonSchema)]
 #[serde(rename_all = "kebab-case")]
 pub enum LogLevel {
     /// Every question with its client.
@@ -278,7 +278,7 @@ pub struct DateRange {
 }
 
 /// Some devices and subnets.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, schemars::JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct GroupFile {
     /// The identifier that the rest of the file uses.
@@ -289,7 +289,7 @@ pub struct GroupFile {
 }
 
 /// A device that the school knows by name.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, schemars::JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct DeviceFile {
     /// What people call it.
@@ -309,7 +309,7 @@ pub struct DeviceFile {
 }
 
 /// Times of the week.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, schemars::JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct ScheduleFile {
     /// The identifier that the rest of the file uses.
@@ -322,7 +322,7 @@ pub struct ScheduleFile {
 }
 
 /// A time of some days.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, schemars::JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct WindowFile {
     /// `mon-fri`, `sat,sun`, `daily`; the day on which the time begins.
@@ -362,7 +362,7 @@ pub struct BundleFile {
 }
 
 /// What a rule or a list does.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Default, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Default, Serialize, Deserialize, schemars::JsonSchema)]
 #[serde(rename_all = "kebab-case")]
 pub enum Action {
     /// Opens.

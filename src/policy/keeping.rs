@@ -8,7 +8,7 @@ use super::problem::{Problem, Problems, Severity};
 const LONGEST: u16 = 3_650;
 
 /// What the query log keeps, as a school wrote it.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, schemars::JsonSchema)]
 #[serde(deny_unknown_fields, default)]
 pub struct LogFile {
     /// For how many days every question is kept: 1 to 3,650.

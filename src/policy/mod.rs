@@ -24,6 +24,7 @@ mod sealed;
 mod servers;
 mod services;
 mod shipped;
+mod standing;
 mod supplier;
 mod tables;
 #[cfg(test)]
@@ -50,6 +51,7 @@ pub use self::{
     problem::{PolicyErrors, Problem, Severity},
     rebinding::is_private,
     record::DecisionWords,
+    standing::{Season, Standing},
     supplier::{Supplied, SupplierFile, Supply, VERIFY_DAYS},
     tables::{Bundle, Canary, Engine, EngineKind, ShippedProfile, TableError, Tables},
 };
@@ -163,7 +165,7 @@ pub struct Target {
 }
 
 /// How a block looks on the wire.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Default, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Default, Serialize, Deserialize, schemars::JsonSchema)]
 #[serde(rename_all = "kebab-case")]
 pub enum BlockResponse {
     /// The box's own address for A and AAAA, where the block page is; no data for other types.

@@ -41,7 +41,7 @@ pub struct SupplierFile {
 }
 
 /// How a category is supplied.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Default, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Default, Serialize, Deserialize, schemars::JsonSchema)]
 #[serde(rename_all = "kebab-case")]
 pub enum Supply {
     /// By a list of this policy.

@@ -52,7 +52,7 @@ pub struct BusyName {
 /// When the folder can't be read.
 pub fn busy_names(folder: &LogFolder, today: Day, days: u16, most: usize) -> Result<Vec<BusyName>, LogError> {
     let mut names: HashMap<Key, u64> = HashMap::new();
-    for connection in last_days(folder, today, days)? {
+    for (_, connection) in last_days(folder, today, days)? {
         for BusyName { name, questions } in busy_of(&connection, most.saturating_mul(4)).unwrap_or_default() {
             *names.entry(name).or_default() += questions;
         }
@@ -68,18 +68,18 @@ fn first(mut names: Vec<BusyName>, most: usize) -> Vec<BusyName> {
 }
 
 /// The days that can be read.
-fn last_days(
+pub(super) fn last_days(
     folder: &LogFolder,
     today: Day,
     days: u16,
-) -> Result<impl Iterator<Item = Connection>, LogError> {
+) -> Result<impl Iterator<Item = (Day, Connection)>, LogError> {
     let known = folder.days().map_err(|source| LogError::file(folder.path(), source))?;
     let since = today.minus(days.saturating_sub(1));
     let folder = folder.clone();
     Ok(known
         .into_iter()
         .filter(move |day| (since..=today).contains(day))
-        .filter_map(move |day| day::open_to_read(&folder.day(day)).ok().flatten()))
+        .filter_map(move |day| Some((day, day::open_to_read(&folder.day(day)).ok().flatten()?))))
 }
 
 /// How often a name was asked in the stretches that were looked at, and by which devices.
@@ -142,7 +142,7 @@ fn busy_of(connection: &Connection, most: usize) -> rusqlite::Result<Vec<BusyNam
 }
 
 /// The name, where it is one that a list could have: no digest, nothing escaped, no address.
-fn key_of(reversed: &str) -> Option<Key> {
+pub(super) fn key_of(reversed: &str) -> Option<Key> {
     let plain =
         reversed.bytes().all(|byte| byte.is_ascii_alphanumeric() || matches!(byte, b'-' | b'_' | b'.'));
     let is_site = plain && reversed.contains('.') && !reversed.starts_with("arpa.");
@@ -188,7 +188,7 @@ impl AskedLately {
     pub fn open(folder: &LogFolder, today: Day, days: u16) -> Result<Self, LogError> {
         let mut known = HashSet::new();
         let days = last_days(folder, today, days)?
-            .filter_map(|connection| AskedDay::read(connection, &mut known).ok())
+            .filter_map(|(_, connection)| AskedDay::read(connection, &mut known).ok())
             .collect();
         Ok(Self { days, known })
     }
@@ -277,7 +277,7 @@ fn reckoned(within: i64, spans: i64) -> u64 {
 }
 
 #[cfg(test)]
-mod tests {
+pub(super) mod tests {
     use super::*;
     use crate::querylog::{
         Action,
@@ -287,7 +287,7 @@ mod tests {
         },
     };
 
-    const TODAY: Day = Day::from_number(20_779);
+    pub(in crate::querylog) const TODAY: Day = Day::from_number(20_779);
 
     fn fate(action: Action) -> FateRow {
         let empty = String::new;
@@ -310,7 +310,7 @@ mod tests {
     }
 
     /// Writes each name as often as is said, by so many devices, mixed.
-    fn write(folder: &LogFolder, day: Day, names: &[(&str, usize, i64, Action)]) {
+    pub(in crate::querylog) fn write(folder: &LogFolder, day: Day, names: &[(&str, usize, i64, Action)]) {
         let mut writer = DayWriter::open(&folder.day(day), day).unwrap();
         writer.begin().unwrap();
         let all: usize = names.iter().map(|(_, times, ..)| times).sum();
@@ -338,7 +338,7 @@ mod tests {
         writer.close().unwrap();
     }
 
-    fn folder() -> (tempfile::TempDir, LogFolder) {
+    pub(in crate::querylog) fn folder() -> (tempfile::TempDir, LogFolder) {
         let data = tempfile::tempdir().unwrap();
         let folder = LogFolder::in_data(data.path());
         (data, folder)

@@ -14,6 +14,7 @@ mod event;
 pub mod evidence;
 mod flood;
 mod folder;
+mod glance;
 mod habits;
 mod names;
 pub mod privacy;
@@ -48,6 +49,7 @@ pub use self::{
     error::LogError,
     event::{Action, Confidence, Event, Fate, KnownBy, Refusal, Transport},
     folder::{FOLDER, LogFolder},
+    glance::{Coverage, Glimpse, Seen, glance},
     habits::{AskedLately, BusyName, asked_lately, busy_names},
     status::Status,
     who::Who,

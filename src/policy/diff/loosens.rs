@@ -11,7 +11,6 @@ use crate::{
         file::{
             Action, Cell, DeviceFile, LessonFile, LogLevel, Mode, PolicyFile, ProfileFile, RuleFile, YouTube,
         },
-        problem::Problems,
         schedule,
         tables::Tables,
     },
@@ -25,9 +24,7 @@ impl PolicyFile {
     /// that are over at `now` don't.
     #[must_use]
     pub fn loosens(&self, new: &Self, categories: &Categories, now: Timestamp) -> Vec<String> {
-        let mut ignored = Problems::default();
-        let mine = self.all_categories(categories, &mut ignored);
-        let all = new.all_categories(&mine, &mut ignored);
+        let all = new.every_category(&self.every_category(categories));
         let (old, new) = (self.without_ended(now), new.without_ended(now));
         let mut loosening = Loosening { categories: &all, said: Vec::new() };
         loosening.profiles(&old, &new);
@@ -38,17 +35,33 @@ impl PolicyFile {
         loosening.said
     }
 
+    /// Which lessons and rules are over, each by its place.
+    pub(crate) fn ended(&self, now: Timestamp) -> Ended {
+        let zone = zone(&self.timezone).unwrap_or(TimeZone::UTC);
+        let is_over = |until: Option<toml::value::Datetime>| {
+            until.is_some_and(|until| schedule::moment(until, &zone).is_ok_and(|end| end <= now))
+        };
+        Ended {
+            lessons: self.lessons.iter().map(|lesson| is_over(lesson.until)).collect(),
+            rules: self.rules.iter().map(|rule| is_over(rule.until)).collect(),
+        }
+    }
+
     /// The policy without the rules and lessons whose end has come.
     fn without_ended(&self, now: Timestamp) -> Self {
-        let zone = zone(&self.timezone).unwrap_or(TimeZone::UTC);
-        let lasts = |until: Option<toml::value::Datetime>| {
-            until.is_none_or(|until| schedule::moment(until, &zone).is_ok_and(|end| now < end))
-        };
         let mut file = self.clone();
-        file.rules.retain(|rule| lasts(rule.until));
-        file.lessons.retain(|lesson| lasts(lesson.until));
+        let ended = self.ended(now);
+        let (mut lessons, mut rules) = (ended.lessons.into_iter(), ended.rules.into_iter());
+        file.lessons.retain(|_| !lessons.next().unwrap_or(false));
+        file.rules.retain(|_| !rules.next().unwrap_or(false));
         file
     }
+}
+
+/// Whether each lesson and each rule of a policy is over.
+pub(crate) struct Ended {
+    pub(crate) lessons: Vec<bool>,
+    pub(crate) rules: Vec<bool>,
 }
 
 struct Loosening<'a> {
