@@ -63,6 +63,12 @@ impl Failure {
 impl From<ControlError> for Failure {
     fn from(error: ControlError) -> Self {
         match error {
+            ControlError::Collision { .. } | ControlError::InTheWay { .. } => {
+                Self::new("failure-collision", StatusCode::CONFLICT).because(error.to_string())
+            }
+            ControlError::ReasonWanted { .. } => {
+                Self::new("failure-reason", StatusCode::UNPROCESSABLE_ENTITY).because(error.to_string())
+            }
             error if error.is_bad_input() => Self::input(error.to_string()),
             error => Self::inside(error),
         }

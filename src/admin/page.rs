@@ -124,6 +124,11 @@ impl Page {
         self.may(Right::ChangePolicy)
     }
 
+    /// What people call a role.
+    pub(super) fn role(&self, role: &Role) -> String {
+        self.t(&format!("role-{}", role.word()))
+    }
+
     /// A number as people read it: with a comma after each three digits.
     pub(super) fn number(&self, number: &u64) -> String {
         let digits = number.to_string();

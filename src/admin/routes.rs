@@ -58,10 +58,7 @@ impl Routes {
         T: 'static,
     {
         // GET takes HEAD too. There is no route of a method that axum doesn't know.
-        let filter = match MethodFilter::try_from(method.clone()) {
-            Ok(filter) => filter,
-            Err(_) => return self,
-        };
+        let Ok(filter) = MethodFilter::try_from(method.clone()) else { return self };
         let guarded: MethodRouter<Arc<Admin>, Infallible> =
             on(filter, handler).layer(from_fn(move |request: Request, next: Next| async move {
                 visit::guard(right, request, next).await.into_response()

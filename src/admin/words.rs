@@ -25,7 +25,7 @@ pub(super) struct Words {
     language: String,
     bundle: FluentBundle<FluentResource>,
     /// Where a sentence is looked for that this language lacks.
-    otherwise: Option<Arc<Words>>,
+    otherwise: Option<Arc<Self>>,
 }
 
 impl std::fmt::Debug for Words {
@@ -204,9 +204,9 @@ mod tests {
         }
     }
 
-    /// The keys that a text asks for: the first quoted word after `t("`, `with("` and the like.
+    /// The keys that a text asks for: the quoted word that these calls begin with.
     fn asked(text: &str) -> Vec<&str> {
-        let calls = [".t(\"", ".with(\"", ".get(\"", "key(\"", "Failure::new(\"", "done(\""];
+        let calls = ["p.t(\"", "p.with(\"", "p.with2(\"", "words.get(\"", "words.with(\"", ".page(\"", "Failure::new(\""];
         let mut found = Vec::new();
         for call in calls {
             found.extend(text.split(call).skip(1).filter_map(|rest| rest.split('"').next()));
@@ -239,9 +239,9 @@ mod tests {
                 let Some((key, _)) = line.split_once(" =") else { continue };
                 if !key.is_empty() && is_key(&key) {
                     assert!(keys.insert(key.to_owned()), "{file}: {key} is there twice");
-                    // Keys that are put together from a word are written with their beginning, as in `role-`.
-                    let stem = key.rsplit_once('-').map_or(key, |(stem, _)| stem);
-                    let used = all.contains(&format!("\"{key}\"")) || all.contains(&format!("\"{stem}-"));
+                    // Keys that are put together from a word are written with their beginning, as in `role-{}`.
+                    let mut stems = key.match_indices('-').map(|(at, _)| format!("\"{}{{", &key[..=at]));
+                    let used = all.contains(&format!("\"{key}\"")) || stems.any(|stem| all.contains(&stem));
                     assert!(used, "{file}: nobody says {key}");
                 }
             }

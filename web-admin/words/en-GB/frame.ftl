@@ -43,6 +43,7 @@ failure-foreign = This request did not come from a page of this box, so nothing 
 failure-input = Something in the form is not right, so nothing was changed.
 failure-inside = The box could not do this. What happened is in its own log; please tell the technician.
 failure-collision = Somebody else changed this meanwhile, so nothing was changed now. Look at the page again.
+failure-reason = Please say why: this opens what was closed, so nothing was changed yet.
 failure-token = This token is wrong, has ended or was revoked.
 failure-form = The form could not be read.
 failure-method = This address does not take such a request.
