@@ -289,8 +289,7 @@ impl Control {
     /// Writes to the audit, for what must not happen without it.
     fn record_or_fail(&self, by: &str, action: &str, detail: &str) -> Result<(), ControlError> {
         let detail = self.policy.load().masked(detail).into_owned();
-        let record =
-            AuditRecord::new(self.clock.now(), by, action, detail);
+        let record = AuditRecord::new(self.clock.now(), by, action, detail);
         let state = self.state();
         Ok(state.store.as_ref().ok_or(ControlError::NoStore)?.audit(&record)?)
     }

@@ -247,7 +247,10 @@ fn names(file: &PolicyFile, tables: &Tables, profiles: &[Profile], zone: &TimeZo
             continue;
         }
         let allow = rule.action == Action::Allow;
-        names.add(&pattern, What::Rule { rule: place, allow, until, profiles, narrow: rule.clients.is_some() });
+        names.add(
+            &pattern,
+            What::Rule { rule: place, allow, until, profiles, narrow: rule.clients.is_some() },
+        );
     }
     for own in &file.own_names {
         if let Ok(pattern) = NamePattern::parse(own) {

@@ -90,7 +90,8 @@ impl Diff<'_> {
     }
 
     fn removed(&mut self, loosens: bool, place: String) {
-        self.changes.push(Change { was: Some(String::from("there")), ..Change::new(loosens, place, "removed") });
+        self.changes
+            .push(Change { was: Some(String::from("there")), ..Change::new(loosens, place, "removed") });
     }
 
     fn turned(&mut self, loosens: bool, place: String, was: String, is: String) {
@@ -139,7 +140,9 @@ impl Diff<'_> {
         for thing in new {
             match old.iter().find(|other| id(other) == id(thing)) {
                 None => self.added(loosens.0, format!("{kind} {:?}", id(thing))),
-                Some(other) if other != thing => self.push(true, format!("{kind} {:?}", id(thing)), "changed"),
+                Some(other) if other != thing => {
+                    self.push(true, format!("{kind} {:?}", id(thing)), "changed")
+                }
                 Some(_) => {}
             }
         }

@@ -41,9 +41,9 @@ use serde::{Deserialize, Serialize};
 pub use self::{
     diff::Change,
     file::{
-        Access, Action, AppliesTo, BundleFile, Cell, DateRange, DeviceFile, GroupFile, LessonFile, ListFile,
-        ListSource, LogLevel, LONGEST_WHY, Mode, NewlySeen, OwnCategory, PolicyFile, ProfileFile, RuleFile, SETTINGS, ScheduleFile,
-        VERSION, WindowFile, YouTube,
+        Access, Action, AppliesTo, BundleFile, Cell, DateRange, DeviceFile, GroupFile, LONGEST_WHY,
+        LessonFile, ListFile, ListSource, LogLevel, Mode, NewlySeen, OwnCategory, PolicyFile, ProfileFile,
+        RuleFile, SETTINGS, ScheduleFile, VERSION, WindowFile, YouTube,
     },
     keeping::{LogFile, Retention},
     names::{Essential, NamePattern},

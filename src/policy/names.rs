@@ -194,7 +194,12 @@ impl<'a> Found<'a> {
     /// before an allow. Says the rule, whether it allows, and whether it is an exception.
     ///
     /// `is_for` is asked of rules that hold for some clients only.
-    pub(crate) fn rule(&self, profile: usize, now: Timestamp, is_for: impl Fn(u32) -> bool) -> Option<(u32, bool, bool)> {
+    pub(crate) fn rule(
+        &self,
+        profile: usize,
+        now: Timestamp,
+        is_for: impl Fn(u32) -> bool,
+    ) -> Option<(u32, bool, bool)> {
         for &(depth, facts) in &self.levels {
             let best = facts
                 .iter()

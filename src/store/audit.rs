@@ -186,7 +186,8 @@ pub(super) fn insert(change: &Connection, record: &AuditRecord) -> rusqlite::Res
 
 /// Gives rows of before the chain their digests.
 pub(super) fn begin_chain(change: &Connection) -> rusqlite::Result<()> {
-    let mut read = change.prepare(&format!("SELECT {COLUMNS} FROM audit WHERE id > ?1 ORDER BY id LIMIT 500"))?;
+    let mut read =
+        change.prepare(&format!("SELECT {COLUMNS} FROM audit WHERE id > ?1 ORDER BY id LIMIT 500"))?;
     let mut write = change.prepare("UPDATE audit SET chain = ?2 WHERE id = ?1")?;
     let (mut last, mut chain) = (i64::MIN, BEGINNING);
     loop {

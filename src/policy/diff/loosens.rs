@@ -9,8 +9,7 @@ use crate::{
     policy::{
         build::{subnet, zone},
         file::{
-            Action, Cell, DeviceFile, LessonFile, LogLevel, Mode, PolicyFile, ProfileFile,
-            RuleFile, YouTube,
+            Action, Cell, DeviceFile, LessonFile, LogLevel, Mode, PolicyFile, ProfileFile, RuleFile, YouTube,
         },
         schedule,
         tables::Tables,
@@ -95,7 +94,9 @@ impl Loosening<'_> {
         if old.fallback_profile != new.fallback_profile {
             self.say(String::from("Devices that nobody knows would get another profile."));
         } else if new.fallback_profile.is_none() && ids(old) != ids(new) {
-            self.say(String::from("Devices that nobody knows may get another profile, as none is named for them."));
+            self.say(String::from(
+                "Devices that nobody knows may get another profile, as none is named for them.",
+            ));
         }
     }
 
@@ -117,11 +118,15 @@ impl Loosening<'_> {
             self.say(match new.youtube {
                 YouTube::Off => format!("YouTube would not be restricted for {title}."),
                 YouTube::Moderate => format!("YouTube would be restricted only moderately for {title}."),
-                YouTube::Strict | YouTube::Block => format!("YouTube would be open in its strict mode for {title}."),
+                YouTube::Strict | YouTube::Block => {
+                    format!("YouTube would be open in its strict mode for {title}.")
+                }
             });
         }
         if old.strip_ech && !new.strip_ech {
-            self.say(format!("{title} could hide from the network which sites it visits (encrypted hellos)."));
+            self.say(format!(
+                "{title} could hide from the network which sites it visits (encrypted hellos)."
+            ));
         }
         if old.canaries && !new.canaries {
             self.say(format!("Browsers of {title} would not be told to leave their own encrypted DNS off."));
@@ -163,13 +168,18 @@ impl Loosening<'_> {
 
     fn rules(&mut self, old: &PolicyFile, new: &PolicyFile) {
         let bare = |rule: &RuleFile| RuleFile { reason: String::new(), ..rule.clone() };
-        let has = |file: &PolicyFile, rule: &RuleFile| file.rules.iter().any(|other| bare(other) == bare(rule));
+        let has =
+            |file: &PolicyFile, rule: &RuleFile| file.rules.iter().any(|other| bare(other) == bare(rule));
         for rule in new.rules.iter().filter(|rule| rule.action == Action::Allow && !has(old, rule)) {
             let until = rule.until.map(|until| format!(" until {until}")).unwrap_or_default();
             self.say(format!("{} would be open{}{until}.", rule.name, whom(rule, new)));
         }
         for rule in old.rules.iter().filter(|rule| rule.action == Action::Block && !has(new, rule)) {
-            self.say(format!("{} would not be blocked by the school{} any more.", rule.name, whom(rule, old)));
+            self.say(format!(
+                "{} would not be blocked by the school{} any more.",
+                rule.name,
+                whom(rule, old)
+            ));
         }
     }
 
@@ -181,7 +191,8 @@ impl Loosening<'_> {
             if was_suspended && !device.suspended {
                 self.say(format!("{:?} would not be suspended any more.", device.name));
             }
-            let moved = before.is_some_and(|other| (&other.address, &other.mac) != (&device.address, &device.mac));
+            let moved =
+                before.is_some_and(|other| (&other.address, &other.mac) != (&device.address, &device.mac));
             if profile != device.profile.as_ref() || (moved && (device.profile.is_some() || was_suspended)) {
                 self.say(format!("{:?} would have another profile.", device.name));
             } else if moved {

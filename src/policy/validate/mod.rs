@@ -17,9 +17,7 @@ use jiff::{Timestamp, tz::TimeZone};
 use super::{
     MAX_PROFILES,
     build::{subnet, zone},
-    file::{
-        Access, Cell, LONGEST_WHY, Mode, NewlySeen, PolicyFile, ProfileFile, SETTINGS, VERSION, YouTube,
-    },
+    file::{Access, Cell, LONGEST_WHY, Mode, NewlySeen, PolicyFile, ProfileFile, SETTINGS, VERSION, YouTube},
     names::NamePattern,
     problem::{Problem, Problems, suggest},
     profile::Members,

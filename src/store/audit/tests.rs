@@ -45,7 +45,8 @@ fn pages_follow_one_another_without_a_gap() {
     let first = store.audit_page(&AuditQuery { limit: 2, ..AuditQuery::default() }).unwrap();
     assert_eq!(first.lines.iter().map(|line| line.id).collect::<Vec<_>>(), [3, 2]);
     assert_eq!(first.next, Some(2));
-    let rest = store.audit_page(&AuditQuery { limit: 2, before: first.next, ..AuditQuery::default() }).unwrap();
+    let rest =
+        store.audit_page(&AuditQuery { limit: 2, before: first.next, ..AuditQuery::default() }).unwrap();
     assert_eq!((rest.lines.len(), rest.lines[0].id, rest.next), (1, 1, None));
 }
 
@@ -114,7 +115,10 @@ fn two_openings_keep_one_chain() {
     one.audit(&record(4, "A. Head", "policy.edit", "q")).unwrap();
     assert!(matches!(two.verify_audit().unwrap(), AuditProof::Whole { lines: 5, .. }));
     let heads = one.revisions(None, 10).unwrap();
-    assert_eq!(heads.iter().map(|head| (head.number, head.by.as_str())).collect::<Vec<_>>(), [(1, "A. Head")]);
+    assert_eq!(
+        heads.iter().map(|head| (head.number, head.by.as_str())).collect::<Vec<_>>(),
+        [(1, "A. Head")]
+    );
     assert!(one.revisions(Some(1), 10).unwrap().is_empty());
     assert!(one.revision(2).unwrap().is_none());
 }
