@@ -31,9 +31,9 @@ use xxhash_rust::xxh3::xxh3_64;
 
 pub use check::{Asker, CheckReport, CheckRequest, Hop, ListedOn};
 pub use edit::{
-    Days, Edit, EditAsked, EditError, EditReport, InForce, LONGEST_PREVIEW, LONGEST_REASON, LaterChange, Lesson,
-    Matrix, MatrixCell, MatrixProfile, MatrixRow, MatrixService, NewProfile, Opening, Preview, PreviewName,
-    PreviewSide, ProfileEdit, RuleEdit, SchoolEdit, SupplierEdit, WhichRule,
+    Days, Edit, EditAsked, EditError, EditReport, InForce, LONGEST_PREVIEW, LONGEST_REASON, LaterChange,
+    Lesson, Matrix, MatrixCell, MatrixProfile, MatrixRow, MatrixService, NewProfile, Opening, Preview,
+    PreviewName, PreviewSide, ProfileEdit, RuleEdit, SchoolEdit, SupplierEdit, WhichRule,
 };
 pub use lists::{
     ChangedName, DiffReport, HeldReport, LibraryError, ListReport, ListsReport, Outcome, SubscriptionReport,

@@ -41,9 +41,12 @@ impl Policy {
     pub fn season(&self, now: Timestamp) -> Season {
         let open = self.schedules.iter().map(|schedule| schedule.is_active(&self.calendar, now));
         let lessons = self.lessons.iter().map(|lesson| lesson.until.is_none_or(|until| now < until));
-        let rules = self.file.rules.iter().filter_map(|rule| rule.until).map(|until| {
-            schedule::moment(until, &self.calendar.zone).is_ok_and(|until| now < until)
-        });
+        let rules = self
+            .file
+            .rules
+            .iter()
+            .filter_map(|rule| rule.until)
+            .map(|until| schedule::moment(until, &self.calendar.zone).is_ok_and(|until| now < until));
         Season(open.chain(lessons).chain(rules).collect())
     }
 }

@@ -209,10 +209,13 @@ fn name_of(connection: &Connection, id: i64) -> rusqlite::Result<Option<Key>> {
 }
 
 fn seen(connection: &Connection, id: i64) -> rusqlite::Result<Seen> {
-    connection.prepare_cached("SELECT client, mac, profile FROM asker WHERE id = ?1")?.query_row([id], |row| {
-        let (client, mac): (String, String) = (row.get(0)?, row.get(1)?);
-        Ok(Seen { address: client.parse().ok(), mac: mac.parse().ok(), profile: row.get(2)? })
-    })
+    connection.prepare_cached("SELECT client, mac, profile FROM asker WHERE id = ?1")?.query_row(
+        [id],
+        |row| {
+            let (client, mac): (String, String) = (row.get(0)?, row.get(1)?);
+            Ok(Seen { address: client.parse().ok(), mac: mac.parse().ok(), profile: row.get(2)? })
+        },
+    )
 }
 
 #[cfg(test)]
@@ -234,10 +237,16 @@ mod tests {
         write(&folder, TODAY.minus(6), &[("games.example", 2, 1, Action::Allowed)]);
         write(&folder, TODAY.minus(7), &[("games.example", 5, 1, Action::Allowed)]);
         let mut counts: HashMap<String, u64> = HashMap::new();
-        let coverage = glance(&folder, TODAY, 7, || true, |glimpse| {
-            *counts.entry(glimpse.key.to_string()).or_default() += 1;
-            assert!(glimpse.seen.address.is_some());
-        })
+        let coverage = glance(
+            &folder,
+            TODAY,
+            7,
+            || true,
+            |glimpse| {
+                *counts.entry(glimpse.key.to_string()).or_default() += 1;
+                assert!(glimpse.seen.address.is_some());
+            },
+        )
         .unwrap();
         assert_eq!((counts["maths.example"], counts["games.example"]), (3_000, 42));
         assert_eq!((coverage.questions, coverage.is_cut()), (3_042, false));

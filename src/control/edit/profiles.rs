@@ -70,7 +70,8 @@ impl Known<'_> {
             return Err(unknown("category or service", id, &known));
         }
         let profile = find(file, profile)?;
-        let before = (profile.uncategorised, profile.categories.get(id).cloned(), profile.services.get(id).cloned());
+        let before =
+            (profile.uncategorised, profile.categories.get(id).cloned(), profile.services.get(id).cloned());
         if is_category {
             set_category(profile, id, cell);
         } else {
@@ -79,7 +80,8 @@ impl Known<'_> {
                 None => drop(profile.services.remove(id)),
             }
         }
-        let after = (profile.uncategorised, profile.categories.get(id).cloned(), profile.services.get(id).cloned());
+        let after =
+            (profile.uncategorised, profile.categories.get(id).cloned(), profile.services.get(id).cloned());
         // Why it was allowed is not why it is blocked.
         let why = why.or_else(|| if before == after { None } else { Some("") });
         set_why(profile, id, why);

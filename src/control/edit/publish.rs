@@ -83,7 +83,9 @@ impl EditAsked {
             return Err(ControlError::Input(message));
         }
         if reason.chars().any(char::is_control) {
-            return Err(ControlError::Input(String::from("the reason is more than one line: write it on one")));
+            return Err(ControlError::Input(String::from(
+                "the reason is more than one line: write it on one",
+            )));
         }
         Ok(reason)
     }
@@ -258,7 +260,8 @@ impl Control {
         if revision < current {
             return Err(ControlError::InTheWay { revision, later: self.later_than(revision)? });
         }
-        let gone = || ControlError::Input(format!("what was in force before revision {revision} is not known"));
+        let gone =
+            || ControlError::Input(format!("what was in force before revision {revision} is not known"));
         self.text_of(revision - 1)?.ok_or_else(gone)
     }
 

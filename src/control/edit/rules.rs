@@ -119,7 +119,8 @@ impl Known<'_> {
                         .collect();
                     return Err(unknown("bundle", id.trim(), &known));
                 }
-                let written = |name: NamePattern| format!("{}{}", if name.exact { "=" } else { "" }, name.key);
+                let written =
+                    |name: NamePattern| format!("{}{}", if name.exact { "=" } else { "" }, name.key);
                 names.extend(found.into_iter().map(written));
             } else {
                 names.push(word);
@@ -206,7 +207,10 @@ impl Known<'_> {
         }
         let room = trimmed(&lesson.room);
         if room.is_empty() {
-            return Err(EditError::Missing { what: "no room is named", instead: "write its subnet or devices" });
+            return Err(EditError::Missing {
+                what: "no room is named",
+                instead: "write its subnet or devices",
+            });
         }
         let mut only = self.names(file, &lesson.only)?;
         if only.is_empty() {
