@@ -27,6 +27,7 @@ pub mod ede;
 pub mod feeds;
 pub mod lists;
 pub mod name;
+mod places;
 pub mod policy;
 pub mod querylog;
 pub mod resolver;

@@ -15,6 +15,7 @@ const FLOORS: &[(&str, u8)] = &[
     ("clock", 0),
     ("disk", 0),
     ("ede", 0),
+    ("places", 0),
     ("spelling", 0),
     ("lists", 1),
     ("clients", 1),
