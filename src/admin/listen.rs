@@ -4,8 +4,17 @@
 mod tests;
 
 use std::{
-    collections::BTreeSet, convert::Infallible, io, net::SocketAddr, panic::AssertUnwindSafe, pin::pin,
-    sync::Arc, time::Duration,
+    collections::BTreeSet,
+    convert::Infallible,
+    io,
+    net::SocketAddr,
+    panic::AssertUnwindSafe,
+    pin::pin,
+    sync::{
+        Arc,
+        atomic::{AtomicBool, Ordering},
+    },
+    time::Duration,
 };
 
 use axum::{
@@ -74,7 +83,7 @@ pub struct Limits {
     pub connections: usize,
     /// Connections of one IPv4 address, or one IPv6 /64.
     pub connections_per_address: usize,
-    /// How long each of these may take: the first byte, the TLS handshake, the headers of a request.
+    /// How long each of these may take: the first byte, the TLS handshake, the first request, the headers of each.
     pub patience: Duration,
     /// How long requests that are being answered have when it stops.
     pub farewell: Duration,
@@ -252,16 +261,29 @@ impl Shared {
             .max_concurrent_streams(MAX_STREAMS);
         // The handshake agreed on one; to find it out from the first bytes would wait for them without an end.
         let builder = if is_http2 { builder.http2_only() } else { builder.http1_only() };
+        let asked = Arc::new(AtomicBool::new(false));
+        let has_asked = Arc::clone(&asked);
         let service = service_fn(move |mut request: hyper::Request<Incoming>| {
+            has_asked.store(true, Ordering::Relaxed);
             request.extensions_mut().insert(peer);
             answer(router.clone(), request.map(Body::new))
         });
         let mut connection = pin!(builder.serve_connection(TokioIo::new(stream), service));
         tokio::select! {
             done = connection.as_mut() => return done,
+            // HTTP/2 has no limit of its own for the time until the first request.
+            () = silence(self.limits.patience, &asked) => return Err("it asked for nothing".into()),
             () = self.stop.cancelled() => connection.as_mut().graceful_shutdown(),
         }
         timeout(self.limits.farewell, connection).await?
+    }
+}
+
+/// Waits until a time has passed without anything asked; for ever where something was.
+async fn silence(patience: Duration, asked: &AtomicBool) {
+    tokio::time::sleep(patience).await;
+    if asked.load(Ordering::Relaxed) {
+        std::future::pending::<()>().await;
     }
 }
 

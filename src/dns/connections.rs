@@ -9,7 +9,7 @@ use std::{
 
 use tokio_util::sync::CancellationToken;
 
-use super::limit::counted_as;
+use crate::places::counted_as;
 
 /// The open connections.
 #[derive(Debug)]

@@ -1,47 +1,11 @@
-//! How much one client may take: questions a second, and questions that wait at one time.
+//! How much one client may ask: questions a second.
 
-use std::{
-    collections::HashMap,
-    hash::{BuildHasher, RandomState},
-    net::{IpAddr, Ipv6Addr},
-    sync::{
-        Arc, Mutex, MutexGuard, PoisonError,
-        atomic::{AtomicUsize, Ordering},
-    },
-    time::Instant,
-};
+use std::{net::IpAddr, time::Instant};
 
-/// Parts of each table, so that threads seldom wait for each other.
-const SHARDS: usize = 16;
+use crate::places::{SHARDS, Sharded, counted_as};
+
 /// The most clients that the rate limit remembers.
 const MAX_BUCKETS: usize = 65_536;
-
-/// The key that a client is counted by: its IPv4 address, or its IPv6 /64, since a device has many addresses in that.
-pub(super) fn counted_as(client: IpAddr) -> IpAddr {
-    match client {
-        IpAddr::V6(v6) => Ipv6Addr::from_bits(v6.to_bits() & !u128::from(u64::MAX)).into(),
-        v4 @ IpAddr::V4(_) => v4,
-    }
-}
-
-#[derive(Debug)]
-struct Sharded<V> {
-    hasher: RandomState,
-    shards: [Mutex<HashMap<IpAddr, V>>; SHARDS],
-}
-
-impl<V> Sharded<V> {
-    fn new() -> Self {
-        Self { hasher: RandomState::new(), shards: std::array::from_fn(|_| Mutex::default()) }
-    }
-
-    fn lock(&self, key: IpAddr) -> MutexGuard<'_, HashMap<IpAddr, V>> {
-        // The remainder is under SHARDS, so the cast keeps it whole.
-        let shard = (self.hasher.hash_one(key) % SHARDS as u64) as usize;
-        // The tables hold counts only: whoever panicked left nothing half done.
-        self.shards[shard].lock().unwrap_or_else(PoisonError::into_inner)
-    }
-}
 
 /// Questions a second for each client, as buckets of tokens.
 #[derive(Debug)]
@@ -94,60 +58,6 @@ impl RateLimit {
     }
 }
 
-/// The places of questions that wait for the internet: bounded in all and for each client.
-#[derive(Debug)]
-pub(super) struct Places {
-    all: usize,
-    per_client: usize,
-    taken: AtomicUsize,
-    clients: Sharded<usize>,
-}
-
-impl Places {
-    pub(super) fn new(all: usize, per_client: usize) -> Arc<Self> {
-        Arc::new(Self { all, per_client, taken: AtomicUsize::new(0), clients: Sharded::new() })
-    }
-
-    /// A place for one question of the client, free again when dropped; none when it or all have too many.
-    pub(super) fn take(self: &Arc<Self>, client: IpAddr) -> Option<Place> {
-        let client = counted_as(client);
-        if self.taken.fetch_add(1, Ordering::Relaxed) >= self.all {
-            self.taken.fetch_sub(1, Ordering::Relaxed);
-            return None;
-        }
-        let mut clients = self.clients.lock(client);
-        let own = clients.entry(client).or_insert(0);
-        if *own >= self.per_client {
-            drop(clients);
-            self.taken.fetch_sub(1, Ordering::Relaxed);
-            return None;
-        }
-        *own += 1;
-        drop(clients);
-        Some(Place { places: Arc::clone(self), client })
-    }
-}
-
-/// A place that a waiting question has taken.
-#[derive(Debug)]
-pub(super) struct Place {
-    places: Arc<Places>,
-    client: IpAddr,
-}
-
-impl Drop for Place {
-    fn drop(&mut self) {
-        self.places.taken.fetch_sub(1, Ordering::Relaxed);
-        let mut clients = self.places.clients.lock(self.client);
-        if let Some(own) = clients.get_mut(&self.client) {
-            *own -= 1;
-            if *own == 0 {
-                clients.remove(&self.client);
-            }
-        }
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use std::time::Duration;
@@ -191,19 +101,7 @@ mod tests {
         for client in 0..200_000u32 {
             limit.admits(std::net::Ipv4Addr::from_bits(client).into(), now);
         }
-        let kept: usize = limit.buckets.shards.iter().map(|s| s.lock().unwrap().len()).sum();
+        let kept: usize = limit.buckets.sizes().sum();
         assert!(kept <= MAX_BUCKETS, "{kept}");
-    }
-
-    #[test]
-    fn places_are_bounded_for_each_and_in_all_and_come_back() {
-        let places = Places::new(3, 2);
-        let first = places.take(ONE).unwrap();
-        let _second = places.take(ONE).unwrap();
-        assert!(places.take(ONE).is_none(), "one client has two");
-        let _third = places.take(TWO).unwrap();
-        assert!(places.take(TWO).is_none(), "all have three");
-        drop(first);
-        assert!(places.take(ONE).is_some());
     }
 }

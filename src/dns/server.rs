@@ -14,11 +14,11 @@ use super::{
     config::{Config, ConfigError},
     connections::Connections,
     handler::Handler,
-    limit::Places,
     seams::{Decide, Resolve},
     tcp, udp,
     work::Work,
 };
+use crate::places::Places;
 
 /// How long a stopping server waits for the answers that it owes.
 const GRACE: Duration = Duration::from_secs(2);

@@ -11,10 +11,12 @@ use tokio_util::{sync::CancellationToken, task::TaskTracker};
 
 use super::{
     handler::{Answered, Asked, Handler},
-    limit::{Place, Places},
     seams::{Decide, Resolve},
 };
-use crate::querylog::Refusal;
+use crate::{
+    places::{Place, Places},
+    querylog::Refusal,
+};
 
 /// What all sockets share.
 pub(super) struct Work<P, R> {

@@ -3,7 +3,6 @@
 //! Nothing here decides and nothing here answers: what it brings is a file, which the [guard](crate::lists::guard)
 //! looks at before anything of it is in force. All of it runs on threads of its own, never on those that answer.
 
-mod files;
 pub mod http;
 pub mod plan;
 mod scratch;

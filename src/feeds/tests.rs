@@ -30,15 +30,3 @@ fn keys_that_can_t_be_right_are_refused_without_looking_at_their_files() {
     assert!(feeds(&key("a").repeat(2)).unwrap_err().to_string().contains("it is there twice"));
     assert!(feeds("keep = 1").unwrap_err().to_string().starts_with("lists.keep"));
 }
-
-#[test]
-fn a_pipe_that_nobody_writes_to_is_not_waited_for() {
-    let folder = tempfile::tempdir().unwrap();
-    let pipe = folder.path().join("pipe");
-    rustix::fs::mknodat(rustix::fs::CWD, &pipe, rustix::fs::FileType::Fifo, 0o600.into(), 0).unwrap();
-    assert_eq!(files::read(&pipe, 10).unwrap_err().to_string(), "it is no file");
-    let file = folder.path().join("file");
-    fs::write(&file, "0123456789").unwrap();
-    assert_eq!(files::read(&file, 10).unwrap(), b"0123456789");
-    assert!(files::read(&file, 9).unwrap_err().to_string().contains("more than 9 bytes"));
-}

@@ -242,8 +242,10 @@ impl Certificates {
 
 impl Changing {
     fn load(&mut self, folder: &Path, now: Timestamp) -> Result<InUse, TlsError> {
-        let own = own::load(folder, &self.names, now, &mut self.problems)?;
+        let mut passing = Vec::new();
+        let own = own::load(folder, &self.names, now, &mut self.problems, &mut passing)?;
         let mut problems = self.problems.clone();
+        problems.append(&mut passing);
         let (source, pair) = match school::load(folder, now) {
             Found::Good(pair) => (Source::School, pair),
             Found::Nothing => (Source::Own, own.server),

@@ -52,14 +52,16 @@ pub(super) struct Own {
 
 /// Reads the authority and the certificate, and makes what is missing, damaged, or due.
 ///
-/// What went wrong, and a person should know, is added to `problems`.
+/// What went wrong, and a person should know, is added to `lasting` if it stays true after the next look, else to
+/// `passing`.
 pub(super) fn load(
     folder: &Path,
     names: &[SubjectName],
     now: Timestamp,
-    problems: &mut Vec<String>,
+    lasting: &mut Vec<String>,
+    passing: &mut Vec<String>,
 ) -> Result<Own, TlsError> {
-    let authority = Authority::load(folder, now, problems)?;
+    let authority = Authority::load(folder, now, lasting)?;
     let path = folder.join(SERVER);
     let bytes = read_secret(&path)?;
     let server = match bytes.as_ref().map(|bytes| authority.accept(bytes)) {
@@ -68,7 +70,7 @@ pub(super) fn load(
         Some(None) => {
             // After a new authority, what the old one signed is not damaged, but of no use all the same.
             let aside = disk::set_aside(&path, "damaged").map_err(|source| TlsError::write(&path, source))?;
-            warn!(file = %path.display(), aside = %aside.display(), "The box's certificate was of no use and is made anew");
+            warn!(file = %path.display(), aside = %aside.display(), "The box's certificate is of no use and made anew");
             None
         }
         None => None,
@@ -79,7 +81,7 @@ pub(super) fn load(
             let (pem, server) = authority.sign(names, now)?;
             if let Err(error) = disk::replace_secret(&path, pem.as_bytes()) {
                 // It serves as well from memory, and the next start makes another.
-                problems.push(format!(
+                passing.push(format!(
                     "The box's new certificate can't be written to {}: {error}.",
                     path.display()
                 ));
@@ -110,7 +112,7 @@ struct Authority {
 }
 
 impl Authority {
-    fn load(folder: &Path, now: Timestamp, problems: &mut Vec<String>) -> Result<Self, TlsError> {
+    fn load(folder: &Path, now: Timestamp, lasting: &mut Vec<String>) -> Result<Self, TlsError> {
         let [key_path, path] = [CA_KEY, CA].map(|file| folder.join(file));
         let key_pem = read_secret(&key_path)?;
         let pem = read(&path)?;
@@ -131,7 +133,10 @@ impl Authority {
         let of_no_use = [(key.is_some() && !keeps_key).then_some(&key_path), pem.is_some().then_some(&path)];
         for file in of_no_use.into_iter().flatten() {
             let aside = disk::set_aside(file, why).map_err(|source| TlsError::write(file, source))?;
-            warn!(file = %file.display(), aside = %aside.display(), "A file of the box's own authority was {why} and lies aside");
+            warn!(
+                file = %file.display(), aside = %aside.display(),
+                "A file of the box's authority was {why} and lies aside"
+            );
         }
         let key = match key.flatten() {
             Some(key) if keeps_key => key,
@@ -149,7 +154,7 @@ impl Authority {
             !keeps_key || certified.is_some_and(|old| old.public_key != authority.facts.public_key);
         if was_there && is_another {
             let what = if ends { "had come to its end" } else { "was damaged" };
-            problems.push(format!(
+            lasting.push(format!(
                 "The box's own certificate authority {what} and was made anew: install the new one on the devices \
                  that trusted the old one."
             ));

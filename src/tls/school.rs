@@ -259,7 +259,7 @@ pub(super) fn write(folder: &Path, chain: &[u8], key: &[u8]) -> io::Result<()> {
     finish(folder)
 }
 
-/// Brings to its end what [`write`] began, if it came so far that both new files are there.
+/// Brings to its end what [`write()`] began, if it came so far that both new files are there.
 fn finish(folder: &Path) -> io::Result<()> {
     let [chain, key, new_chain, new_key] = [CHAIN, KEY, NEW_CHAIN, NEW_KEY].map(|file| folder.join(file));
     if !new_chain.try_exists()? {

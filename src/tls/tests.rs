@@ -436,3 +436,19 @@ fn a_power_cut_while_installing_leaves_the_old_two_or_the_new_two() {
         assert!(!tls.join("school.new.key").exists() && !tls.join("school.new.crt").exists());
     }
 }
+
+#[test]
+fn a_new_certificate_that_can_t_be_written_serves_all_the_same_and_is_told_until_it_can() {
+    let folder = tempfile::tempdir().unwrap();
+    let certificates = open(folder.path());
+    let ca = certificates.ca_pem();
+    // A folder in the way of the file that is written beside.
+    let beside = folder.path().join(FOLDER).join(format!("server.tmp{}", std::process::id()));
+    fs::create_dir(&beside).unwrap();
+    assert!(certificates.renew_if_due(days(380)).unwrap());
+    assert!(certificates.status(days(380)).problem.unwrap().contains("can't be written"));
+    handshake(&certificates, &ca, "localhost", days(400)).unwrap();
+    fs::remove_dir(&beside).unwrap();
+    certificates.renew_if_due(days(381)).unwrap();
+    assert_eq!(certificates.status(days(381)).problem, None);
+}

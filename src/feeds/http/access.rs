@@ -19,7 +19,7 @@ use super::{
     config::{Checked, Credential},
     error::FetchError,
 };
-use crate::feeds::files;
+use crate::disk;
 
 /// The largest file with a secret or certificates that is read, in bytes: a system's bundle of authorities has 250 kB.
 const MOST: u64 = 4 * 1024 * 1024;
@@ -148,7 +148,7 @@ fn secret(file: &Path) -> Result<String, FileProblem> {
 }
 
 fn read(file: &Path) -> Result<Vec<u8>, FileProblem> {
-    files::read(file, MOST).map_err(FileProblem::Read)
+    disk::read(file, MOST).map_err(FileProblem::Read)
 }
 
 /// Why a file that the settings of downloads name is of no use. Never repeats what it holds.

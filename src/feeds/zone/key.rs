@@ -11,7 +11,7 @@ use ring::hmac;
 use serde::Deserialize;
 
 use super::wire::Name;
-use crate::feeds::files;
+use crate::disk;
 
 /// The largest file that can be a key's.
 const MAX_FILE: u64 = 64 * 1024;
@@ -210,7 +210,7 @@ fn parse_name(text: &str) -> Option<Name> {
 }
 
 fn read(file: &Path) -> io::Result<String> {
-    String::from_utf8(files::read(file, MAX_FILE)?).map_err(|_| io::Error::other("it is no text"))
+    String::from_utf8(disk::read(file, MAX_FILE)?).map_err(|_| io::Error::other("it is no text"))
 }
 
 /// The secret of a file.
