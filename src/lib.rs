@@ -12,6 +12,7 @@
 //! [`ede`] are the words that all of them use. A module imports only from those
 //! below it; `ARCHITECTURE.md` has the floors.
 
+pub mod accounts;
 pub mod admin;
 pub mod appliance;
 pub mod background;

@@ -1,5 +1,169 @@
-//! The web admin and the HTTP API.
+//! The web admin and the HTTP API: how people and programs run the box.
+//!
+//! Every address has one line in [`routes`](self::routes()), with the right that it needs ([`access`]). A request goes
+//! through [`security`] (what browsers are told, and which requests are not let in), [`visit`] (who asks, and whether they
+//! may), and to a page in `pages/` or a call in `api/`; what goes wrong becomes a page or a problem in [`visit`] again.
+//! Pages are templates under `web-admin/templates/`, sentences are in `web-admin/words/`. Nothing here touches the
+//! answering path: pages read what `control`, the accounts and the log tell.
 
+pub mod access;
+mod assets;
+mod config;
+mod failure;
 mod listen;
+mod page;
+mod pages;
+mod routes;
+mod security;
+#[cfg(test)]
+mod tests;
+mod visit;
+mod words;
 
-pub use listen::{Limits, Peer, Serve};
+use std::{fmt, sync::Arc};
+
+use axum::{
+    Router,
+    extract::DefaultBodyLimit,
+    http::header,
+    middleware::{from_fn, from_fn_with_state},
+};
+use tokio_util::sync::CancellationToken;
+use tower_http::compression::CompressionLayer;
+
+use self::{
+    access::Right,
+    routes::Routes,
+    words::{Catalogue, Words},
+};
+pub use self::{
+    config::Config,
+    listen::{Limits, Peer, Serve},
+};
+use crate::{
+    accounts::Accounts,
+    clock::Clock,
+    control::Control,
+    policy::{Mode, Supply},
+    querylog::QueryLog,
+    tls::Certificates,
+};
+
+/// The largest form or text that is taken, in bytes: a list that somebody pastes.
+const LARGEST_FORM: usize = 4 << 20;
+
+/// What the pages are made from.
+pub struct Admin {
+    /// Every action of an administrator.
+    pub control: Arc<Control>,
+    /// Who may sign in.
+    pub accounts: Arc<Accounts>,
+    /// The box's certificates; none, where TLS is not served.
+    pub certificates: Option<Arc<Certificates>>,
+    /// The query log; none, where it can't be kept.
+    pub log: Option<Arc<QueryLog>>,
+    /// What time it is.
+    pub clock: Clock,
+    /// The settings.
+    pub config: Config,
+    /// Where DNS is served, for the pages that say what to type elsewhere.
+    pub dns: Vec<std::net::SocketAddr>,
+    /// Ends what is streamed.
+    pub stop: CancellationToken,
+    words: Catalogue,
+}
+
+impl fmt::Debug for Admin {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Admin").field("config", &self.config).finish_non_exhaustive()
+    }
+}
+
+/// What [`Admin::new`] is given.
+#[derive(Debug)]
+pub struct Parts {
+    /// Every action of an administrator.
+    pub control: Arc<Control>,
+    /// Who may sign in.
+    pub accounts: Arc<Accounts>,
+    /// The box's certificates; none, where TLS is not served.
+    pub certificates: Option<Arc<Certificates>>,
+    /// The query log; none, where it can't be kept.
+    pub log: Option<Arc<QueryLog>>,
+    /// What time it is.
+    pub clock: Clock,
+    /// The settings.
+    pub config: Config,
+    /// Where DNS is served.
+    pub dns: Vec<std::net::SocketAddr>,
+    /// Ends what is streamed.
+    pub stop: CancellationToken,
+}
+
+impl Admin {
+    /// A web admin of these parts.
+    #[must_use]
+    pub fn new(parts: Parts) -> Arc<Self> {
+        let Parts { control, accounts, certificates, log, clock, config, dns, stop } = parts;
+        let words = Catalogue::shipped();
+        Arc::new(Self { control, accounts, certificates, log, clock, config, dns, stop, words })
+    }
+
+    /// Its pages and its API.
+    #[must_use]
+    pub fn router(self: &Arc<Self>) -> Router {
+        let state = Arc::clone(self);
+        routes()
+            .into_router()
+            .fallback(|| async { failure::Failure::not_found() })
+            .layer(from_fn(security::own_pages_only))
+            .layer(from_fn_with_state(Arc::clone(&state), visit::dress))
+            .layer(from_fn_with_state(Arc::clone(&state), visit::identify))
+            .layer(DefaultBodyLimit::max(LARGEST_FORM))
+            .layer(CompressionLayer::new())
+            .layer(from_fn(security::headers))
+            .with_state(state)
+    }
+
+    /// What is answered without TLS as well: whether the box is alive, and the certificate that browsers are to trust.
+    #[must_use]
+    pub fn plain_router(self: &Arc<Self>) -> Router {
+        let certificates = self.certificates.clone();
+        let router = Router::new().route("/healthz", axum::routing::get(|| async { "ok\n" }));
+        match certificates {
+            Some(certificates) => router.route(
+                "/ca.crt",
+                axum::routing::get(move || async move {
+                    let kind = [(header::CONTENT_TYPE, "application/x-x509-ca-cert")];
+                    (kind, certificates.ca_pem())
+                }),
+            ),
+            None => router,
+        }
+    }
+
+    /// Whether somebody has set the box up; taken as so when that can't be read, since then nobody may claim it.
+    fn is_claimed(&self) -> bool {
+        !matches!(self.accounts.setup_code(), Ok(Some(_)))
+    }
+
+    /// What must not be forgotten, for every page: a sentence, and where it can be seen to.
+    fn banners(&self, words: &Words) -> Vec<(String, &'static str)> {
+        let policy = self.control.policy().load_full();
+        let file = policy.file();
+        let mut banners = Vec::new();
+        let suppliers = file.suppliers(self.control.categories(), self.clock.now());
+        if suppliers.iter().any(|supplied| supplied.by == Supply::Nobody) {
+            banners.push((words.get("banner-no-supplier"), "/limits#suppliers"));
+        }
+        if file.profiles.iter().any(|profile| profile.mode == Mode::Watch) {
+            banners.push((words.get("banner-watch"), "/policy"));
+        }
+        banners
+    }
+}
+
+/// Every address that the box answers.
+fn routes() -> Routes {
+    Routes::new().get("/static/{*name}", Right::Open, assets::serve).with(pages::routes)
+}

@@ -206,7 +206,15 @@ mod tests {
 
     /// The keys that a text asks for: the quoted word that these calls begin with.
     fn asked(text: &str) -> Vec<&str> {
-        let calls = ["p.t(\"", "p.with(\"", "p.with2(\"", "words.get(\"", "words.with(\"", ".page(\"", "Failure::new(\""];
+        let calls = [
+            "p.t(\"",
+            "p.with(\"",
+            "p.with2(\"",
+            "words.get(\"",
+            "words.with(\"",
+            ".page(\"",
+            "Failure::new(\"",
+        ];
         let mut found = Vec::new();
         for call in calls {
             found.extend(text.split(call).skip(1).filter_map(|rest| rest.split('"').next()));

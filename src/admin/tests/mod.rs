@@ -139,12 +139,7 @@ impl TestBox {
     }
 
     /// A request of somebody's browser, or of nobody's.
-    pub(super) fn request(
-        &self,
-        role: Option<Role>,
-        method: Method,
-        path: &str,
-    ) -> request::Builder {
+    pub(super) fn request(&self, role: Option<Role>, method: Method, path: &str) -> request::Builder {
         let mut request =
             Request::builder().method(method).uri(path).header(header::HOST, "schoolgate.local");
         if let Some(role) = role {
@@ -277,7 +272,8 @@ async fn what_goes_wrong_is_a_page_for_people_and_a_problem_for_programs() {
     assert_eq!(problem.status, StatusCode::NOT_FOUND);
     assert_eq!(problem.headers[header::CONTENT_TYPE], "application/problem+json");
     assert_eq!(problem.json()["type"], "urn:schoolgate:problem:not-found");
-    let token = school.request(None, Method::GET, "/api/v1/x").header(header::AUTHORIZATION, "Bearer sgt_wrong");
+    let token =
+        school.request(None, Method::GET, "/api/v1/x").header(header::AUTHORIZATION, "Bearer sgt_wrong");
     let refused = school.send(token.body(Body::empty()).unwrap()).await;
     assert_eq!(refused.status, StatusCode::UNAUTHORIZED);
 }
