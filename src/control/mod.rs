@@ -3,6 +3,7 @@
 //! [`Control`] owns what the school decided: it keeps it in the store, compiles lists, builds the policy and swaps it
 //! in. Answering only ever reads the policy that was swapped in last.
 
+mod audit;
 mod check;
 mod lists;
 mod log;
@@ -28,6 +29,7 @@ use jiff::Timestamp;
 use tracing::{error, info, warn};
 use xxhash_rust::xxh3::xxh3_64;
 
+pub use audit::AuditReport;
 pub use check::{Asker, CheckReport, CheckRequest, Hop, ListedOn};
 pub use lists::{
     ChangedName, DiffReport, HeldReport, LibraryError, ListReport, ListsReport, Outcome, SubscriptionReport,
@@ -43,6 +45,7 @@ pub use suppliers::{SupplierReport, SuppliersReport};
 
 use self::lists::{Compiled, Indexes, Library, News, Undo};
 use crate::{
+    accounts::AccountChange,
     background::BackgroundError,
     category::{self, Categories},
     clients::Mac,
@@ -269,6 +272,13 @@ impl Control {
     pub async fn handle(&self, request: Request) -> Result<Answer, ControlError> {
         Ok(match request {
             Request::Check(request) => Answer::Check(self.check(&request).await?),
+            Request::Audit { limit } => Answer::Audit(self.audit(limit)?),
+            Request::AccountChanged { action, detail, by } => {
+                let change = AccountChange::said(&action, detail)
+                    .ok_or_else(|| ControlError::Input(format!("`{action}` is no change of accounts")))?;
+                self.record_account(&change, &by)?;
+                Answer::Recorded
+            }
             Request::PolicyExport => {
                 let state = self.state();
                 Answer::Policy { text: state.file.to_toml(), revision: state.revision }
