@@ -23,6 +23,7 @@ const FLOORS: &[(&str, u8)] = &[
     ("tls", 1),
     ("vault", 1),
     ("policy", 2),
+    ("accounts", 3),
     ("feeds", 3),
     ("resolver", 3),
     ("seen", 3),

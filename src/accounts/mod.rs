@@ -1,5 +1,7 @@
-//! Who may sign in to the box: users and their passwords, second factors, sessions, API tokens, and the ways in when
-//! nobody can (the set-up code of a new box, the break-glass code in the head teacher's safe).
+//! Who may sign in to the box.
+//!
+//! Users and their passwords, second factors, sessions, API tokens, and the ways in when nobody can: the set-up code of a
+//! new box, and the break-glass code in the head teacher's safe.
 //!
 //! One SQLite file, `accounts.db`, in the data folder. [`Accounts`] is shared by threads; its methods block, and those
 //! that compare or make a password take some 50 ms of a processor, one at a time.

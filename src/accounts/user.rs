@@ -121,7 +121,7 @@ impl fmt::Display for UserId {
 /// A name as it is kept and compared.
 pub(super) fn login(name: &str) -> String {
     // Longer ones are nobody's; comparing them is no work worth doing.
-    cut(name.trim(), 300).to_lowercase()
+    name.trim().chars().take(300).collect::<String>().to_lowercase()
 }
 
 /// The name to sign in by, in lower case.

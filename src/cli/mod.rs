@@ -2,6 +2,7 @@
 //!
 //! Exit codes: 0 done, 1 the thing asked about is not so, 2 wrong usage or bad input, 3 could not do it.
 
+mod audit;
 mod check;
 mod config;
 mod lists;
@@ -9,6 +10,7 @@ mod log;
 mod policy;
 mod seen;
 mod serve;
+mod user;
 
 use std::{
     io::{self, Write},
@@ -19,6 +21,7 @@ use std::{
 use clap::{Parser, Subcommand};
 
 use crate::{
+    accounts::AccountsError,
     appliance,
     config::{Config, ConfigError},
     control::{self, Answer, ControlError, Request},
@@ -45,6 +48,9 @@ pub struct Cli {
 enum Command {
     /// Answer questions until told to stop (the default)
     Serve,
+    /// Look at who changed what
+    #[command(subcommand)]
+    Audit(audit::Command),
     /// Say what happens to a name, why, and what would change it
     Check(check::Args),
     /// Look at the settings of the box
@@ -61,6 +67,9 @@ enum Command {
     Policy(policy::Command),
     /// Say which names this school asked for lately and never before
     Seen(seen::Args),
+    /// Say who may sign in, add somebody, and give a new password to who lost it
+    #[command(subcommand)]
+    User(user::Command),
 }
 
 impl Cli {
@@ -70,12 +79,14 @@ impl Cli {
         let context = Context { config: self.config, data: self.data, json: self.json };
         let done = match self.command.unwrap_or(Command::Serve) {
             Command::Serve => serve::run(&context),
+            Command::Audit(command) => audit::run(&context, &command),
             Command::Check(args) => check::run(&context, args),
             Command::Config(command) => config::run(&context, &command),
             Command::Lists(command) => lists::run(&context, command),
             Command::Log(command) => log::run(&context, command),
             Command::Policy(command) => policy::run(&context, command),
             Command::Seen(args) => seen::run(&context, &args),
+            Command::User(command) => user::run(&context, command),
         };
         match done {
             Ok(true) => ExitCode::SUCCESS,
@@ -170,6 +181,12 @@ impl From<ConfigError> for Failure {
             ConfigError::Read { .. } => Self::could_not(error.to_string()),
             _ => Self::bad(error.to_string()),
         }
+    }
+}
+
+impl From<AccountsError> for Failure {
+    fn from(error: AccountsError) -> Self {
+        if error.is_bad_input() { Self::bad(error.to_string()) } else { Self::could_not(error.to_string()) }
     }
 }
 

@@ -18,7 +18,7 @@ use crate::{
         search::{Asked, Edge, Query, moment, zone},
         subject::{Revealed, Reversal, SubjectOrder, reveal, subject},
     },
-    store::{AuditRecord, Revision},
+    store::Revision,
     vault::{SigningKey, Vault},
 };
 
@@ -284,14 +284,6 @@ impl Control {
             let _ = std::fs::remove_file(&made.file);
         })?;
         Ok(made)
-    }
-
-    /// Writes to the audit, for what must not happen without it.
-    fn record_or_fail(&self, by: &str, action: &str, detail: &str) -> Result<(), ControlError> {
-        let detail = self.policy.load().masked(detail).into_owned();
-        let record = AuditRecord::new(self.clock.now(), by, action, detail);
-        let state = self.state();
-        Ok(state.store.as_ref().ok_or(ControlError::NoStore)?.audit(&record)?)
     }
 
     /// What was asked up to now is to be in the files.

@@ -5,9 +5,9 @@ use std::{fmt, path::PathBuf};
 use serde::{Deserialize, Serialize};
 
 use super::{
-    Actor, CheckReport, CheckRequest, DiffReport, EraseAsked, ExportRequest, HoldAsked, HoldsReport,
-    ListsReport, LogReport, RevealReport, RevealRequest, SeenReport, SubjectRequest, SuppliersReport,
-    UpdateReport, WhyReport,
+    Actor, AuditReport, CheckReport, CheckRequest, DiffReport, EraseAsked, ExportRequest, HoldAsked,
+    HoldsReport, ListsReport, LogReport, RevealReport, RevealRequest, SeenReport, SubjectRequest,
+    SuppliersReport, UpdateReport, WhyReport,
 };
 use crate::{
     policy::ListFile,
@@ -24,6 +24,20 @@ use crate::{
 pub enum Request {
     /// What happens to a name.
     Check(CheckRequest),
+    /// The newest lines of the audit.
+    Audit {
+        /// How many: 1 to 100,000.
+        limit: u32,
+    },
+    /// Write into the audit what a command changed about those who may sign in.
+    AccountChanged {
+        /// In a word: `user.add`.
+        action: String,
+        /// To whom, and what.
+        detail: String,
+        /// Who did it.
+        by: String,
+    },
     /// The policy in force, as text.
     PolicyExport,
     /// Put a policy in force.
@@ -198,6 +212,10 @@ pub enum Request {
 pub enum Answer {
     /// To a check.
     Check(CheckReport),
+    /// To the question for the audit.
+    Audit(AuditReport),
+    /// To what was to be written into the audit, and was.
+    Recorded,
     /// To an export.
     Policy {
         /// The policy.

@@ -3,6 +3,7 @@
 //! [`Control`] owns what the school decided: it keeps it in the store, compiles lists, builds the policy and swaps it
 //! in. Answering only ever reads the policy that was swapped in last.
 
+mod audit;
 mod check;
 mod edit;
 mod lists;
@@ -29,6 +30,7 @@ use jiff::Timestamp;
 use tracing::{error, info, warn};
 use xxhash_rust::xxh3::xxh3_64;
 
+pub use audit::AuditReport;
 pub use check::{Asker, CheckReport, CheckRequest, Hop, ListedOn};
 pub use edit::{
     Days, Edit, EditAsked, EditError, EditReport, InForce, LONGEST_PREVIEW, LONGEST_REASON, LaterChange,
@@ -49,6 +51,7 @@ pub use suppliers::{SupplierReport, SuppliersReport};
 
 use self::lists::{Compiled, Indexes, Library, News, Undo};
 use crate::{
+    accounts::AccountChange,
     background::BackgroundError,
     category::{self, Categories},
     clients::Mac,
@@ -282,6 +285,13 @@ impl Control {
     pub async fn handle(&self, request: Request) -> Result<Answer, ControlError> {
         Ok(match request {
             Request::Check(request) => Answer::Check(self.check(&request).await?),
+            Request::Audit { limit } => Answer::Audit(self.audit(limit)?),
+            Request::AccountChanged { action, detail, by } => {
+                let change = AccountChange::said(&action, detail)
+                    .ok_or_else(|| ControlError::Input(format!("`{action}` is no change of accounts")))?;
+                self.record_account(&change, &by)?;
+                Answer::Recorded
+            }
             Request::PolicyExport => {
                 let state = self.state();
                 Answer::Policy { text: state.file.to_toml(), revision: state.revision }
@@ -597,13 +607,6 @@ impl Control {
     pub fn names(&self) -> (u64, u64) {
         let own = self.state().indexes.iter().map(|index| index.len()).sum();
         (self.starter.len(), own)
-    }
-
-    /// Writes to the audit what was done elsewhere, as to accounts; `from` is the address that it was asked from.
-    pub fn audit_from(&self, by: &str, action: &str, detail: &str, from: Option<IpAddr>) {
-        let detail = self.policy.load().masked(detail).into_owned();
-        let from = from.map(|address| address.to_string());
-        self.keep_record(AuditRecord { from, ..AuditRecord::new(self.clock.now(), by, action, detail) });
     }
 
     /// The categories that there are.
