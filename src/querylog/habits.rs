@@ -323,7 +323,8 @@ pub(super) mod tests {
         rows.sort_by_key(|row| row.0);
         for (place, name, device, action) in rows {
             let client = format!("10.0.{}.{}", device / 250, device % 250);
-            let asker = writer.asker(&AskerRow { client, ..AskerRow::default() }).unwrap();
+            let asker =
+                writer.asker(&AskerRow { client, profile: "pupils".into(), ..AskerRow::default() }).unwrap();
             let name = match name.contains(':') {
                 true => writer.name(name, || None).unwrap(),
                 false => {

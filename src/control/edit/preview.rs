@@ -14,11 +14,15 @@ use serde::{Deserialize, Serialize};
 
 use super::Edit;
 use crate::{
+    category::NEWLY_SEEN,
     clients::Client,
     clock::Day,
-    control::{Control, ControlError},
+    control::{Control, ControlError, knowledge, log::blocking},
     name::Key,
-    policy::{FirstAsked, Policy, PolicyErrors, Question, Season, Severity, Standing, Verdict},
+    policy::{
+        Cell, FirstAsked, NewlySeen, Policy, PolicyErrors, PolicyFile, Question, Season, Severity, Standing,
+        Verdict,
+    },
     querylog::{Coverage, Glimpse, Seen, glance},
 };
 
@@ -117,22 +121,20 @@ impl Control {
         let masked = |text: &str| old.masked(text).into_owned();
         let changes =
             file.changes_to(&new, &self.categories).iter().map(|change| masked(&change.what)).collect();
-        let built = self.build(&new, &indexes, "policy")?;
         let mut notes = Vec::new();
-        let cells = |of: &Policy| -> Vec<_> {
-            let newly = |(_, profile): (_, &crate::policy::ProfileFile)| {
-                (profile.id.clone(), profile.categories.get(crate::category::NEWLY_SEEN).cloned())
-            };
-            of.profiles().map(newly).collect()
-        };
-        if cells(&old) != cells(&built) || file.newly_seen != new.newly_seen {
+        if newly_seen(&file) != newly_seen(&new) {
             notes.push(String::from("The log does not tell which names were new when they were asked for."));
         }
         if file.lists != new.lists {
             notes.push(String::from("Names of lists that come or go are not counted."));
         }
+        let knowledge = knowledge(&self.categories, &self.starter, &indexes);
+        let mask = self.mask.clone();
         let folder = self.log_folder();
         let work = move || {
+            let built = Policy::build(&new, &knowledge)
+                .map_err(|errors| ControlError::Policy { name: String::from("policy"), errors })?
+                .with_mask(mask);
             let mut sides = Sides::new(old, built);
             let until = Instant::now() + PATIENCE;
             let coverage =
@@ -141,8 +143,14 @@ impl Control {
             let cut = coverage.is_cut();
             Ok(Preview { revision, days, coverage, cut, blocked, opened, changes, loosens, notes })
         };
-        crate::control::log::blocking(work).await
+        blocking(move || Ok(work())).await?
     }
+}
+
+/// What a policy says of names that are new to the school.
+fn newly_seen(file: &PolicyFile) -> (NewlySeen, Vec<(&str, Option<&Cell>)>) {
+    let cells = file.profiles.iter().map(|p| (p.id.as_str(), p.categories.get(NEWLY_SEEN))).collect();
+    (file.newly_seen, cells)
 }
 
 /// What would become of a question.
