@@ -49,6 +49,11 @@ impl Failure {
         Self::new("failure-foreign", StatusCode::FORBIDDEN)
     }
 
+    /// Too many ask for the same at once.
+    pub(super) fn busy() -> Self {
+        Self { retry_after: Some(2), ..Self::new("failure-busy", StatusCode::SERVICE_UNAVAILABLE) }
+    }
+
     pub(super) fn input(detail: impl Into<String>) -> Self {
         Self::new("failure-input", StatusCode::UNPROCESSABLE_ENTITY).because(detail)
     }

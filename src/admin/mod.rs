@@ -28,6 +28,7 @@ use axum::{
     http::header,
     middleware::{from_fn, from_fn_with_state},
 };
+use tokio::sync::Semaphore;
 use tokio_util::sync::CancellationToken;
 use tower_http::compression::CompressionLayer;
 
@@ -52,6 +53,9 @@ use crate::{
 /// The largest form or text that is taken, in bytes: a list that somebody pastes.
 const LARGEST_FORM: usize = 4 << 20;
 
+/// How many requests may wait for a password to be compared; they are compared one at a time.
+const SLOW: usize = 16;
+
 /// What the pages are made from.
 pub struct Admin {
     /// Every action of an administrator.
@@ -71,6 +75,8 @@ pub struct Admin {
     /// Ends what is streamed.
     pub stop: CancellationToken,
     words: Catalogue,
+    /// Places for what takes a processor long, as the comparing of a password does.
+    slow: Arc<Semaphore>,
 }
 
 impl fmt::Debug for Admin {
@@ -106,7 +112,8 @@ impl Admin {
     pub fn new(parts: Parts) -> Arc<Self> {
         let Parts { control, accounts, certificates, log, clock, config, dns, stop } = parts;
         let words = Catalogue::shipped();
-        Arc::new(Self { control, accounts, certificates, log, clock, config, dns, stop, words })
+        let slow = Arc::new(Semaphore::new(SLOW));
+        Arc::new(Self { control, accounts, certificates, log, clock, config, dns, stop, words, slow })
     }
 
     /// Its pages and its API.

@@ -167,13 +167,18 @@ impl Visit {
     ///
     /// # Errors
     ///
-    /// When it panics.
+    /// When it panics, or too much of the kind waits already.
     pub(super) async fn aside<T: Send + 'static>(
         &self,
         work: impl FnOnce(&Self) -> T + Send + 'static,
     ) -> Result<T, Failure> {
         let visit = self.clone();
-        tokio::task::spawn_blocking(move || work(&visit)).await.map_err(Failure::inside)
+        let place = Arc::clone(&self.admin.slow).try_acquire_owned().map_err(|_| Failure::busy())?;
+        let work = move || {
+            let _place = place;
+            work(&visit)
+        };
+        tokio::task::spawn_blocking(work).await.map_err(Failure::inside)
     }
 
     /// The session of who asks.

@@ -1,5 +1,6 @@
 //! The pages: one module for each, with what it shows, and what its forms do.
 
+mod account;
 mod check;
 mod sign_in;
 
@@ -7,5 +8,5 @@ use super::routes::Routes;
 
 /// The addresses of all pages.
 pub(super) fn routes(routes: Routes) -> Routes {
-    routes.with(sign_in::routes).with(check::routes)
+    routes.with(sign_in::routes).with(account::routes).with(check::routes)
 }

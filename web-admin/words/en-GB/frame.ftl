@@ -42,6 +42,7 @@ failure-limited = Finish setting up your account first: the second factor, or a 
 failure-foreign = This request did not come from a page of this box, so nothing was done. Open the page again and repeat it.
 failure-input = Something in the form is not right, so nothing was changed.
 failure-inside = The box could not do this. What happened is in its own log; please tell the technician.
+failure-busy = Too many people sign in just now. Please try again in a moment.
 failure-collision = Somebody else changed this meanwhile, so nothing was changed now. Look at the page again.
 failure-reason = Please say why: this opens what was closed, so nothing was changed yet.
 failure-token = This token is wrong, has ended or was revoked.
