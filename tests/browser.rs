@@ -38,6 +38,7 @@ async fn every_page_is_sound_on_phone_tablet_and_desk_in_light_and_dark() {
     let mut paths = places(&browser).await;
     assert!(paths.len() > 8, "{paths:?}");
     paths.extend(["/account", "/sites/new", "/check?name=bet365.com", "/no-such-page"].map(String::from));
+    browser.complaints().await;
     for path in &paths {
         for (width, device) in [(360, "phone"), (820, "tablet"), (1280, "desk")] {
             for theme in ["light", "dark"] {
