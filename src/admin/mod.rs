@@ -117,7 +117,6 @@ impl Admin {
     }
 
     /// Its pages and its API.
-    #[must_use]
     pub fn router(self: &Arc<Self>) -> Router {
         let state = Arc::clone(self);
         routes()
@@ -133,7 +132,6 @@ impl Admin {
     }
 
     /// What is answered without TLS as well: whether the box is alive, and the certificate that browsers are to trust.
-    #[must_use]
     pub fn plain_router(self: &Arc<Self>) -> Router {
         let certificates = self.certificates.clone();
         let router = Router::new().route("/healthz", axum::routing::get(|| async { "ok\n" }));

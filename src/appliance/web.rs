@@ -13,7 +13,7 @@ use tokio_util::{sync::CancellationToken, task::TaskTracker};
 use tracing::{error, info, warn};
 
 use crate::{
-    accounts::{self, Accounts},
+    accounts::Accounts,
     admin::{Admin, Limits, Parts, Serve},
     clock::Clock,
     config::Config,
@@ -57,10 +57,7 @@ pub(super) fn start(config: &Config, means: Means, tasks: &TaskTracker) -> Web {
         return Web::default();
     }
     let Means { control, log, clock, dns, stop } = means;
-    let settings = accounts::Settings {
-        school: control.policy().load().file().school.clone(),
-        ..accounts::Settings::default()
-    };
+    let settings = config.admin.accounts(&control.policy().load().file().school);
     let accounts = match Accounts::open(&config.data, clock.clone(), control.vault(), settings) {
         Ok(accounts) => Arc::new(accounts),
         Err(error) => {

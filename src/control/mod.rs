@@ -286,6 +286,7 @@ impl Control {
         Ok(match request {
             Request::Check(request) => Answer::Check(self.check(&request).await?),
             Request::Audit { limit } => Answer::Audit(self.audit(limit)?),
+            Request::VerifyAudit => Answer::AuditProof(self.verify_audit()?),
             Request::AccountChanged { action, detail, by } => {
                 let change = AccountChange::said(&action, detail)
                     .ok_or_else(|| ControlError::Input(format!("`{action}` is no change of accounts")))?;

@@ -4,6 +4,8 @@
 //! a row in the middle breaks the chain there. It is no signature: who can write the database can also reckon the chain
 //! anew, so a copy of the last digest elsewhere is what proves the whole.
 
+use std::fmt;
+
 use jiff::Timestamp;
 use ring::digest;
 use rusqlite::{Connection, OptionalExtension, Row, Transaction, TransactionBehavior, params};
@@ -115,6 +117,33 @@ pub enum AuditProof {
         /// The number of the last line that is there; 0 when there is none.
         there: i64,
     },
+}
+
+impl AuditProof {
+    /// Whether nobody changed it.
+    #[must_use]
+    pub fn is_whole(&self) -> bool {
+        matches!(self, Self::Whole { .. })
+    }
+}
+
+impl fmt::Display for AuditProof {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Whole { lines, last } => {
+                write!(f, "The audit is whole: {lines} lines. Keep this elsewhere, to prove it later: {last}")
+            }
+            Self::Broken { line, at } => write!(
+                f,
+                "Somebody changed the audit: line {line}, which says that it was written at {at}, does not follow from the \
+                 one before it"
+            ),
+            Self::Short { written, there } => write!(
+                f,
+                "Lines are missing at the end of the audit: line {written} was written, and line {there} is the last one there"
+            ),
+        }
+    }
 }
 
 type Chain = [u8; digest::SHA256_OUTPUT_LEN];
