@@ -71,6 +71,10 @@ impl From<ControlError> for Failure {
             ControlError::Collision { .. } | ControlError::InTheWay { .. } => {
                 Self::new("failure-collision", StatusCode::CONFLICT).because(error.to_string())
             }
+            // It is kept, and so is no failure to whoever reads the status.
+            ControlError::Proposed { .. } => {
+                Self::new("failure-proposed", StatusCode::ACCEPTED).because(error.to_string())
+            }
             ControlError::ReasonWanted { .. } => {
                 Self::new("failure-reason", StatusCode::UNPROCESSABLE_ENTITY).because(error.to_string())
             }

@@ -32,6 +32,7 @@ pub(super) struct Place {
 pub(super) const PLACES: &[Place] = &[
     Place { path: "/", key: "nav-overview", icon: "gauge", right: Right::SeeOverview },
     Place { path: "/policy", key: "nav-policy", icon: "table-2", right: Right::SeePolicy },
+    Place { path: "/proposals", key: "nav-proposals", icon: "hourglass", right: Right::SeePolicy },
     Place { path: "/sites", key: "nav-sites", icon: "list-checks", right: Right::SeePolicy },
     Place { path: "/check", key: "nav-check", icon: "search", right: Right::CheckSites },
     Place { path: "/lists", key: "nav-lists", icon: "book-open", right: Right::SeeLists },

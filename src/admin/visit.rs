@@ -22,7 +22,10 @@ use super::{
     page::{Page, SignedIn, html_with},
     words::Words,
 };
-use crate::accounts::{AccountChange, ApiToken, Caller, Limited, Session};
+use crate::{
+    accounts::{AccountChange, ApiToken, Caller, Limited, Session},
+    control::EditAsked,
+};
 
 /// The cookie of a session, over TLS and without.
 const SECURE_COOKIE: &str = "__Host-schoolgate";
@@ -141,6 +144,18 @@ impl Visit {
     /// Whether who asks may do something.
     pub(super) fn may(&self, right: Right) -> bool {
         self.identity.may(right)
+    }
+
+    /// A change of the policy, as who asks may make it: one who may not open anything on their own word proposes that.
+    pub(super) fn asked(&self, reason: &str, expect: Option<i64>) -> EditAsked {
+        EditAsked {
+            by: self.by(),
+            reason: reason.to_owned(),
+            expect,
+            from: Some(self.address().to_string()),
+            dry_run: false,
+            propose: !self.may(Right::Approve),
+        }
     }
 
     /// Who asks, for the audit.

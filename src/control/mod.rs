@@ -33,9 +33,9 @@ use xxhash_rust::xxh3::xxh3_64;
 pub use audit::AuditReport;
 pub use check::{Asker, CheckReport, CheckRequest, Hop, ListedOn};
 pub use edit::{
-    Days, Edit, EditAsked, EditError, EditReport, InForce, LONGEST_PREVIEW, LONGEST_REASON, LaterChange,
-    Lesson, Matrix, MatrixCell, MatrixProfile, MatrixRow, MatrixService, NewProfile, Opening, Preview,
-    PreviewName, PreviewSide, ProfileEdit, RuleEdit, SchoolEdit, SupplierEdit, WhichRule,
+    Days, Decided, Edit, EditAsked, EditError, EditReport, InForce, LONGEST_PREVIEW, LONGEST_REASON,
+    LaterChange, Lesson, Matrix, MatrixCell, MatrixProfile, MatrixRow, MatrixService, NewProfile, Opening,
+    Preview, PreviewName, PreviewSide, ProfileEdit, Proposal, RuleEdit, SchoolEdit, SupplierEdit, WhichRule,
 };
 pub use lists::{
     ChangedName, DiffReport, HeldReport, LibraryError, ListReport, ListsReport, Outcome, SubscriptionReport,
@@ -103,6 +103,8 @@ pub struct Control {
     state: Mutex<State>,
     /// Held by whoever changes what is in force, so that two never do at once.
     changing: tokio::sync::Mutex<()>,
+    /// Held by whoever reads or writes the proposals.
+    proposing: Mutex<()>,
     /// Held by whoever fetches a list, by the list's identifier.
     fetching: Mutex<BTreeMap<String, Arc<tokio::sync::Mutex<()>>>>,
     /// Ends what is being fetched.
@@ -213,6 +215,7 @@ impl Control {
             state: Mutex::new(State { store, file, revision, indexes }),
             feeds: Arc::new(feeds),
             changing: tokio::sync::Mutex::new(()),
+            proposing: Mutex::new(()),
             fetching: Mutex::default(),
             cancel: Arc::default(),
             news,
@@ -629,6 +632,11 @@ impl Control {
         }
     }
 
+    /// A panic while it was held left the file as it was, or whole.
+    fn proposing(&self) -> MutexGuard<'_, ()> {
+        self.proposing.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
     /// A panic while it was held left at worst the state of before: each change is one assignment.
     fn state(&self) -> MutexGuard<'_, State> {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
@@ -749,6 +757,14 @@ pub enum ControlError {
         /// What is other than what was seen.
         changes: Vec<String>,
     },
+    /// A change loosens, and whoever asked may open nothing: it is kept, and waits for somebody's approval.
+    #[error("this is proposal {number} now, and waits for somebody else's approval: {}", loosens.join(" "))]
+    Proposed {
+        /// The number of the proposal.
+        number: u64,
+        /// What it would open.
+        loosens: Vec<String>,
+    },
     /// A change loosens, and nothing says why.
     #[error("say why this is to be opened: {}", loosens.join(" "))]
     ReasonWanted {
@@ -774,6 +790,9 @@ pub enum ControlError {
         /// Whether a list is wrong, rather than the way to it.
         bad_input: bool,
     },
+    /// What waits for approval can't be read or written.
+    #[error("{0}")]
+    Proposals(String),
     /// Something broke off in the middle.
     #[error(transparent)]
     BrokeOff(#[from] BackgroundError),
@@ -809,10 +828,11 @@ impl ControlError {
             | Self::Edit(_)
             | Self::Collision { .. }
             | Self::ReasonWanted { .. }
+            | Self::Proposed { .. }
             | Self::InTheWay { .. } => true,
             Self::Library(error) => error.is_bad_input(),
             Self::Log(error) => error.is_bad_input(),
-            Self::Store(_) | Self::Seen(_) | Self::NoStore | Self::BrokeOff(_) => false,
+            Self::Store(_) | Self::Seen(_) | Self::NoStore | Self::BrokeOff(_) | Self::Proposals(_) => false,
             Self::Server { bad_input, .. } | Self::Lists { bad_input, .. } => *bad_input,
         }
     }

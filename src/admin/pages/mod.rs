@@ -2,11 +2,12 @@
 
 mod account;
 mod check;
+mod proposals;
 mod sign_in;
 
 use super::routes::Routes;
 
 /// The addresses of all pages.
 pub(super) fn routes(routes: Routes) -> Routes {
-    routes.with(sign_in::routes).with(account::routes).with(check::routes)
+    routes.with(sign_in::routes).with(account::routes).with(check::routes).with(proposals::routes)
 }

@@ -7,6 +7,7 @@ mod apply;
 mod matrix;
 mod preview;
 mod profiles;
+mod proposals;
 mod publish;
 mod rules;
 #[cfg(test)]
@@ -21,6 +22,7 @@ use serde::{Deserialize, Serialize};
 pub use self::{
     matrix::{Matrix, MatrixCell, MatrixProfile, MatrixRow, MatrixService},
     preview::{LONGEST_PREVIEW, Preview, PreviewName, PreviewSide},
+    proposals::{Decided, Proposal},
     publish::{EditAsked, EditReport, InForce, LONGEST_REASON, LaterChange},
 };
 use crate::{

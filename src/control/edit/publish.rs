@@ -33,6 +33,9 @@ pub struct EditAsked {
     /// Only say what would change.
     #[serde(default)]
     pub dry_run: bool,
+    /// Whoever asks opens nothing on their own word: a change that loosens waits for somebody else's approval.
+    #[serde(default)]
+    pub propose: bool,
 }
 
 /// What became of a change.
@@ -96,10 +99,24 @@ impl Control {
     ///
     /// # Errors
     ///
-    /// When somebody else changed the policy meanwhile ([`ControlError::Collision`]), the change loosens and no reason
-    /// is given ([`ControlError::ReasonWanted`]), a change can't be made, or the outcome is no policy; then nothing has
+    /// When whoever asks may open nothing and the change does ([`ControlError::Proposed`]: it waits for approval), somebody
+    /// else changed the policy meanwhile ([`ControlError::Collision`]), the change loosens and no reason is given ([`ControlError::ReasonWanted`]), a change can't be made, or the outcome is no policy; then nothing has
     /// changed.
     pub async fn edit(&self, edits: Vec<Edit>, asked: EditAsked) -> Result<EditReport, ControlError> {
+        // What ends by itself is for whoever gives the lesson.
+        let passing =
+            |edit: &Edit| matches!(edit, Edit::StartLesson(_) | Edit::EndLesson { .. } | Edit::Open(_));
+        if asked.propose && !asked.dry_run && !edits.iter().all(passing) {
+            let dry = EditAsked { dry_run: true, propose: false, ..asked.clone() };
+            let report = Box::pin(self.edit(edits.clone(), dry)).await?;
+            if !report.loosens.is_empty() {
+                if asked.reason()?.is_empty() {
+                    return Err(ControlError::ReasonWanted { loosens: report.loosens });
+                }
+                let proposal = self.propose(edits, &asked, report.loosens)?;
+                return Err(ControlError::Proposed { number: proposal.number, loosens: proposal.loosens });
+            }
+        }
         let reason = asked.reason()?;
         let change = Change {
             name: "policy",

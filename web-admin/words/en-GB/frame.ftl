@@ -7,6 +7,7 @@ frame-see-to-it = See to it
 
 nav-overview = Overview
 nav-policy = Categories
+nav-proposals = Proposals
 nav-sites = Sites
 nav-check = Check a site
 nav-lists = Lists
@@ -45,6 +46,7 @@ failure-inside = The box could not do this. What happened is in its own log; ple
 failure-busy = Too many people sign in just now. Please try again in a moment.
 failure-collision = Somebody else changed this meanwhile, so nothing was changed now. Look at the page again.
 failure-reason = Please say why: this opens what was closed, so nothing was changed yet.
+failure-proposed = This opens something, so somebody else has to approve it. It is kept as a proposal, and nothing has changed yet.
 failure-token = This token is wrong, has ended or was revoked.
 failure-form = The form could not be read.
 failure-method = This address does not take such a request.

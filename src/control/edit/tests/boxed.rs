@@ -38,7 +38,7 @@ impl School {
 
 fn asked(reason: &str, expect: Option<i64>) -> EditAsked {
     let (by, from) = (String::from("A. Head"), Some(String::from("10.9.0.4")));
-    EditAsked { by, reason: reason.into(), expect, from, dry_run: false }
+    EditAsked { by, reason: reason.into(), expect, from, ..EditAsked::default() }
 }
 
 fn set(profile: &str, category: &str, cell: &str) -> Vec<Edit> {

@@ -1,0 +1,17 @@
+proposals-title = Proposals
+proposals-lead = Whoever operates the box opens nothing on their own word: what a technician wants to open waits here until the head, the safeguarding lead or the policy owner approves it.
+proposals-none = Nothing waits for approval.
+proposals-number = Proposal { $number }
+proposals-by = { $by }, { $at }
+proposals-note = Note
+proposals-approve = Approve it
+proposals-turn-down = Turn it down
+proposals-take-back = Take it back
+proposals-decided = Decided
+proposals-what = What it opens
+proposals-who = Proposed
+proposals-outcome = Outcome
+proposals-approved = Approved
+proposals-turned-down = Turned down
+done-approved = Approved. It is in force now.
+done-turned-down = It is not made, and whoever proposed it sees that here.
