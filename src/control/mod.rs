@@ -4,6 +4,7 @@
 //! in. Answering only ever reads the policy that was swapped in last.
 
 mod check;
+mod directory;
 mod edit;
 mod lists;
 mod log;
@@ -15,6 +16,7 @@ mod novelty;
 mod sealed;
 pub mod socket;
 mod suppliers;
+mod zones;
 
 use std::{
     collections::BTreeMap,
@@ -30,6 +32,7 @@ use tracing::{error, info, warn};
 use xxhash_rust::xxh3::xxh3_64;
 
 pub use check::{Asker, CheckReport, CheckRequest, Hop, ListedOn};
+pub use directory::{Controller, Directory};
 pub use edit::{
     Days, Edit, EditAsked, EditError, EditReport, InForce, LONGEST_PREVIEW, LONGEST_REASON, LaterChange,
     Lesson, Matrix, MatrixCell, MatrixProfile, MatrixRow, MatrixService, NewProfile, Opening, Preview,
@@ -46,6 +49,7 @@ pub use lookup::OwnLookup;
 pub use message::{Answer, ImportReport, Request, ValidationReport};
 pub use novelty::{SeenName, SeenReport};
 pub use suppliers::{SupplierReport, SuppliersReport};
+pub use zones::{OwnZone, Resolving, ZONES, backends};
 
 use self::lists::{Compiled, Indexes, Library, News, Undo};
 use crate::{
@@ -87,6 +91,7 @@ pub struct Control {
     resolver: Option<Arc<Resolver>>,
     neighbours: Option<Neighbours>,
     seen: Option<Arc<Seen>>,
+    zones: zones::Zones,
     library: Arc<Library>,
     feeds: Arc<Feeds>,
     mask: Mask,
@@ -201,6 +206,7 @@ impl Control {
             resolver: None,
             neighbours: None,
             seen: None,
+            zones: zones::Zones::default(),
             library,
             mask,
             keeping: Arc::new(keeping),
