@@ -328,7 +328,8 @@ mod tests {
         school
             .change(|file| {
                 file.kind = Some(Kind::AllThrough);
-                file.people.governor = Person::new(" Ada Obi ", "ada@school.example", "01632 960 001").unwrap();
+                file.people.governor =
+                    Person::new(" Ada Obi ", "ada@school.example", "01632 960 001").unwrap();
                 file.trial_until = Some(jiff::civil::date(2026, 12, 3));
                 file.set_up.extend(Step::ALL);
             })
@@ -352,9 +353,12 @@ mod tests {
 
     #[test]
     fn contacts_are_checked_and_say_what_would_be_right() {
-        for (name, email, phone) in
-            [("", "", ""), ("A", "", ""), ("A", "a@b.example", "+44 (0)1632 960001"), ("A", "o'n+x@b.example", "")]
-        {
+        for (name, email, phone) in [
+            ("", "", ""),
+            ("A", "", ""),
+            ("A", "a@b.example", "+44 (0)1632 960001"),
+            ("A", "o'n+x@b.example", ""),
+        ] {
             Person::new(name, email, phone).unwrap();
         }
         let long = "a".repeat(LONGEST + 1);
@@ -381,7 +385,10 @@ mod tests {
                 let shipped = &Tables::shipped().profiles;
                 kind.profiles().iter().any(|id| shipped.iter().any(|p| p.id == *id && p.audience == audience))
             };
-            assert!(has(crate::category::Audience::Pupil) && has(crate::category::Audience::Staff), "{kind:?}");
+            assert!(
+                has(crate::category::Audience::Pupil) && has(crate::category::Audience::Staff),
+                "{kind:?}"
+            );
             for id in kind.profiles() {
                 assert!(Tables::shipped().profiles.iter().any(|profile| profile.id == *id), "{id}");
             }

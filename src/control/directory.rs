@@ -99,11 +99,17 @@ impl Control {
     /// # Errors
     ///
     /// When the name is none, or no controller is found; the error says what to try.
-    pub async fn find_directory(&self, domain: &str, server: Option<IpAddr>) -> Result<Directory, ControlError> {
+    pub async fn find_directory(
+        &self,
+        domain: &str,
+        server: Option<IpAddr>,
+    ) -> Result<Directory, ControlError> {
         let wrong = |message: String| ControlError::Input(message);
         let key = Key::parse(domain.trim()).map_err(|error| wrong(format!("{domain:?}: {error}")))?;
         if key.depth() < 2 {
-            return Err(wrong(format!("{domain:?} is too short: write the whole domain, as ad.school.example")));
+            return Err(wrong(format!(
+                "{domain:?} is too short: write the whole domain, as ad.school.example"
+            )));
         }
         if let Some(server) = server.filter(|server| !is_server(*server)) {
             return Err(wrong(format!("{server} can't be asked: write the address of a domain controller")));
@@ -197,7 +203,8 @@ async fn knows(whom: Whom<'_>, name: &str) -> Option<String> {
         let zone = Key::from_name(&record.name);
         // Public resolvers, and those who ask them, say of private addresses that these servers know them.
         let keeper = Key::from_name(&soa.mname).to_string();
-        let is_public = keeper.ends_with("iana.org") || keeper.ends_with("as112.arpa") || keeper == "localhost";
+        let is_public =
+            keeper.ends_with("iana.org") || keeper.ends_with("as112.arpa") || keeper == "localhost";
         let asked = Key::parse(name).ok()?;
         let is_own = asked.is_within(&zone) && zone.depth() >= if name.ends_with(".arpa") { 3 } else { 2 };
         (is_own && !is_public).then(|| zone.to_string())

@@ -99,13 +99,15 @@ fn read(folder: &Path) -> Vec<OwnZone> {
 fn with_own(settings: &resolver::Config, own: &[OwnZone]) -> resolver::Config {
     let known: Vec<Key> = settings.zone.iter().filter_map(|zone| Key::parse(&zone.name).ok()).collect();
     let mut all = settings.clone();
-    all.zone.extend(own.iter().filter(|zone| Key::parse(&zone.name).is_ok_and(|key| !known.contains(&key))).map(
-        |zone| ZoneConfig {
-            name: zone.name.clone(),
-            servers: zone.servers.iter().map(|server| bracketed(*server)).collect(),
-            file: None,
-        },
-    ));
+    all.zone.extend(
+        own.iter().filter(|zone| Key::parse(&zone.name).is_ok_and(|key| !known.contains(&key))).map(|zone| {
+            ZoneConfig {
+                name: zone.name.clone(),
+                servers: zone.servers.iter().map(|server| bracketed(*server)).collect(),
+                file: None,
+            }
+        }),
+    );
     all
 }
 
@@ -139,7 +141,9 @@ fn checked(zones: Vec<OwnZone>) -> Result<Vec<OwnZone>, ControlError> {
             return Err(wrong(format!("the zone {name} needs 1 to {MOST_SERVERS} servers")));
         }
         if let Some(server) = zone.servers.iter().find(|server| !is_server(**server)) {
-            return Err(wrong(format!("{server} can't be the server of {name}: give the address of a domain controller")));
+            return Err(wrong(format!(
+                "{server} can't be the server of {name}: give the address of a domain controller"
+            )));
         }
         all.push(OwnZone { name, servers: zone.servers });
     }
@@ -192,9 +196,12 @@ impl Control {
             return Err(ControlError::Input(String::from("no names are resolved here")));
         };
         let new = checked(zones)?;
-        let of_settings = |zone: &&OwnZone| settings.zone.iter().any(|known| {
-            Key::parse(&known.name).is_ok_and(|key| key.to_string() == zone.name)
-        });
+        let of_settings = |zone: &&OwnZone| {
+            settings
+                .zone
+                .iter()
+                .any(|known| Key::parse(&known.name).is_ok_and(|key| key.to_string() == zone.name))
+        };
         if let Some(zone) = new.iter().find(of_settings) {
             return Err(ControlError::Input(format!(
                 "schoolgate.toml has the zone {} already: change it there",
@@ -209,7 +216,8 @@ impl Control {
         let backends = resolver::build(&with_own(settings, &new))
             .map_err(|error| ControlError::Input(error.to_string()))?;
         let failed = |message: String| ControlError::Server { message, bad_input: false };
-        let text = toml::to_string(&ZonesFile { zone: new.clone() }).map_err(|error| failed(error.to_string()))?;
+        let text =
+            toml::to_string(&ZonesFile { zone: new.clone() }).map_err(|error| failed(error.to_string()))?;
         let file = self.folder.join(ZONES);
         disk::replace(&file, text.as_bytes())
             .map_err(|error| failed(format!("{}: {error}", file.display())))?;
