@@ -248,7 +248,10 @@ fn control(config: &Config, clock: &Clock, resolver: &Arc<Resolver>) -> Result<C
         error!(%error, "Lists that need this file can't be had until it is put right");
     }
     let control = Control::open(&config.data, clock.clone(), feeds, config.lists.keep)?;
-    Ok(control.with_resolver(Arc::clone(resolver)).with_log_settings(&config.log))
+    Ok(control
+        .with_resolver(Arc::clone(resolver))
+        .with_zones(&config.resolver)
+        .with_log_settings(&config.log))
 }
 
 /// Whether the settings are right, with every file that they name; touches neither sockets nor the data folder.
@@ -269,7 +272,7 @@ pub fn check(config: &Config) -> Result<(), StartError> {
 }
 
 fn resolver(config: &Config, clock: &Clock, runtime: Handle) -> Result<Arc<Resolver>, StartError> {
-    let backends = resolver::build(&config.resolver)?;
+    let backends = control::backends(&config.resolver, &config.data)?;
     Ok(Arc::new(Resolver::new(backends, (&config.resolver).into(), clock.clone(), runtime)))
 }
 

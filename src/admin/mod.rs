@@ -35,6 +35,7 @@ use tower_http::compression::CompressionLayer;
 use self::{
     access::Right,
     routes::Routes,
+    visit::Identity,
     words::{Catalogue, Words},
 };
 pub use self::{
@@ -47,6 +48,7 @@ use crate::{
     control::Control,
     policy::{Mode, Supply},
     querylog::QueryLog,
+    school::School,
     tls::Certificates,
 };
 
@@ -72,6 +74,8 @@ pub struct Admin {
     pub config: Config,
     /// Where DNS is served, for the pages that say what to type elsewhere.
     pub dns: Vec<std::net::SocketAddr>,
+    /// What is known of the school beside its policy.
+    pub school: School,
     /// Ends what is streamed.
     pub stop: CancellationToken,
     words: Catalogue,
@@ -112,8 +116,9 @@ impl Admin {
     pub fn new(parts: Parts) -> Arc<Self> {
         let Parts { control, accounts, certificates, log, clock, config, dns, stop } = parts;
         let words = Catalogue::shipped();
+        let school = School::open(control.folder());
         let slow = Arc::new(Semaphore::new(SLOW));
-        Arc::new(Self { control, accounts, certificates, log, clock, config, dns, stop, words, slow })
+        Arc::new(Self { control, accounts, certificates, log, clock, config, dns, school, stop, words, slow })
     }
 
     /// Its pages and its API.
@@ -153,16 +158,26 @@ impl Admin {
     }
 
     /// What must not be forgotten, for every page: a sentence, and where it can be seen to.
-    fn banners(&self, words: &Words) -> Vec<(String, &'static str)> {
+    fn banners(&self, words: &Words, identity: &Identity) -> Vec<(String, &'static str)> {
         let policy = self.control.policy().load_full();
         let file = policy.file();
         let mut banners = Vec::new();
+        let school = self.school.file();
+        if school.next_step().is_some() && identity.may(Right::ChangeSystem) {
+            banners.push((words.get("banner-set-up"), "/set-up"));
+        }
         let suppliers = file.suppliers(self.control.categories(), self.clock.now());
         if suppliers.iter().any(|supplied| supplied.by == Supply::Nobody) {
             banners.push((words.get("banner-no-supplier"), "/limits#suppliers"));
         }
         if file.profiles.iter().any(|profile| profile.mode == Mode::Watch) {
-            banners.push((words.get("banner-watch"), "/policy"));
+            let today = self.clock.now().to_zoned(crate::querylog::search::zone(&policy)).date();
+            let is_over = school.trial_until.is_some_and(|last| last < today);
+            banners.push(if is_over && identity.may(Right::ChangeSystem) {
+                (words.get("banner-trial-over"), "/set-up/start")
+            } else {
+                (words.get("banner-watch"), "/policy")
+            });
         }
         banners
     }

@@ -128,7 +128,8 @@ impl Visit {
             }
             _ => None,
         };
-        let banners = if signed_in.is_some() { self.admin.banners(&self.words) } else { Vec::new() };
+        let banners =
+            if signed_in.is_some() { self.admin.banners(&self.words, &self.identity) } else { Vec::new() };
         Page {
             title: self.words.get(title),
             words: Arc::clone(&self.words),

@@ -5,6 +5,7 @@
 
 mod audit;
 mod check;
+mod directory;
 mod edit;
 mod lists;
 mod log;
@@ -16,6 +17,7 @@ mod novelty;
 mod sealed;
 pub mod socket;
 mod suppliers;
+mod zones;
 
 use std::{
     collections::BTreeMap,
@@ -32,6 +34,7 @@ use xxhash_rust::xxh3::xxh3_64;
 
 pub use audit::AuditReport;
 pub use check::{Asker, CheckReport, CheckRequest, Hop, ListedOn};
+pub use directory::{Controller, Directory};
 pub use edit::{
     Days, Decided, Edit, EditAsked, EditError, EditReport, InForce, LONGEST_PREVIEW, LONGEST_REASON,
     LaterChange, Lesson, Matrix, MatrixCell, MatrixProfile, MatrixRow, MatrixService, NewProfile, Opening,
@@ -48,6 +51,7 @@ pub use lookup::OwnLookup;
 pub use message::{Answer, ImportReport, Request, ValidationReport};
 pub use novelty::{SeenName, SeenReport};
 pub use suppliers::{SupplierReport, SuppliersReport};
+pub use zones::{OwnZone, Resolving, ZONES, backends};
 
 use self::lists::{Compiled, Indexes, Library, News, Undo};
 use crate::{
@@ -90,6 +94,7 @@ pub struct Control {
     resolver: Option<Arc<Resolver>>,
     neighbours: Option<Neighbours>,
     seen: Option<Arc<Seen>>,
+    zones: zones::Zones,
     library: Arc<Library>,
     feeds: Arc<Feeds>,
     mask: Mask,
@@ -206,6 +211,7 @@ impl Control {
             resolver: None,
             neighbours: None,
             seen: None,
+            zones: zones::Zones::default(),
             library,
             mask,
             keeping: Arc::new(keeping),

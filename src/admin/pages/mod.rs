@@ -3,11 +3,17 @@
 mod account;
 mod check;
 mod proposals;
+mod set_up;
 mod sign_in;
 
 use super::routes::Routes;
 
 /// The addresses of all pages.
 pub(super) fn routes(routes: Routes) -> Routes {
-    routes.with(sign_in::routes).with(account::routes).with(check::routes).with(proposals::routes)
+    routes
+        .with(account::routes)
+        .with(check::routes)
+        .with(proposals::routes)
+        .with(set_up::routes)
+        .with(sign_in::routes)
 }
