@@ -10,6 +10,7 @@ pub mod access;
 mod assets;
 mod config;
 mod failure;
+mod form;
 mod listen;
 mod page;
 mod pages;
@@ -17,7 +18,9 @@ mod routes;
 mod security;
 #[cfg(test)]
 mod tests;
+mod updates;
 mod visit;
+mod when;
 mod words;
 
 use std::{fmt, sync::Arc};
@@ -34,6 +37,7 @@ use tower_http::compression::CompressionLayer;
 use self::{
     access::Right,
     routes::Routes,
+    updates::Updates,
     words::{Catalogue, Words},
 };
 pub use self::{
@@ -71,6 +75,7 @@ pub struct Admin {
     /// Ends what is streamed.
     pub stop: CancellationToken,
     words: Catalogue,
+    updates: Updates,
 }
 
 impl fmt::Debug for Admin {
@@ -106,7 +111,18 @@ impl Admin {
     pub fn new(parts: Parts) -> Arc<Self> {
         let Parts { control, accounts, certificates, log, clock, config, dns, stop } = parts;
         let words = Catalogue::shipped();
-        Arc::new(Self { control, accounts, certificates, log, clock, config, dns, stop, words })
+        Arc::new(Self {
+            control,
+            accounts,
+            certificates,
+            log,
+            clock,
+            config,
+            dns,
+            stop,
+            words,
+            updates: Updates::default(),
+        })
     }
 
     /// Its pages and its API.
