@@ -1,6 +1,7 @@
 //! The pages: one module for each, with what it shows, and what its forms do.
 
 mod check;
+mod lessons;
 mod limits;
 mod sign_in;
 
@@ -8,5 +9,5 @@ use super::routes::Routes;
 
 /// The addresses of all pages.
 pub(super) fn routes(routes: Routes) -> Routes {
-    routes.with(sign_in::routes).with(check::routes).with(limits::routes)
+    routes.with(sign_in::routes).with(check::routes).with(limits::routes).with(lessons::routes)
 }
