@@ -10,6 +10,7 @@ pub mod access;
 mod assets;
 mod config;
 mod failure;
+mod form;
 mod listen;
 mod page;
 mod pages;
@@ -17,7 +18,9 @@ mod routes;
 mod security;
 #[cfg(test)]
 mod tests;
+mod updates;
 mod visit;
+mod when;
 mod words;
 
 use std::{fmt, sync::Arc};
@@ -35,6 +38,7 @@ use tower_http::compression::CompressionLayer;
 use self::{
     access::Right,
     routes::Routes,
+    updates::Updates,
     visit::Identity,
     words::{Catalogue, Words},
 };
@@ -81,6 +85,7 @@ pub struct Admin {
     words: Catalogue,
     /// Places for what takes a processor long, as the comparing of a password does.
     slow: Arc<Semaphore>,
+    updates: Updates,
 }
 
 impl fmt::Debug for Admin {
@@ -118,7 +123,21 @@ impl Admin {
         let words = Catalogue::shipped();
         let school = School::open(control.folder());
         let slow = Arc::new(Semaphore::new(SLOW));
-        Arc::new(Self { control, accounts, certificates, log, clock, config, dns, school, stop, words, slow })
+        let updates = Updates::default();
+        Arc::new(Self {
+            control,
+            accounts,
+            certificates,
+            log,
+            clock,
+            config,
+            dns,
+            school,
+            stop,
+            words,
+            slow,
+            updates,
+        })
     }
 
     /// Its pages and its API.

@@ -16,6 +16,7 @@ pub mod forwarder;
 pub mod local;
 mod records;
 pub mod recursor;
+mod report;
 mod udp;
 
 use std::{
@@ -45,6 +46,7 @@ use self::{
 pub use self::{
     config::{Backends, Config, ResolverError, build},
     local::LocalAnswer,
+    report::{Report, ServerReport, ZoneReport},
 };
 use crate::{
     clock::Clock,
@@ -286,6 +288,16 @@ impl Resolver {
     /// Forgets the answers for a name and all names below it.
     pub fn flush_name(&self, name: &Key) {
         self.cache.flush_name(name);
+    }
+
+    /// Whom it asks, and how that goes.
+    #[must_use]
+    pub fn report(&self) -> Report {
+        let routes = self.routes.load();
+        let zones = routes.own.iter();
+        let zones =
+            zones.map(|(zone, backend)| ZoneReport { zone: zone.to_string(), servers: backend.servers() });
+        Report { forwarders: routes.main.servers(), zones: zones.collect(), stats: self.stats() }
     }
 
     /// What the resolver did and holds.

@@ -69,3 +69,12 @@ function draw(figure) {
 const drawAll = (root) => root.querySelectorAll("figure[data-chart]").forEach(draw);
 document.addEventListener("DOMContentLoaded", () => drawAll(document));
 document.addEventListener("htmx:afterSwap", (event) => drawAll(event.target));
+
+// What ends by itself says how long it still lasts.
+function countDown() {
+  for (const left of document.querySelectorAll("[data-until]")) {
+    const minutes = Math.ceil((Date.parse(left.dataset.until) - Date.now()) / 60000);
+    left.textContent = minutes > 0 ? left.dataset.left.replace("%", minutes) : left.dataset.over;
+  }
+}
+setInterval(countDown, 10000);

@@ -2,6 +2,8 @@
 
 mod account;
 mod check;
+mod lessons;
+mod limits;
 mod proposals;
 mod set_up;
 mod sign_in;
@@ -13,6 +15,8 @@ pub(super) fn routes(routes: Routes) -> Routes {
     routes
         .with(account::routes)
         .with(check::routes)
+        .with(lessons::routes)
+        .with(limits::routes)
         .with(proposals::routes)
         .with(set_up::routes)
         .with(sign_in::routes)

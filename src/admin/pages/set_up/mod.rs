@@ -179,8 +179,8 @@ async fn edit(visit: &Visit, fields: &Fields, edits: Vec<Edit>) -> Result<Result
         expect: fields.get("revision").parse().ok(),
         from: Some(visit.address().to_string()),
         dry_run: false,
-        // Who sets the box up decides how it begins.
-        propose: false,
+        // Who sets the box up decides how it begins; afterwards the rule is that of the other pages.
+        propose: is_finished && !visit.may(Right::Approve),
     };
     match visit.admin.control.edit(edits, asked).await {
         Ok(_) => Ok(Ok(())),
