@@ -23,7 +23,8 @@ fn add_user(school: &Running, name: &str, role: &str) -> String {
 async fn places(browser: &Browser) -> Vec<String> {
     let script = "return [...document.querySelectorAll('nav.side a')].map((a) => a.getAttribute('href'))";
     let found = browser.page.execute(script, vec![]).await.expect("the navigation");
-    let found = found.as_array().expect("a list").iter().map(|path| path.as_str().expect("a path").to_owned());
+    let found =
+        found.as_array().expect("a list").iter().map(|path| path.as_str().expect("a path").to_owned());
     found.collect()
 }
 

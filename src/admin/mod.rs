@@ -10,14 +10,22 @@ pub mod access;
 mod assets;
 mod config;
 mod failure;
+mod figures;
+mod health;
 mod listen;
+mod live;
+mod metrics;
+mod monitor;
 mod page;
 mod pages;
 mod routes;
+mod searches;
 mod security;
+mod streams;
 #[cfg(test)]
 mod tests;
 mod visit;
+mod when;
 mod words;
 
 use std::{fmt, sync::Arc};
@@ -28,12 +36,15 @@ use axum::{
     http::header,
     middleware::{from_fn, from_fn_with_state},
 };
+use tokio::sync::Semaphore;
 use tokio_util::sync::CancellationToken;
 use tower_http::compression::CompressionLayer;
 
 use self::{
     access::Right,
+    live::Live,
     routes::Routes,
+    searches::Searches,
     words::{Catalogue, Words},
 };
 pub use self::{
@@ -71,6 +82,12 @@ pub struct Admin {
     /// Ends what is streamed.
     pub stop: CancellationToken,
     words: Catalogue,
+    /// The box as it is just now, for who watches.
+    live: Live,
+    /// The searches that people keep.
+    searches: Searches,
+    /// How many follow the log.
+    followers: Arc<Semaphore>,
 }
 
 impl fmt::Debug for Admin {
@@ -105,8 +122,20 @@ impl Admin {
     #[must_use]
     pub fn new(parts: Parts) -> Arc<Self> {
         let Parts { control, accounts, certificates, log, clock, config, dns, stop } = parts;
-        let words = Catalogue::shipped();
-        Arc::new(Self { control, accounts, certificates, log, clock, config, dns, stop, words })
+        Arc::new(Self {
+            searches: Searches::in_data(control.folder()),
+            words: Catalogue::shipped(),
+            live: Live::default(),
+            followers: Arc::new(Semaphore::new(streams::MOST_FOLLOWERS)),
+            control,
+            accounts,
+            certificates,
+            log,
+            clock,
+            config,
+            dns,
+            stop,
+        })
     }
 
     /// Its pages and its API.
@@ -129,7 +158,7 @@ impl Admin {
     #[must_use]
     pub fn plain_router(self: &Arc<Self>) -> Router {
         let certificates = self.certificates.clone();
-        let router = Router::new().route("/healthz", axum::routing::get(|| async { "ok\n" }));
+        let router = Router::new().route("/healthz", axum::routing::get(monitor::alive));
         match certificates {
             Some(certificates) => router.route(
                 "/ca.crt",
@@ -165,5 +194,5 @@ impl Admin {
 
 /// Every address that the box answers.
 fn routes() -> Routes {
-    Routes::new().get("/static/{*name}", Right::Open, assets::serve).with(pages::routes)
+    Routes::new().get("/static/{*name}", Right::Open, assets::serve).with(monitor::routes).with(pages::routes)
 }

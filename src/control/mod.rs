@@ -14,7 +14,9 @@ mod lookup;
 mod message;
 mod novelty;
 mod sealed;
+mod sight;
 pub mod socket;
+mod standing;
 mod suppliers;
 
 use std::{
@@ -47,6 +49,8 @@ pub use log_out::{Actor, ExportRequest, RevealReport, RevealRequest, SAFEGUARDIN
 pub use lookup::OwnLookup;
 pub use message::{Answer, ImportReport, Request, ValidationReport};
 pub use novelty::{SeenName, SeenReport};
+pub use sight::Sight;
+pub use standing::Standing;
 pub use suppliers::{SupplierReport, SuppliersReport};
 
 use self::lists::{Compiled, Indexes, Library, News, Undo};

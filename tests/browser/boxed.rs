@@ -32,7 +32,8 @@ fn with_pages() -> Command {
 /// The address of a page.
 pub fn address(school: &Running, path: &str) -> String {
     let addresses: serde_json::Value =
-        serde_json::from_slice(&std::fs::read(school.data.join("addresses.json")).expect("addresses")).expect("JSON");
+        serde_json::from_slice(&std::fs::read(school.data.join("addresses.json")).expect("addresses"))
+            .expect("JSON");
     format!("https://{}{path}", addresses["admin"][0].as_str().expect("pages"))
 }
 
@@ -63,7 +64,9 @@ pub async fn sign_in_first(browser: &Browser, school: &Running, name: &str, pass
     browser.fill("input[name=name]", name).await;
     browser.fill("input[name=password]", password).await;
     browser.submit("main form button").await;
-    if browser.address().await.contains("/sign-in/next") && browser.text().await.contains("Choose a new password") {
+    if browser.address().await.contains("/sign-in/next")
+        && browser.text().await.contains("Choose a new password")
+    {
         browser.fill("input[name=password]", PASSWORD).await;
         browser.fill("input[name=again]", PASSWORD).await;
         browser.submit("main form button").await;

@@ -7,11 +7,7 @@ use std::{
     time::{Duration, Instant},
 };
 
-use fantoccini::{
-    Client, ClientBuilder, Locator,
-    elements::Element,
-    wd::WebDriverCompatibleCommand,
-};
+use fantoccini::{Client, ClientBuilder, Locator, elements::Element, wd::WebDriverCompatibleCommand};
 use http::Method;
 use serde_json::{Value, json};
 
@@ -107,7 +103,9 @@ impl Browser {
     pub async fn complaints(&self) -> Vec<String> {
         let log = self.own("se/log", json!({ "type": "browser" })).await;
         let lines = log.as_array().cloned().unwrap_or_default();
-        let serious = lines.iter().filter(|line| line["level"] == "SEVERE" || line["message"].to_string().contains("Content Security"));
+        let serious = lines.iter().filter(|line| {
+            line["level"] == "SEVERE" || line["message"].to_string().contains("Content Security")
+        });
         serious.map(|line| line["message"].as_str().unwrap_or_default().to_owned()).collect()
     }
 
@@ -144,7 +142,12 @@ impl Browser {
             if self.page.execute(script, vec![]).await.is_ok_and(|answer| answer == json!(true)) {
                 return;
             }
-            assert!(started.elapsed() < PATIENCE, "{what} did not come at {}:\n{}", self.address().await, self.text().await);
+            assert!(
+                started.elapsed() < PATIENCE,
+                "{what} did not come at {}:\n{}",
+                self.address().await,
+                self.text().await
+            );
             tokio::time::sleep(Duration::from_millis(20)).await;
         }
     }
@@ -172,7 +175,8 @@ impl Browser {
         let run = "const done = arguments[0]; axe.run(document, { resultTypes: ['violations'] }).then(done, (e) => done({ violations: [{ impact: 'critical', id: String(e), nodes: [] }] }))";
         let found = self.page.execute_async(run, vec![]).await.expect("axe runs");
         let violations = found["violations"].as_array().cloned().unwrap_or_default();
-        let serious = violations.iter().filter(|v| matches!(v["impact"].as_str(), Some("serious" | "critical")));
+        let serious =
+            violations.iter().filter(|v| matches!(v["impact"].as_str(), Some("serious" | "critical")));
         serious
             .map(|v| {
                 let first = &v["nodes"][0];
@@ -185,7 +189,11 @@ impl Browser {
     pub async fn picture(&self, name: &str) {
         let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("target/screenshots");
         std::fs::create_dir_all(&folder).expect("a folder");
-        let high = self.page.execute("return document.documentElement.scrollHeight", vec![]).await.expect("a height");
+        let high = self
+            .page
+            .execute("return document.documentElement.scrollHeight", vec![])
+            .await
+            .expect("a height");
         let wide = self.page.execute("return window.innerWidth", vec![]).await.expect("a width");
         let height = high.as_u64().unwrap_or(900).clamp(400, 4_000);
         let params = json!({ "width": wide, "height": height, "deviceScaleFactor": 1, "mobile": false });
