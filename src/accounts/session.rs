@@ -193,6 +193,16 @@ impl Accounts {
         Ok(Some(session))
     }
 
+    /// Whether the token's session is whole and in force. Asking does not count as using it: for what a page fetches by
+    /// itself, while nobody may be sitting there.
+    ///
+    /// # Errors
+    ///
+    /// When the database can't be read.
+    pub fn holds(&self, token: &str) -> Result<bool, AccountsError> {
+        Ok(self.find_session(token)?.is_some_and(|found| found.stage == Some(Stage::Whole)))
+    }
+
     /// The session of a token whose signing in is not done; none when there is none, it has ended, or it is whole.
     ///
     /// # Errors

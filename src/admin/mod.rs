@@ -10,12 +10,19 @@ pub mod access;
 mod assets;
 mod config;
 mod failure;
+mod figures;
 mod form;
+mod health;
 mod listen;
+mod live;
+mod metrics;
+mod monitor;
 mod page;
 mod pages;
 mod routes;
+mod searches;
 mod security;
+mod streams;
 #[cfg(test)]
 mod tests;
 mod updates;
@@ -37,7 +44,9 @@ use tower_http::compression::CompressionLayer;
 
 use self::{
     access::Right,
+    live::Live,
     routes::Routes,
+    searches::Searches,
     updates::Updates,
     visit::Identity,
     words::{Catalogue, Words},
@@ -86,6 +95,12 @@ pub struct Admin {
     /// Places for what takes a processor long, as the comparing of a password does.
     slow: Arc<Semaphore>,
     updates: Updates,
+    /// The box as it is just now, for who watches.
+    live: Live,
+    /// The searches that people keep.
+    searches: Searches,
+    /// How many follow the log.
+    followers: Arc<Semaphore>,
 }
 
 impl fmt::Debug for Admin {
@@ -120,11 +135,14 @@ impl Admin {
     #[must_use]
     pub fn new(parts: Parts) -> Arc<Self> {
         let Parts { control, accounts, certificates, log, clock, config, dns, stop } = parts;
-        let words = Catalogue::shipped();
         let school = School::open(control.folder());
-        let slow = Arc::new(Semaphore::new(SLOW));
-        let updates = Updates::default();
         Arc::new(Self {
+            searches: Searches::in_data(control.folder()),
+            words: Catalogue::shipped(),
+            live: Live::default(),
+            followers: Arc::new(Semaphore::new(streams::MOST_FOLLOWERS)),
+            slow: Arc::new(Semaphore::new(SLOW)),
+            updates: Updates::default(),
             control,
             accounts,
             certificates,
@@ -134,9 +152,6 @@ impl Admin {
             dns,
             school,
             stop,
-            words,
-            slow,
-            updates,
         })
     }
 
@@ -158,7 +173,7 @@ impl Admin {
     /// What is answered without TLS as well: whether the box is alive, and the certificate that browsers are to trust.
     pub fn plain_router(self: &Arc<Self>) -> Router {
         let certificates = self.certificates.clone();
-        let router = Router::new().route("/healthz", axum::routing::get(|| async { "ok\n" }));
+        let router = Router::new().route("/healthz", axum::routing::get(monitor::alive));
         match certificates {
             Some(certificates) => router.route(
                 "/ca.crt",
@@ -204,5 +219,5 @@ impl Admin {
 
 /// Every address that the box answers.
 fn routes() -> Routes {
-    Routes::new().get("/static/{*name}", Right::Open, assets::serve).with(pages::routes)
+    Routes::new().get("/static/{*name}", Right::Open, assets::serve).with(monitor::routes).with(pages::routes)
 }

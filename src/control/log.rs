@@ -88,7 +88,8 @@ impl Control {
     }
 
     /// A number that grows whenever a running log writes something; none without one.
-    pub(super) fn log_commits(&self) -> Option<watch::Receiver<u64>> {
+    #[must_use]
+    pub fn log_commits(&self) -> Option<watch::Receiver<u64>> {
         self.log.as_ref().map(|log| log.commits())
     }
 

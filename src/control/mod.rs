@@ -16,7 +16,9 @@ mod lookup;
 mod message;
 mod novelty;
 mod sealed;
+mod sight;
 pub mod socket;
+mod standing;
 mod suppliers;
 mod zones;
 
@@ -53,6 +55,8 @@ pub use log_out::{Actor, ExportRequest, RevealReport, RevealRequest, SAFEGUARDIN
 pub use lookup::OwnLookup;
 pub use message::{Answer, ImportReport, Request, ValidationReport};
 pub use novelty::{SeenName, SeenReport};
+pub use sight::Sight;
+pub use standing::Standing;
 pub use suppliers::{SupplierReport, SuppliersReport};
 pub use zones::{OwnZone, Resolving, ZONES, backends};
 

@@ -42,12 +42,13 @@ document.addEventListener("htmx:beforeSwap", (event) => {
 function draw(figure) {
   if (!window.uPlot || figure.dataset.drawn) return;
   figure.dataset.drawn = "yes";
-  const { times, series } = JSON.parse(figure.dataset.chart);
+  const { times, series, zone } = JSON.parse(figure.dataset.chart);
   const style = getComputedStyle(document.documentElement);
   const colour = (name) => style.getPropertyValue(name).trim();
   const options = {
     width: figure.clientWidth,
     height: 220,
+    tzDate: (seconds) => (zone ? window.uPlot.tzDate(new Date(seconds * 1000), zone) : new Date(seconds * 1000)),
     cursor: { drag: { x: false, y: false } },
     legend: { live: true },
     axes: [
@@ -78,3 +79,22 @@ function countDown() {
   }
 }
 setInterval(countDown, 10000);
+
+// What htmx brings in is drawn as well.
+document.addEventListener("htmx:load", (event) => drawAll(event.target.parentElement ?? event.target));
+
+// While the box can't be reached, what follows it says so.
+document.addEventListener("htmx:sseError", (event) => event.target.classList.add("stale"));
+document.addEventListener("htmx:sseOpen", (event) => event.target.classList.remove("stale"));
+
+// What somebody has opened to read is not replaced under their eyes.
+document.addEventListener("htmx:sseBeforeMessage", (event) => {
+  const part = event.target;
+  if (part.matches("[data-keep-open]") && part.querySelector("details[open]")) event.preventDefault();
+});
+
+// A list that grows at its top loses its end.
+document.addEventListener("htmx:sseMessage", (event) => {
+  const most = Number(event.target.dataset.most);
+  while (most && event.target.children.length > most) event.target.lastElementChild.remove();
+});

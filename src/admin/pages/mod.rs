@@ -4,6 +4,7 @@ mod account;
 mod check;
 mod lessons;
 mod limits;
+mod overview;
 mod proposals;
 mod set_up;
 mod sign_in;
@@ -17,6 +18,7 @@ pub(super) fn routes(routes: Routes) -> Routes {
         .with(check::routes)
         .with(lessons::routes)
         .with(limits::routes)
+        .with(overview::routes)
         .with(proposals::routes)
         .with(set_up::routes)
         .with(sign_in::routes)

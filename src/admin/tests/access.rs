@@ -104,6 +104,7 @@ async fn a_page_of_another_site_changes_nothing() {
 #[tokio::test]
 async fn a_token_does_what_its_scopes_say_and_its_owner_may() {
     let school = TestBox::new().await;
+    school.admin.stop.cancel();
     let routes = routes();
     let read = school.token(Role::Technician, &[Scope::Read]);
     for entry in routes.entries().iter().filter(|entry| entry.method == Method::GET) {

@@ -12,6 +12,8 @@ use axum::{
     body::Body,
     http::{HeaderMap, Method, Request, Response, StatusCode, header, request},
 };
+use futures_util::StreamExt as _;
+use hickory_proto::{op::ResponseCode, rr::RecordType};
 use tower::ServiceExt;
 
 use super::{Admin, Config, Parts, Peer, visit};
@@ -20,7 +22,10 @@ use crate::{
     clock::Clock,
     control::Control,
     feeds::{self, Feeds, http::SystemLookup},
-    querylog::{LogFolder, QueryLog},
+    name::Key,
+    policy::{FirstAsked, Question},
+    querylog::{Event, Fate, LogFolder, QueryLog, Transport},
+    resolver::AnswerSource,
 };
 
 /// The password of everybody in a [`TestBox`].
@@ -196,11 +201,52 @@ impl TestBox {
         self.send(self.request(None, Method::GET, path).body(Body::empty()).unwrap()).await
     }
 
+    /// What a page is told that is not asked again, until it has a text.
+    pub(super) async fn told_until(&self, role: Role, path: &str, text: &str) -> String {
+        let request = self.request(Some(role), Method::GET, path).body(Body::empty()).unwrap();
+        let response = self.router.clone().oneshot(request).await.unwrap();
+        assert_eq!(response.headers()[header::CONTENT_TYPE], "text/event-stream");
+        let mut told = String::new();
+        let mut body = response.into_body().into_data_stream();
+        while !told.contains(text) {
+            let more = tokio::time::timeout(std::time::Duration::from_secs(20), body.next()).await;
+            let more = more.unwrap_or_else(|_| panic!("only this was told: {told}"));
+            told.push_str(&String::from_utf8_lossy(&more.expect("it goes on").unwrap()));
+        }
+        told
+    }
+
+    /// Asks for a name as a device does; the log has it then.
+    pub(super) fn ask(&self, address: &str, name: &str) {
+        let policy = self.admin.control.policy().load_full();
+        let client = policy.identify(address.parse().unwrap(), None);
+        let key = Key::from_bytes(&reversed(name));
+        let question = Question { key: key.clone(), qtype: RecordType::A, first_asked: FirstAsked::Unknown };
+        let at = self.admin.clock.now();
+        let decision = policy.decide(&question, &client, at);
+        let fate = Fate {
+            transport: Transport::Udp,
+            qtype: RecordType::A,
+            rcode: ResponseCode::NoError,
+            decision: Ok(&decision),
+            source: AnswerSource::Cache,
+            security: None,
+        };
+        let log = self.admin.log.as_ref().unwrap();
+        log.record(&policy, &Event { at, client: &client, name: &key, fate: &fate, took: 70, reply: None });
+        log.flush().unwrap();
+    }
+
     /// A token of somebody, with these scopes.
     pub(super) fn token(&self, role: Role, scopes: &[Scope]) -> String {
         let new = NewToken { name: String::from("test"), scopes: scopes.to_vec(), ends: None };
         self.admin.accounts.add_token(self.user(role), &new).unwrap().1.expose().to_owned()
     }
+}
+
+/// A name with its last label first, as keys have it; whatever bytes it is made of.
+fn reversed(name: &str) -> Vec<u8> {
+    name.split('.').rev().collect::<Vec<_>>().join(".").into_bytes()
 }
 
 const FORM: &str = "application/x-www-form-urlencoded";

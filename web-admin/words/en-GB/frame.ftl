@@ -4,6 +4,9 @@ frame-sign-out = Sign out
 frame-navigation = Pages
 frame-menu = Menu
 frame-see-to-it = See to it
+frame-stale = The box can't be reached just now, so this page may be out of date. It tries again by itself.
+frame-ended = Your session has ended, so this page stands still.
+frame-sign-in-again = Sign in again
 
 nav-overview = Overview
 nav-policy = Categories
@@ -53,3 +56,4 @@ failure-token = This token is wrong, has ended or was revoked.
 failure-form = The form could not be read.
 failure-method = This address does not take such a request.
 failure-too-large = This is larger than the box takes.
+failure-metrics = Figures are given to the networks in admin.metrics_from, and to API tokens of the scope metrics.

@@ -1,0 +1,101 @@
+//! What pages are told without asking: events that are sent for as long as somebody may see them (Server-Sent Events).
+
+use std::{convert::Infallible, time::Duration};
+
+use askama::Template;
+use axum::response::{
+    IntoResponse, Response,
+    sse::{Event, KeepAlive, Sse},
+};
+use futures_util::{Stream, StreamExt as _, stream};
+use tokio::time::Instant;
+
+use super::{
+    failure::Failure,
+    page::Page,
+    visit::{Identity, Visit},
+};
+
+/// How many may follow the log at one time: each of them searches it again and again.
+pub(super) const MOST_FOLLOWERS: usize = 16;
+
+/// How often it is looked whether somebody may still see what is sent.
+const LOOK_AGAIN: Duration = Duration::from_secs(15);
+
+/// For how long a program is told without asking again.
+const PROGRAM: Duration = Duration::from_secs(600);
+
+/// So often something is sent, so that nobody takes the line for dead.
+const ALIVE: Duration = Duration::from_secs(15);
+
+/// The event after which nothing comes any more, since the session has ended.
+pub(super) const ENDED: &str = "ended";
+
+/// What somebody is told whose session has ended.
+#[derive(Template)]
+#[template(path = "ended.html")]
+struct Ended {
+    p: Page,
+}
+
+/// One event: its name, and what is shown.
+pub(super) struct News {
+    pub(super) name: &'static str,
+    pub(super) html: String,
+}
+
+/// An answer that goes on: each of `news`, until the box stops, or who asked may not see them any more, which is the last
+/// that they are told.
+///
+/// # Errors
+///
+/// When that can't be put into words.
+pub(super) fn answer(
+    visit: &Visit,
+    news: impl Stream<Item = News> + Send + 'static,
+) -> Result<Response, Failure> {
+    let ended = Ended { p: visit.page("overview-title", "") }.render().map_err(Failure::inside)?;
+    let stop = visit.admin.stop.clone().cancelled_owned();
+    let news = news.map(Told::News).boxed();
+    // Who has been away for too long is told so, and then nothing more.
+    let end = stream::once(over(visit.clone())).map(move |()| Told::Ended(ended.clone())).boxed();
+    let told = stream::select(news.chain(stream::pending()), end)
+        .scan(false, |is_over, told| {
+            let go_on = !*is_over;
+            *is_over = matches!(told, Told::Ended(_));
+            std::future::ready(go_on.then_some(told))
+        })
+        .take_until(stop)
+        .map(|told| {
+            let (name, html) = match told {
+                Told::News(News { name, html }) => (name, html),
+                Told::Ended(html) => (ENDED, html),
+            };
+            Ok::<_, Infallible>(Event::default().event(name).data(html.replace('\r', " ")))
+        });
+    Ok(Sse::new(told).keep_alive(KeepAlive::new().interval(ALIVE)).into_response())
+}
+
+enum Told {
+    News(News),
+    Ended(String),
+}
+
+/// Waits until who asked may not see any more.
+async fn over(visit: Visit) {
+    let begun = Instant::now();
+    loop {
+        tokio::time::sleep(LOOK_AGAIN).await;
+        let goes_on = match (&visit.identity, &visit.token) {
+            (Identity::Person(_), Some(token)) => {
+                // What can't be read shows nothing.
+                visit.admin.accounts.holds(token).unwrap_or(false)
+            }
+            (Identity::Program(_), _) => begun.elapsed() < PROGRAM,
+            _ => false,
+        };
+        if !goes_on {
+            return;
+        }
+    }
+}
