@@ -71,6 +71,11 @@ pub(crate) async fn sign_in_first(browser: &Browser, school: &Running, name: &st
         browser.fill("input[name=again]", PASSWORD).await;
         browser.submit("main form button").await;
     }
+    set_up_second_factor(browser).await;
+}
+
+/// Sets a second factor up, as an authenticator app would, and notes the recovery codes.
+pub(crate) async fn set_up_second_factor(browser: &Browser) {
     let secret = browser.find(".card code").await.text().await.expect("a secret");
     browser.fill("input[name=code]", &code_of(&secret)).await;
     browser.submit("main form button").await;
