@@ -128,7 +128,7 @@ impl Appliance {
             stop: stop.clone(),
         };
         let web = web::start(&config, means, &tasks);
-        write_addresses(&config.data, &dns, &web.addresses)?;
+        write_addresses(&config.data, &dns, &web)?;
         // After serving began: what is on disk is in force already.
         let behind = Arc::clone(&control);
         let stopped = stop.clone();
@@ -276,10 +276,17 @@ fn resolver(config: &Config, clock: &Clock, runtime: Handle) -> Result<Arc<Resol
     Ok(Arc::new(Resolver::new(backends, (&config.resolver).into(), clock.clone(), runtime)))
 }
 
-fn write_addresses(folder: &Path, dns: &[SocketAddr], admin: &[SocketAddr]) -> Result<(), StartError> {
+fn write_addresses(folder: &Path, dns: &[SocketAddr], web: &Web) -> Result<(), StartError> {
     let texts = |all: &[SocketAddr]| all.iter().map(ToString::to_string).collect::<Vec<_>>();
     let none: [String; 0] = [];
-    let document = json!({ "dns": texts(dns), "admin": texts(admin), "block_page": none, "tls": none, "https": none, "quic": none });
+    let document = json!({
+        "dns": texts(dns),
+        "admin": texts(&web.addresses),
+        "block_page": texts(&web.block_page),
+        "tls": none,
+        "https": none,
+        "quic": none,
+    });
     let file = folder.join(ADDRESSES);
     disk::replace(&file, format!("{document}\n").as_bytes())
         .map_err(|source| StartError::Addresses { file, source })

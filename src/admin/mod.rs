@@ -8,6 +8,7 @@
 
 pub mod access;
 mod assets;
+mod block_page;
 mod config;
 mod failure;
 mod figures;
@@ -52,6 +53,7 @@ use self::{
     words::{Catalogue, Words},
 };
 pub use self::{
+    block_page::BlockPage,
     config::Config,
     listen::{Limits, Peer, Serve},
 };

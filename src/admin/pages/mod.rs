@@ -8,6 +8,7 @@ mod overview;
 mod proposals;
 mod set_up;
 mod sign_in;
+mod users;
 
 use super::routes::Routes;
 
@@ -22,4 +23,5 @@ pub(super) fn routes(routes: Routes) -> Routes {
         .with(proposals::routes)
         .with(set_up::routes)
         .with(sign_in::routes)
+        .with(users::routes)
 }
