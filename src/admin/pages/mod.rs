@@ -3,11 +3,17 @@
 mod check;
 mod lessons;
 mod limits;
+mod schedules;
 mod sign_in;
 
 use super::routes::Routes;
 
 /// The addresses of all pages.
 pub(super) fn routes(routes: Routes) -> Routes {
-    routes.with(sign_in::routes).with(check::routes).with(limits::routes).with(lessons::routes)
+    routes
+        .with(sign_in::routes)
+        .with(check::routes)
+        .with(limits::routes)
+        .with(schedules::routes)
+        .with(lessons::routes)
 }
