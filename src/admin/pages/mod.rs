@@ -6,6 +6,7 @@ mod lessons;
 mod limits;
 mod overview;
 mod proposals;
+mod schedules;
 mod set_up;
 mod sign_in;
 mod users;
@@ -21,6 +22,7 @@ pub(super) fn routes(routes: Routes) -> Routes {
         .with(limits::routes)
         .with(overview::routes)
         .with(proposals::routes)
+        .with(schedules::routes)
         .with(set_up::routes)
         .with(sign_in::routes)
         .with(users::routes)
