@@ -11,6 +11,7 @@ mod assets;
 mod config;
 mod failure;
 mod listen;
+mod moment;
 mod page;
 mod pages;
 mod routes;

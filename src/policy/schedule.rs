@@ -12,7 +12,7 @@
 use jiff::{Timestamp, civil, tz::TimeZone};
 use toml::value::Datetime;
 
-use super::file::{DateRange, ScheduleFile, WindowFile};
+use super::file::{DateRange, RuleFile, ScheduleFile, WindowFile};
 
 /// Minutes of a day.
 const DAY: u16 = 24 * 60;
@@ -185,6 +185,14 @@ fn say_days(text: &str) -> String {
             named.join(", ")
         }
         Err(_) => text.to_owned(),
+    }
+}
+
+impl RuleFile {
+    /// When it ends, in the school's time zone where it names none; none where it has no end, or one that is no time.
+    #[must_use]
+    pub fn ends_at(&self, zone: &TimeZone) -> Option<Timestamp> {
+        self.until.and_then(|until| moment(until, zone).ok())
     }
 }
 

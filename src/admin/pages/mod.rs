@@ -1,11 +1,14 @@
 //! The pages: one module for each, with what it shows, and what its forms do.
 
+mod change;
 mod check;
+mod effect;
+mod policy;
 mod sign_in;
 
 use super::routes::Routes;
 
 /// The addresses of all pages.
 pub(super) fn routes(routes: Routes) -> Routes {
-    routes.with(sign_in::routes).with(check::routes)
+    routes.with(sign_in::routes).with(check::routes).with(policy::routes)
 }
