@@ -26,6 +26,7 @@ pub mod search;
 pub mod sink;
 pub mod stats;
 mod status;
+mod strangers;
 pub mod subject;
 #[cfg(test)]
 mod tests;

@@ -69,3 +69,9 @@ function draw(figure) {
 const drawAll = (root) => root.querySelectorAll("figure[data-chart]").forEach(draw);
 document.addEventListener("DOMContentLoaded", () => drawAll(document));
 document.addEventListener("htmx:afterSwap", (event) => drawAll(event.target));
+
+// A file that is chosen is read into the text beside it, which is what is sent.
+document.addEventListener("change", async (event) => {
+  const into = event.target.dataset?.into && document.querySelector(event.target.dataset.into);
+  if (into && event.target.files?.length) into.value = await event.target.files[0].text();
+});

@@ -5,10 +5,11 @@ mod check;
 mod effect;
 mod policy;
 mod sign_in;
+mod sites;
 
 use super::routes::Routes;
 
 /// The addresses of all pages.
 pub(super) fn routes(routes: Routes) -> Routes {
-    routes.with(sign_in::routes).with(check::routes).with(policy::routes)
+    routes.with(sign_in::routes).with(check::routes).with(policy::routes).with(sites::routes)
 }

@@ -183,8 +183,8 @@ impl Show {
     ) -> Self {
         let mut p = visit.page("policy-profile-title", "/policy");
         profile.title().clone_into(&mut p.title);
-        let choices = |stem: &str, words: &[&'static str]| -> Vec<Choice> {
-            words.iter().map(|word| (*word, p.t(&format!("{stem}{word}")))).collect()
+        let choices = |words: &[&'static str], key: fn(&str) -> String| -> Vec<Choice> {
+            words.iter().map(|word| (*word, p.t(&key(word)))).collect()
         };
         let answers = BlockResponse::ALL.map(BlockResponse::word);
         let shipped = Tables::shipped().bundles.iter();
@@ -199,10 +199,10 @@ impl Show {
             audience: p.t(&format!("policy-audience-{}", word(&profile.audience))),
             revision: form.revision.parse().unwrap_or_else(|_| visit.admin.control.matrix().revision),
             form,
-            modes: choices("policy-mode-", &MODES),
-            youtube: choices("policy-youtube-", &YOUTUBE),
-            answers: choices("policy-answer-", &answers),
-            logs: choices("policy-log-", &LOG),
+            modes: choices(&MODES, |word| format!("policy-mode-{word}")),
+            youtube: choices(&YOUTUBE, |word| format!("policy-youtube-{word}")),
+            answers: choices(&answers, |word| format!("policy-answer-{word}")),
+            logs: choices(&LOG, |word| format!("policy-log-{word}")),
             bundles: shipped.chain(own).collect(),
             others: others.map(|other| (other.id.clone(), other.title().to_owned())).collect(),
             trouble,
