@@ -53,6 +53,7 @@ pub use self::{
     glance::{Coverage, Glimpse, Seen, glance},
     habits::{AskedLately, BusyName, asked_lately, busy_names},
     status::Status,
+    strangers::{Stranger, Strangers, strangers},
     who::Who,
 };
 use self::{

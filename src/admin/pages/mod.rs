@@ -3,6 +3,7 @@
 mod change;
 mod check;
 mod effect;
+mod networks;
 mod policy;
 mod sign_in;
 mod sites;
@@ -11,5 +12,10 @@ use super::routes::Routes;
 
 /// The addresses of all pages.
 pub(super) fn routes(routes: Routes) -> Routes {
-    routes.with(sign_in::routes).with(check::routes).with(policy::routes).with(sites::routes)
+    routes
+        .with(sign_in::routes)
+        .with(check::routes)
+        .with(policy::routes)
+        .with(sites::routes)
+        .with(networks::routes)
 }

@@ -38,3 +38,4 @@ effect-profiles = Who asked
 effect-more = And { $names } more.
 effect-cut = A part of the log was looked at, so these numbers are estimates.
 effect-preview = Show what it would change
+change-leave = Leave it as it is

@@ -10,7 +10,7 @@ use askama::Template;
 use axum::{extract::Query, response::Response};
 use serde::Deserialize;
 
-use self::view::{Column, Look, Row, Shown};
+use self::view::{Look, Row, Shown};
 use super::super::{
     access::Right,
     failure::Failure,
@@ -101,7 +101,6 @@ struct RowAsked {
 struct RowPart {
     p: Page,
     look: Look,
-    columns: Vec<Column>,
     row: Row,
 }
 
@@ -118,7 +117,7 @@ async fn row(
     let columns = look.columns(&p, &matrix);
     let found = matrix.rows.iter().find(|row| row.id == wanted.category).ok_or_else(Failure::not_found)?;
     let row = Row::new(&p, &look, &columns, &matrix, found);
-    html(&RowPart { p, look, columns, row })
+    html(&RowPart { p, look, row })
 }
 
 /// The titles of what a cell is about: the category or service, and the profile.

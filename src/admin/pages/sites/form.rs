@@ -88,7 +88,8 @@ impl Typed {
     /// The rules that were meant, or what is wrong with what was typed.
     fn rules(&self, visit: &Visit, school: &School) -> Result<Vec<RuleEdit>, Trouble> {
         let words = &visit.words;
-        let names = names(&self.names).map_err(|lines| Trouble::inputs(words.get("sites-wrong-names"), lines))?;
+        let names =
+            names(&self.names).map_err(|lines| Trouble::inputs(words.get("sites-wrong-names"), lines))?;
         if names.is_empty() {
             return Err(Trouble::input(words.get("sites-no-names")));
         }
@@ -155,7 +156,8 @@ pub(super) fn name(text: &str) -> Result<String, String> {
 /// The names of lines, each once; or what is wrong with which.
 fn names(text: &str) -> Result<Vec<String>, Vec<String>> {
     let (mut names, mut wrong) = (Vec::new(), Vec::new());
-    let words = text.split(|c: char| c.is_whitespace() || c == ',' || c == ';').filter(|word| !word.is_empty());
+    let words =
+        text.split(|c: char| c.is_whitespace() || c == ',' || c == ';').filter(|word| !word.is_empty());
     let mut seen = std::collections::HashSet::new();
     for word in words {
         match name(word) {
@@ -197,7 +199,11 @@ fn form_page(
     effect: Option<Effect>,
 ) -> Result<Response, Failure> {
     let is_edit = !typed.place.is_empty();
-    let p = if is_edit { visit.page("sites-edit-title", "/sites") } else { visit.page("sites-new-title", "/sites") };
+    let p = if is_edit {
+        visit.page("sites-edit-title", "/sites")
+    } else {
+        visit.page("sites-new-title", "/sites")
+    };
     let profiles = School::of(visit).profiles();
     html_with(trouble.status, &FormPage { p, typed, is_edit, profiles, trouble, effect, is_part: false })
 }

@@ -27,7 +27,10 @@ async fn a_site_is_blocked_with_one_form_and_the_rule_can_be_undone() {
     let saved = school.post(Role::PolicyOwner, "/sites/new", &form).await;
     assert_eq!(saved.leads_to(), "/sites?changed=1&done=done-saved", "{}", saved.body);
     let rule = &rules(&school)[0];
-    assert_eq!((rule.name.as_str(), rule.action, rule.owner.as_str()), ("www.play.example", Action::Block, "Ms Patel"));
+    assert_eq!(
+        (rule.name.as_str(), rule.action, rule.owner.as_str()),
+        ("www.play.example", Action::Block, "Ms Patel")
+    );
     assert_eq!(rule.profiles.as_deref(), Some(&["ks2".to_owned()][..]));
     let page = school.get(Role::Auditor, "/sites?changed=1").await;
     for text in ["www.play.example", "Key Stage 2", "Ms Patel", "Tue 1 Dec, 15:30"] {
@@ -49,7 +52,9 @@ async fn what_opens_asks_why_and_keeps_what_was_typed() {
     let form = [("names", "museum.example"), ("action", "allow"), ("profile.ks1", "yes"), ("owner", "Head")];
     let asked = school.post(Role::Head, "/sites/new", &form).await;
     assert_eq!(asked.status, StatusCode::UNPROCESSABLE_ENTITY);
-    assert!(asked.has("Please say why") && asked.has(">museum.example</textarea>") && asked.has("value=\"Head\""));
+    assert!(
+        asked.has("Please say why") && asked.has(">museum.example</textarea>") && asked.has("value=\"Head\"")
+    );
     let form = [form[0], form[1], form[2], ("reason", "Romans")];
     assert!(school.post(Role::Head, "/sites/new", &form).await.leads_to().starts_with("/sites?changed="));
     assert_eq!(rules(&school)[0].reason, "Romans");
@@ -117,14 +122,19 @@ async fn rules_go_out_as_a_spreadsheet_and_come_in_again() {
     assert_eq!((rule.name.as_str(), rule.reason.as_str()), ("=a.example", "Games, again"));
     assert_eq!(rule.profiles.as_ref().unwrap(), &["ks2", "ks1"]);
     let out = school.get(Role::Auditor, "/sites/sites.csv").await;
-    assert!(out.has("block,'=a.example,\"ks2; ks1\",,\"Games, again\",Ms Patel,2027-01-01T00:00:00Z\r\n"), "{}", out.body);
+    assert!(
+        out.has("block,'=a.example,\"ks2; ks1\",,\"Games, again\",Ms Patel,2027-01-01T00:00:00Z\r\n"),
+        "{}",
+        out.body
+    );
     assert!(out.has(",'=1+1,"), "{}", out.body);
 }
 
 #[tokio::test]
 async fn a_spreadsheet_with_mistakes_names_their_lines() {
     let school = TestBox::new().await;
-    let text = "action,name,until\nblock,good.example,\nmaybe,x.example,\nblock,..,\nallow,y.example,yesterday\n";
+    let text =
+        "action,name,until\nblock,good.example,\nmaybe,x.example,\nblock,..,\nallow,y.example,yesterday\n";
     let answer = school.post(Role::Head, "/sites/import", &[("text", text), ("is_sure", "yes")]).await;
     assert_eq!(answer.status, StatusCode::UNPROCESSABLE_ENTITY);
     for says in ["Line 3: maybe", "Line 4:", "Line 5: yesterday"] {

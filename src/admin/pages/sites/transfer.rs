@@ -94,7 +94,9 @@ fn read(visit: &Visit, text: &str) -> Result<Vec<RuleEdit>, Trouble> {
         }
         _ => COLUMNS.map(str::to_owned).to_vec(),
     };
-    if let Some(unknown) = head.iter().find(|column| !column.is_empty() && !COLUMNS.contains(&column.as_str())) {
+    if let Some(unknown) =
+        head.iter().find(|column| !column.is_empty() && !COLUMNS.contains(&column.as_str()))
+    {
         let wrong = [("column", unknown.into()), ("known", COLUMNS.join(", ").into())];
         return Err(Trouble::input(words.with("sites-wrong-column", wrong)));
     }
@@ -112,7 +114,9 @@ fn read(visit: &Visit, text: &str) -> Result<Vec<RuleEdit>, Trouble> {
         };
         let mut say = |what: String| {
             if wrong.len() < TOLD {
-                wrong.push(words.with("sites-line", [("line", (*number as u64).into()), ("what", what.into())]));
+                wrong.push(
+                    words.with("sites-line", [("line", (*number as u64).into()), ("what", what.into())]),
+                );
             }
         };
         let end = cell("until");
