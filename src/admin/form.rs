@@ -77,6 +77,8 @@ impl Refusal {
                 details: loosens,
                 ..Self::new(words.get("form-reason-wanted"))
             }),
+            // It is kept, and where that is told is another page.
+            error @ ControlError::Proposed { .. } => Err(error.into()),
             error if error.is_bad_input() => {
                 let said = error.to_string();
                 let mut lines = said.lines().map(|line| line.trim_start_matches("policy: ").to_owned());

@@ -17,6 +17,7 @@ mod health;
 mod listen;
 mod live;
 mod metrics;
+mod moment;
 mod monitor;
 mod page;
 mod pages;

@@ -9,7 +9,7 @@ use std::{
 use askama::Template;
 use axum::{
     extract::{FromRequestParts, Request, State},
-    http::{HeaderMap, HeaderValue, Method, StatusCode, header, request::Parts},
+    http::{HeaderMap, HeaderName, HeaderValue, Method, StatusCode, header, request::Parts},
     middleware::Next,
     response::{IntoResponse, Response},
 };
@@ -361,6 +361,12 @@ fn failed(admin: &Arc<Admin>, request: &Parts, failure: &Failure, headers: Heade
     let path = request.uri.path();
     let mut response = if path.starts_with("/api/") {
         Problem::of(failure, sentence).into_response()
+    } else if failure.status == StatusCode::ACCEPTED {
+        // What waits for approval is shown where it waits.
+        let to = "/proposals?done=done-proposed";
+        let header = if visit.part { HeaderName::from_static("hx-redirect") } else { header::LOCATION };
+        let status = if visit.part { StatusCode::OK } else { StatusCode::SEE_OTHER };
+        (status, [(header, to)]).into_response()
     } else if failure.status == StatusCode::UNAUTHORIZED && request.method == Method::GET && !visit.part {
         // To where one signs in, and back from there.
         let back = request.uri.path_and_query().map_or("/", |path| path.as_str());

@@ -393,6 +393,9 @@ pub struct RuleFile {
     /// Why it was made.
     #[serde(default, skip_serializing_if = "String::is_empty")]
     pub reason: String,
+    /// Who answers for it.
+    #[serde(default, skip_serializing_if = "String::is_empty")]
+    pub owner: String,
     /// When it ends: an exception.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub until: Option<Datetime>,

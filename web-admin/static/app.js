@@ -144,3 +144,9 @@ for (const week of document.querySelectorAll("[data-week-form] .week")) {
     drawn = [];
   });
 }
+
+// A file that is chosen is read into the text beside it, which is what is sent.
+document.addEventListener("change", async (event) => {
+  const into = event.target.dataset?.into && document.querySelector(event.target.dataset.into);
+  if (into && event.target.files?.length) into.value = await event.target.files[0].text();
+});

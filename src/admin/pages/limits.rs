@@ -17,7 +17,7 @@ use super::super::{
     visit::Visit,
 };
 use crate::{
-    control::{Edit, EditAsked, MitigationEdit, SupplierEdit},
+    control::{Edit, MitigationEdit, SupplierEdit},
     policy::{LIMITS, LONGEST_MITIGATION, MitigationFile, Supplied, Supply, VERIFY_DAYS},
 };
 
@@ -264,13 +264,7 @@ async fn published(
         Ok(edit) => edit,
         Err(refusal) => return Ok(Some(refusal)),
     };
-    let asked = EditAsked {
-        by: visit.by(),
-        expect: fields.expect(),
-        from: Some(visit.address().to_string()),
-        ..EditAsked::default()
-    };
-    match visit.admin.control.edit(vec![edit], asked).await {
+    match visit.admin.control.edit(vec![edit], visit.asked("", fields.expect())).await {
         Ok(_) => Ok(None),
         Err(error) => Refusal::of(visit, error).map(Some),
     }

@@ -1,14 +1,19 @@
 //! The pages: one module for each, with what it shows, and what its forms do.
 
 mod account;
+mod change;
 mod check;
+mod effect;
 mod lessons;
 mod limits;
+mod networks;
 mod overview;
+mod policy;
 mod proposals;
 mod schedules;
 mod set_up;
 mod sign_in;
+mod sites;
 mod users;
 
 use super::routes::Routes;
@@ -20,10 +25,13 @@ pub(super) fn routes(routes: Routes) -> Routes {
         .with(check::routes)
         .with(lessons::routes)
         .with(limits::routes)
+        .with(networks::routes)
         .with(overview::routes)
+        .with(policy::routes)
         .with(proposals::routes)
         .with(schedules::routes)
         .with(set_up::routes)
         .with(sign_in::routes)
+        .with(sites::routes)
         .with(users::routes)
 }

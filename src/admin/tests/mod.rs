@@ -190,6 +190,12 @@ impl TestBox {
         self.send(request.header(header::CONTENT_TYPE, FORM).body(form_of(form).into()).unwrap()).await
     }
 
+    /// A form that somebody of a role sends by htmx.
+    pub(super) async fn part_post(&self, role: Role, path: &str, form: &[(&str, &str)]) -> Answer {
+        let request = self.request(Some(role), Method::POST, path).header("hx-request", "true");
+        self.send(request.header(header::CONTENT_TYPE, FORM).body(form_of(form).into()).unwrap()).await
+    }
+
     /// A form that nobody sends who is known, as at the door.
     pub(super) async fn post_as_nobody(&self, path: &str, form: &[(&str, &str)]) -> Answer {
         let request = self.request(None, Method::POST, path);

@@ -88,19 +88,20 @@ impl Control {
         let (file, revision) = self.in_force();
         let every = file.every_category(&self.categories);
         let tables = Tables::shipped();
+        let bare: Vec<ProfileFile> = file.profiles.iter().map(unsaid).collect();
         let rows = every.iter().map(|(_, category)| {
             let locked = |profile: &ProfileFile| {
                 LOCKED.iter().any(|(id, whom)| *id == category.id && whom.contains(&profile.audience))
             };
-            let cell = |profile: &ProfileFile| MatrixCell {
+            let cell = |(profile, bare): (&ProfileFile, &ProfileFile)| MatrixCell {
                 state: if locked(profile) { Cell::Locked } else { profile.cell(category, tables) },
                 set: profile.categories.contains_key(&category.id)
                     || (category.id == UNCATEGORISED && profile.uncategorised.is_some()),
-                usual: if locked(profile) { Cell::Locked } else { unsaid(profile).cell(category, tables) },
+                usual: if locked(profile) { Cell::Locked } else { bare.cell(category, tables) },
                 locked: locked(profile),
                 why: profile.why.get(&category.id).cloned().unwrap_or_default(),
             };
-            let cells: Vec<MatrixCell> = file.profiles.iter().map(cell).collect();
+            let cells: Vec<MatrixCell> = file.profiles.iter().zip(&bare).map(cell).collect();
             let services = tables.services.iter().filter(|service| service.category == category.id);
             MatrixRow {
                 services: services

@@ -15,3 +15,4 @@ proposals-approved = Approved
 proposals-turned-down = Turned down
 done-approved = Approved. It is in force now.
 done-turned-down = It is not made, and whoever proposed it sees that here.
+done-proposed = This opens something, so somebody else has to approve it. It waits here, and nothing has changed yet.

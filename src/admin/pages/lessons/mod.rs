@@ -19,7 +19,7 @@ use super::super::{
     when::When,
 };
 use crate::{
-    control::{Edit, EditAsked, Lesson, Opening, TooRisky},
+    control::{Edit, Lesson, Opening, TooRisky},
     policy::{Action, Policy, PolicyFile, RuleFile, Tables},
     querylog::search::zone,
 };
@@ -227,18 +227,10 @@ fn room_name(file: &PolicyFile, clients: &[String]) -> String {
 async fn start(visit: Visit, Form(fields): Form<Vec<(String, String)>>) -> Result<Response, Failure> {
     let fields = Fields(fields);
     let refusal = match prepared(&visit, &fields).await? {
-        Ok((edit, reason)) => {
-            let asked = EditAsked {
-                by: visit.by(),
-                reason,
-                from: Some(visit.address().to_string()),
-                ..EditAsked::default()
-            };
-            match visit.admin.control.edit(vec![edit], asked).await {
-                Ok(_) => return Ok(see("/lessons", "done-lesson-began")),
-                Err(error) => Refusal::of(&visit, error)?,
-            }
-        }
+        Ok((edit, reason)) => match visit.admin.control.edit(vec![edit], visit.asked(&reason, None)).await {
+            Ok(_) => return Ok(see("/lessons", "done-lesson-began")),
+            Err(error) => Refusal::of(&visit, error)?,
+        },
         Err(refusal) => refusal,
     };
     let text = |name: &str| fields.get(name).to_owned();
@@ -343,8 +335,7 @@ async fn close(visit: Visit, Form(fields): Form<Vec<(String, String)>>) -> Resul
 }
 
 async fn ended(visit: &Visit, edit: Edit) -> Result<Response, Failure> {
-    let asked = EditAsked { by: visit.by(), from: Some(visit.address().to_string()), ..EditAsked::default() };
-    match visit.admin.control.edit(vec![edit], asked).await {
+    match visit.admin.control.edit(vec![edit], visit.asked("", None)).await {
         Ok(_) => Ok(see("/lessons", "done-lesson-ended")),
         Err(error) if error.is_bad_input() => {
             page(visit, None, Some(Refusal::new(visit.words.get("lessons-over-already"))))

@@ -24,7 +24,7 @@ use super::super::{
     visit::Visit,
 };
 use crate::{
-    control::{Days, Edit, EditAsked},
+    control::{Days, Edit},
     policy::{Cell, DateRange, PolicyFile, ScheduleFile},
     querylog::search::zone,
 };
@@ -205,16 +205,6 @@ async fn edit(visit: Visit, Query(which): Query<Which>) -> Result<Response, Fail
     )
 }
 
-fn asked(visit: &Visit, fields: &Fields) -> EditAsked {
-    EditAsked {
-        by: visit.by(),
-        reason: fields.get("reason").to_owned(),
-        expect: fields.expect(),
-        from: Some(visit.address().to_string()),
-        ..EditAsked::default()
-    }
-}
-
 async fn save(visit: Visit, Form(fields): Form<Vec<(String, String)>>) -> Result<Response, Failure> {
     let fields = Fields(fields);
     let (windows, rows) = week::typed(&fields);
@@ -234,7 +224,7 @@ async fn save(visit: Visit, Form(fields): Form<Vec<(String, String)>>) -> Result
         Refusal::new(visit.words.get("schedules-days-wanted"))
     } else {
         let edit = Edit::PutSchedule(ScheduleFile { id, windows, term_only });
-        match control.edit(vec![edit], asked(&visit, &fields)).await {
+        match control.edit(vec![edit], visit.asked(fields.get("reason"), fields.expect())).await {
             Ok(_) => return Ok(see("/schedules", "done-saved")),
             Err(error) => Refusal::of(&visit, error)?,
         }
@@ -262,7 +252,7 @@ async fn save(visit: Visit, Form(fields): Form<Vec<(String, String)>>) -> Result
 async fn remove(visit: Visit, Form(fields): Form<Vec<(String, String)>>) -> Result<Response, Failure> {
     let fields = Fields(fields);
     let edit = Edit::RemoveSchedule { schedule: fields.get("id").to_owned() };
-    match visit.admin.control.edit(vec![edit], asked(&visit, &fields)).await {
+    match visit.admin.control.edit(vec![edit], visit.asked(fields.get("reason"), fields.expect())).await {
         Ok(_) => Ok(see("/schedules", "done-saved")),
         Err(error) => page(&visit, None, Some(Refusal::of(&visit, error)?)),
     }
@@ -289,7 +279,12 @@ async fn terms(visit: Visit, Form(fields): Form<Vec<(String, String)>>) -> Resul
         match (read(&visit, &terms), read(&visit, &holidays)) {
             (Ok(terms), Ok(holidays)) => {
                 let edit = Edit::SetTerms { terms, holidays };
-                match visit.admin.control.edit(vec![edit], asked(&visit, &fields)).await {
+                match visit
+                    .admin
+                    .control
+                    .edit(vec![edit], visit.asked(fields.get("reason"), fields.expect()))
+                    .await
+                {
                     Ok(_) => return Ok(see("/schedules#terms", "done-saved")),
                     Err(error) => Some(Refusal::of(&visit, error)?),
                 }
