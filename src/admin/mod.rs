@@ -7,6 +7,7 @@
 //! answering path: pages read what `control`, the accounts and the log tell.
 
 pub mod access;
+mod api;
 mod assets;
 mod config;
 mod failure;
@@ -44,6 +45,7 @@ use crate::{
     accounts::Accounts,
     clock::Clock,
     control::Control,
+    places::Places,
     policy::{Mode, Supply},
     querylog::QueryLog,
     tls::Certificates,
@@ -71,6 +73,8 @@ pub struct Admin {
     /// Ends what is streamed.
     pub stop: CancellationToken,
     words: Catalogue,
+    /// Calls of the API that are being answered.
+    calls: Arc<Places>,
 }
 
 impl fmt::Debug for Admin {
@@ -106,7 +110,8 @@ impl Admin {
     pub fn new(parts: Parts) -> Arc<Self> {
         let Parts { control, accounts, certificates, log, clock, config, dns, stop } = parts;
         let words = Catalogue::shipped();
-        Arc::new(Self { control, accounts, certificates, log, clock, config, dns, stop, words })
+        let calls = Places::new(api::MOST_CALLS, api::MOST_CALLS_EACH);
+        Arc::new(Self { control, accounts, certificates, log, clock, config, dns, stop, words, calls })
     }
 
     /// Its pages and its API.
@@ -165,5 +170,5 @@ impl Admin {
 
 /// Every address that the box answers.
 fn routes() -> Routes {
-    Routes::new().get("/static/{*name}", Right::Open, assets::serve).with(pages::routes)
+    Routes::new().get("/static/{*name}", Right::Open, assets::serve).with(pages::routes).with(api::routes)
 }

@@ -240,7 +240,7 @@ pub enum Answer {
 }
 
 /// What an import changed, or would change.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, schemars::JsonSchema)]
 pub struct ImportReport {
     /// Nothing was changed: only looked.
     pub dry_run: bool,
@@ -270,7 +270,7 @@ impl fmt::Display for ImportReport {
 }
 
 /// Everything that is wrong with a policy.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, schemars::JsonSchema)]
 pub struct ValidationReport {
     /// The file.
     pub name: String,

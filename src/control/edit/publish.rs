@@ -36,7 +36,7 @@ pub struct EditAsked {
 }
 
 /// What became of a change.
-#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize, schemars::JsonSchema)]
 pub struct EditReport {
     /// Nothing was changed, since nothing was to be.
     pub dry_run: bool,
@@ -64,7 +64,7 @@ pub struct InForce {
 }
 
 /// A change that came after another one.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, schemars::JsonSchema)]
 pub struct LaterChange {
     /// Its number, who made it and when.
     #[serde(flatten)]
@@ -100,25 +100,48 @@ impl Control {
     /// is given ([`ControlError::ReasonWanted`]), a change can't be made, or the outcome is no policy; then nothing has
     /// changed.
     pub async fn edit(&self, edits: Vec<Edit>, asked: EditAsked) -> Result<EditReport, ControlError> {
+        // A teacher who ends a lesson goes back to what the school decided.
+        let ends = edits.iter().all(|edit| matches!(edit, Edit::EndLesson { .. }));
+        let reason = asked.reason()?;
+        self.amend("policy.edit", &asked, ends, |current| self.edited(current, &edits, reason)).await
+    }
+
+    /// Puts a whole policy in the place of the one in force, as [`import`](Self::import) does, under the terms of an
+    /// edit.
+    ///
+    /// # Errors
+    ///
+    /// As [`edit`](Self::edit); also when the text is no policy.
+    pub async fn replace(&self, text: &str, asked: EditAsked) -> Result<EditReport, ControlError> {
+        let wrong = |errors| ControlError::Policy { name: String::from("policy"), errors };
+        let new = PolicyFile::parse(text).map_err(wrong)?;
+        self.amend("policy.import", &asked, false, |_| Ok(new)).await
+    }
+
+    /// Publishes what `new` makes of the policy in force, under the terms that were asked for; `ends` is a change that
+    /// needs no reason whatever it opens.
+    async fn amend(
+        &self,
+        action: &str,
+        asked: &EditAsked,
+        ends: bool,
+        new: impl FnOnce(&PolicyFile) -> Result<PolicyFile, ControlError>,
+    ) -> Result<EditReport, ControlError> {
         let reason = asked.reason()?;
         let change = Change {
             name: "policy",
             by: &asked.by,
-            action: "policy.edit",
+            action,
             dry_run: asked.dry_run,
             reason,
             from: asked.from.as_deref(),
+            expect: asked.expect,
         };
         let mut loosens = Vec::new();
         let report = self
             .change(change, |current| {
-                if let Some(expected) = asked.expect {
-                    self.expected(expected)?;
-                }
-                let new = self.edited(&current, &edits, reason)?;
+                let new = new(&current)?;
                 loosens = self.loosening(&current, &new);
-                // A teacher who ends a lesson goes back to what the school decided.
-                let ends = edits.iter().all(|edit| matches!(edit, Edit::EndLesson { .. }));
                 let wanted = !asked.dry_run && !ends && reason.is_empty() && !loosens.is_empty();
                 // What is wrong anyway is told first: no reason would help.
                 if wanted && self.is_sound(&new) {
@@ -148,6 +171,7 @@ impl Control {
             dry_run: asked.dry_run,
             reason: if given.is_empty() { &usual } else { given },
             from: asked.from.as_deref(),
+            expect: asked.expect,
         };
         let mut loosens = Vec::new();
         let report = self
@@ -239,7 +263,7 @@ impl Control {
     }
 
     /// That a revision is the one in force.
-    fn expected(&self, expected: i64) -> Result<(), ControlError> {
+    pub(in crate::control) fn expected(&self, expected: i64) -> Result<(), ControlError> {
         let InForce { file, revision: current, by, at } = self.policy_file()?;
         if expected == current {
             return Ok(());
