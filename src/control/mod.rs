@@ -5,6 +5,7 @@
 
 mod check;
 mod edit;
+mod lessons;
 mod lists;
 mod log;
 mod log_keeping;
@@ -33,9 +34,10 @@ use xxhash_rust::xxh3::xxh3_64;
 pub use check::{Asker, CheckReport, CheckRequest, Hop, ListedOn};
 pub use edit::{
     Days, Edit, EditAsked, EditError, EditReport, InForce, LONGEST_PREVIEW, LONGEST_REASON, LaterChange,
-    Lesson, Matrix, MatrixCell, MatrixProfile, MatrixRow, MatrixService, NewProfile, Opening, Preview,
-    PreviewName, PreviewSide, ProfileEdit, RuleEdit, SchoolEdit, SupplierEdit, WhichRule,
+    Lesson, Matrix, MatrixCell, MatrixProfile, MatrixRow, MatrixService, MitigationEdit, NewProfile, Opening,
+    Preview, PreviewName, PreviewSide, ProfileEdit, RuleEdit, SchoolEdit, SupplierEdit, WhichRule,
 };
+pub use lessons::TooRisky;
 pub use lists::{
     ChangedName, DiffReport, HeldReport, LibraryError, ListReport, ListsReport, Outcome, SubscriptionReport,
     UpdateReport, Updated, VersionReport, WhyReport,
@@ -64,7 +66,7 @@ use crate::{
         self, LogError, QueryLog,
         retention::{Keeper, Keeping},
     },
-    resolver::Resolver,
+    resolver::{self, Resolver},
     seen::{Seen, SeenError},
     store::{self, AuditRecord, Store, StoreError},
     vault::{Mask, Vault},
@@ -109,6 +111,8 @@ pub struct Control {
     /// What may make a list due before its time.
     news: Arc<News>,
     listener: Arc<Listener>,
+    /// Ends the server, which who supervises it starts again.
+    restart: tokio::sync::Notify,
     /// A number that differs from box to box, so that a thousand don't fetch in the same second.
     box_id: u64,
 }
@@ -216,6 +220,7 @@ impl Control {
             changing: tokio::sync::Mutex::new(()),
             fetching: Mutex::default(),
             cancel: Arc::default(),
+            restart: tokio::sync::Notify::new(),
             news,
             box_id: xxh3_64(box_id.to_string().as_bytes()),
             clock,
@@ -635,6 +640,22 @@ impl Control {
     /// A panic while it was held left at worst the state of before: each change is one assignment.
     fn state(&self) -> MutexGuard<'_, State> {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Whom the box asks for names, and how that goes; none where nothing is resolved.
+    #[must_use]
+    pub fn resolving(&self) -> Option<resolver::Report> {
+        self.resolver.as_ref().map(|resolver| resolver.report())
+    }
+
+    /// Asks for the server to end, so that who supervises it starts it again.
+    pub fn ask_restart(&self) {
+        self.restart.notify_one();
+    }
+
+    /// Waits until somebody asks for the server to end.
+    pub async fn restart_asked(&self) {
+        self.restart.notified().await;
     }
 
     /// The data folder.

@@ -12,6 +12,7 @@ use toml::value::Datetime;
 use super::{
     BlockResponse,
     keeping::LogFile,
+    mitigation::MitigationFile,
     problem::{PolicyErrors, Problem, Severity},
     supplier::SupplierFile,
 };
@@ -90,6 +91,9 @@ pub struct PolicyFile {
     /// Who supplies the categories that are locked for everyone.
     #[serde(default, rename = "supplier", skip_serializing_if = "Vec::is_empty")]
     pub suppliers: Vec<SupplierFile>,
+    /// What the school does about what DNS filtering can't do.
+    #[serde(default, rename = "mitigation", skip_serializing_if = "Vec::is_empty")]
+    pub mitigations: Vec<MitigationFile>,
     /// The school's own categories.
     #[serde(default, rename = "category", skip_serializing_if = "Vec::is_empty")]
     pub categories: Vec<OwnCategory>,

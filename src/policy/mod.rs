@@ -12,6 +12,7 @@ mod explain;
 mod file;
 mod keeping;
 mod lookup;
+mod mitigation;
 mod names;
 mod novelty;
 mod problem;
@@ -46,6 +47,7 @@ pub use self::{
         RuleFile, SETTINGS, ScheduleFile, VERSION, WindowFile, YouTube,
     },
     keeping::{LogFile, Retention},
+    mitigation::{LIMITS, LONGEST_MITIGATION, MitigationFile},
     names::{Essential, NamePattern},
     novelty::FirstAsked,
     problem::{PolicyErrors, Problem, Severity},

@@ -16,6 +16,7 @@ pub mod forwarder;
 pub mod local;
 mod records;
 pub mod recursor;
+mod report;
 mod udp;
 
 use std::{
@@ -44,6 +45,7 @@ use self::{
 pub use self::{
     config::{Backends, Config, ResolverError, build},
     local::LocalAnswer,
+    report::{Report, ServerReport, ZoneReport},
 };
 use crate::{
     clock::Clock,
@@ -274,6 +276,15 @@ impl Resolver {
     /// Forgets the answers for a name and all names below it.
     pub fn flush_name(&self, name: &Key) {
         self.cache.flush_name(name);
+    }
+
+    /// Whom it asks, and how that goes.
+    #[must_use]
+    pub fn report(&self) -> Report {
+        let zones = self.routes.own.iter();
+        let zones =
+            zones.map(|(zone, backend)| ZoneReport { zone: zone.to_string(), servers: backend.servers() });
+        Report { forwarders: self.routes.main.servers(), zones: zones.collect(), stats: self.stats() }
     }
 
     /// What the resolver did and holds.

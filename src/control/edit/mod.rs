@@ -146,6 +146,8 @@ pub enum Edit {
     SetSchool(SchoolEdit),
     /// State who supplies a category that is locked for everyone.
     SetSupplier(SupplierEdit),
+    /// Say what the school does about what DNS filtering can't do.
+    SetMitigation(MitigationEdit),
 }
 
 /// New settings of a profile; what is left out stays.
@@ -336,6 +338,23 @@ pub struct SupplierEdit {
     /// Whatever else is worth knowing.
     #[serde(default)]
     pub note: String,
+}
+
+/// What the school does about one limit of DNS filtering.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "kebab-case", deny_unknown_fields)]
+pub struct MitigationEdit {
+    /// The limit, by its word.
+    pub limit: String,
+    /// What the school does; nothing is said any more, if empty.
+    #[serde(default)]
+    pub text: String,
+    /// The day on which that was decided.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub decided: Option<Date>,
+    /// Who decided it.
+    #[serde(default)]
+    pub by: String,
 }
 
 /// What an edit asks for can't be done.

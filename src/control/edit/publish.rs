@@ -185,6 +185,42 @@ impl Control {
         Ok(EditReport { dry_run, revision, changes: report.changes, loosens, warnings: report.warnings })
     }
 
+    /// Puts a whole policy in the place of the one in force, as after a disaster: what is asked for an [`edit`](Self::edit)
+    /// holds here too.
+    ///
+    /// # Errors
+    ///
+    /// Names every problem of the text with its place; else as for an edit. Then nothing has changed.
+    pub async fn restore(&self, text: &str, asked: EditAsked) -> Result<EditReport, ControlError> {
+        let name = "policy.toml";
+        let reason = asked.reason()?;
+        let new = PolicyFile::parse(text)
+            .map_err(|errors| ControlError::Policy { name: name.to_owned(), errors })?;
+        let change = Change {
+            name,
+            by: &asked.by,
+            action: "policy.import",
+            dry_run: asked.dry_run,
+            reason,
+            from: asked.from.as_deref(),
+        };
+        let mut loosens = Vec::new();
+        let report = self
+            .change(change, |current| {
+                if let Some(expected) = asked.expect {
+                    self.expected(expected)?;
+                }
+                loosens = self.loosening(&current, &new);
+                if !asked.dry_run && reason.is_empty() && !loosens.is_empty() && self.is_sound(&new) {
+                    return Err(ControlError::ReasonWanted { loosens: loosens.clone() });
+                }
+                Ok(new)
+            })
+            .await?;
+        let (dry_run, revision) = (report.dry_run, report.revision);
+        Ok(EditReport { dry_run, revision, changes: report.changes, loosens, warnings: report.warnings })
+    }
+
     /// The policy in force, with who published it and when.
     ///
     /// # Errors

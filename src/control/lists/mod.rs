@@ -409,6 +409,14 @@ impl Control {
         Arc::clone(fetching.entry(id.to_owned()).or_default())
     }
 
+    /// The lists that are being fetched now.
+    #[must_use]
+    pub fn being_fetched(&self) -> Vec<String> {
+        let fetching = self.fetching.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
+        let busy = fetching.iter().filter(|(_, lock)| lock.try_lock().is_err());
+        busy.map(|(id, _)| id.clone()).collect()
+    }
+
     /// Makes downloads that are under way end soon.
     pub fn cancel(&self) {
         self.cancel.store(true, std::sync::atomic::Ordering::Relaxed);

@@ -224,6 +224,16 @@ fn what_is_said_of_the_school_and_its_suppliers_changes() {
 }
 
 #[test]
+fn a_mitigation_is_written_and_taken_out() {
+    let said = r#"{"edit": "set-mitigation", "limit": "vpn", "text": " The firewall. ", "decided": "2026-11-20", "by": "Head"}"#;
+    let file = after(&[said]);
+    assert_eq!(file.mitigations[0].text, "The firewall.");
+    assert_eq!(file.mitigations[0].decided.unwrap().to_string(), "2026-11-20");
+    let none = after(&[said, r#"{"edit": "set-mitigation", "limit": "vpn", "text": ""}"#]);
+    assert!(none.mitigations.is_empty());
+}
+
+#[test]
 fn what_is_not_there_is_named_with_what_was_meant() {
     let error = refused(&[r#"{"edit":"set-cell","profile":"pupil","category":"games","cell":"block"}"#]);
     assert_eq!(error.to_string(), "there is no profile \"pupil\": did you mean \"pupils\"?");

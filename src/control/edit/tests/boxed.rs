@@ -118,6 +118,22 @@ async fn the_second_of_two_administrators_hears_what_the_first_changed() {
 }
 
 #[tokio::test]
+async fn a_whole_policy_is_put_back_with_a_reason_where_it_opens() {
+    let school = School::new();
+    let control = school.open().await;
+    let now = control.policy_file().unwrap();
+    let looser = PolicyFile { timezone: String::from("Europe/Paris"), ..now.file }.to_toml();
+    let wanted = control.restore(&looser, asked("", Some(now.revision))).await.unwrap_err();
+    assert!(matches!(wanted, ControlError::ReasonWanted { .. }), "{wanted}");
+    let stale = control.restore(&looser, asked("moved", Some(now.revision + 1))).await.unwrap_err();
+    assert!(matches!(stale, ControlError::Collision { .. }), "{stale}");
+    assert!(control.restore("version = 7", asked("moved", None)).await.unwrap_err().is_bad_input());
+    assert_eq!(control.policy_file().unwrap().revision, now.revision);
+    control.restore(&looser, asked("moved", Some(now.revision))).await.unwrap();
+    assert_eq!(control.policy_file().unwrap().file.timezone, "Europe/Paris");
+}
+
+#[tokio::test]
 async fn the_last_change_is_taken_back_and_an_earlier_one_is_not() {
     let school = School::new();
     let control = school.open().await;
