@@ -32,7 +32,9 @@ pub(super) const USED_MS: i64 = 60_000;
 const AHEAD_MS: i64 = 5 * 60_000;
 
 /// A session's number.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize, schemars::JsonSchema)]
+#[derive(
+    Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize, schemars::JsonSchema,
+)]
 #[serde(transparent)]
 pub struct SessionId(pub i64);
 

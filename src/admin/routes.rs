@@ -65,7 +65,8 @@ impl Routes {
     {
         let doc = doc.of(&call);
         let is_conditional = doc.is_conditional();
-        let mut routes = self.on(method, path, right, move |visit, request| call.run(visit, request, is_conditional));
+        let mut routes =
+            self.on(method, path, right, move |visit, request| call.run(visit, request, is_conditional));
         if let Some(entry) = routes.entries.last_mut() {
             entry.doc = Some(doc);
         }

@@ -23,9 +23,13 @@ pub(super) fn routes(routes: Routes) -> Routes {
     let lines = Doc::new(Tag::Audit, "Who changed what, the newest first")
         .details("Pages are stable while lines are added.");
     let proof = Doc::new(Tag::Audit, "Whether the audit is as it was written");
-    routes
-        .api(Method::GET, "/api/v1/audit", Right::SeeAudit, lines, call(audit))
-        .api(Method::GET, "/api/v1/audit/proof", Right::SeeAudit, proof, call(prove))
+    routes.api(Method::GET, "/api/v1/audit", Right::SeeAudit, lines, call(audit)).api(
+        Method::GET,
+        "/api/v1/audit/proof",
+        Right::SeeAudit,
+        proof,
+        call(prove),
+    )
 }
 
 #[derive(Debug, Default, Deserialize, JsonSchema)]

@@ -119,6 +119,10 @@ where
         match answer {
             Ok(given) => given.answer(),
             Err(mut failure) => {
+                // Arguments are called as on the command line, which is the same but for the hyphens.
+                if failure.detail.contains("--") {
+                    failure.detail = failure.detail.replace(" --", " ").trim_start_matches("--").to_owned();
+                }
                 // What was named in a header is answered by the status that is for that.
                 if conditional && failure.more.revision.is_some() {
                     failure.status = StatusCode::PRECONDITION_FAILED;
@@ -187,10 +191,7 @@ pub(super) trait InPath: Sized + Send + 'static {
     fn schemas(generator: &mut SchemaGenerator) -> Vec<Schema>;
     fn of(parts: &[(String, String)]) -> Option<Self>;
 
-    fn read(
-        parts: &mut Parts,
-        admin: &Arc<Admin>,
-    ) -> impl Future<Output = Result<Self, Failure>> + Send {
+    fn read(parts: &mut Parts, admin: &Arc<Admin>) -> impl Future<Output = Result<Self, Failure>> + Send {
         async move {
             let open = RawPathParams::from_request_parts(parts, admin).await;
             let open: Vec<(String, String)> = match &open {
@@ -453,4 +454,3 @@ impl JsonSchema for Listed {
         schemars::json_schema!({ "type": "string" })
     }
 }
-

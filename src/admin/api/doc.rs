@@ -16,6 +16,7 @@ pub(in crate::admin) enum Tag {
     Networks,
     Schedules,
     Lessons,
+    Limits,
     Lists,
     Log,
     Audit,
@@ -25,7 +26,7 @@ pub(in crate::admin) enum Tag {
 }
 
 impl Tag {
-    pub(super) const ALL: [Self; 14] = [
+    pub(super) const ALL: [Self; 15] = [
         Self::Overview,
         Self::Check,
         Self::Policy,
@@ -34,6 +35,7 @@ impl Tag {
         Self::Networks,
         Self::Schedules,
         Self::Lessons,
+        Self::Limits,
         Self::Lists,
         Self::Log,
         Self::Audit,
@@ -53,6 +55,7 @@ impl Tag {
             Self::Networks => "Networks and devices",
             Self::Schedules => "Schedules and terms",
             Self::Lessons => "Lessons",
+            Self::Limits => "Limits and suppliers",
             Self::Lists => "Lists",
             Self::Log => "Query log",
             Self::Audit => "Audit",

@@ -19,9 +19,7 @@ use crate::admin::{
 };
 
 pub(super) fn routes(routes: Routes) -> Routes {
-    routes
-        .get("/api/v1/openapi.json", Right::Open, description)
-        .get("/api/docs", Right::Open, show)
+    routes.get("/api/v1/openapi.json", Right::Open, description).get("/api/docs", Right::Open, show)
 }
 
 async fn description() -> Response {
@@ -31,7 +29,6 @@ async fn description() -> Response {
     let kind = [(HeaderName::from_static("content-type"), "application/json")];
     (StatusCode::OK, kind, text.as_slice()).into_response()
 }
-
 
 /// One part of the API.
 struct Part {
@@ -122,11 +119,7 @@ fn list(value: &Value) -> impl Iterator<Item = &Value> {
 fn read(spec: &Value) -> Docs {
     let mut parts: Vec<Part> = Tag::ALL
         .iter()
-        .map(|tag| Part {
-            title: tag.title().to_owned(),
-            anchor: anchor(tag.title()),
-            calls: Vec::new(),
-        })
+        .map(|tag| Part { title: tag.title().to_owned(), anchor: anchor(tag.title()), calls: Vec::new() })
         .collect();
     for (path, methods) in object(&spec["paths"]) {
         for (method, call) in object(methods) {
@@ -157,11 +150,9 @@ fn call_doc(method: &str, path: &str, call: &Value) -> CallDoc {
     };
     let example = object(&call["requestBody"]["content"]).next().map(|(_, content)| &content["example"]);
     let example = example.filter(|example| !example.is_null());
-    let (status, given) =
-        object(&call["responses"]).find(|(status, _)| *status != "default").map_or_else(
-            || (String::new(), None),
-            |(status, given)| (status.clone(), content(given)),
-        );
+    let (status, given) = object(&call["responses"])
+        .find(|(status, _)| *status != "default")
+        .map_or_else(|| (String::new(), None), |(status, given)| (status.clone(), content(given)));
     CallDoc {
         method: method.to_uppercase(),
         path: path.to_owned(),
@@ -170,9 +161,8 @@ fn call_doc(method: &str, path: &str, call: &Value) -> CallDoc {
         says: text(&call["description"]),
         parameters: parameters.collect(),
         sent: content(&call["requestBody"]),
-        example: example.map_or_else(String::new, |example| {
-            serde_json::to_string_pretty(example).unwrap_or_default()
-        }),
+        example: example
+            .map_or_else(String::new, |example| serde_json::to_string_pretty(example).unwrap_or_default()),
         status,
         given,
     }

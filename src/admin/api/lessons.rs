@@ -13,9 +13,8 @@ use super::{
 };
 use crate::{
     admin::{access::Right, failure::Failure, routes::Routes, visit::Visit},
-    category::{CategorySet, Risk},
-    control::{Edit, EditReport, Lesson, Opening},
-    policy::{Action, NamePattern, Policy, Tables},
+    control::{Edit, EditReport, Lesson, Opening, TooRisky},
+    policy::Action,
 };
 
 /// For how long somebody may open or narrow something who may not change the policy.
@@ -25,7 +24,9 @@ pub(super) fn routes(routes: Routes) -> Routes {
     let (tag, run) = (Tag::Lessons, Right::RunLessons);
     let show = Doc::new(tag, "The lessons that are going on, and what is open for a time");
     let start = Doc::new(tag, "Let a room reach only a few names until a moment")
-        .details("Teachers: at most 8 hours, and nothing of a category that is locked or of high risk is opened.")
+        .details(
+            "Teachers: at most 8 hours, and nothing of a category that is locked or of high risk is opened.",
+        )
         .conditional()
         .example(json!({
             "name": "Year 6 science", "room": ["10.20.6.0/24"], "only": ["bbc.co.uk", "service:youtube"],
@@ -107,49 +108,29 @@ async fn lessons(visit: Visit, _: Asked) -> Result<Tagged<Lessons>, Failure> {
 }
 
 /// That who runs lessons and may not change the policy stays within bounds.
-fn within_bounds(visit: &Visit, until: Timestamp, opened: &[String]) -> Result<(), Failure> {
+async fn within_bounds(visit: &Visit, until: Timestamp, opened: &[String]) -> Result<(), Failure> {
     if visit.may(Right::ChangePolicy) {
         return Ok(());
     }
-    let now = visit.admin.clock.now();
-    if until.duration_since(now) > LONGEST {
+    if until.duration_since(visit.admin.clock.now()) > LONGEST {
         return Err(Failure::input("until: a lesson is at most 8 hours long; write an earlier end"));
     }
-    let policy = visit.admin.control.policy().load_full();
-    match opened.iter().find(|word| is_risky(&policy, word)) {
-        Some(word) => {
-            let word = policy.masked(word.trim()).into_owned();
-            let detail = format!("{word} is of a category that a lesson can't open; ask who decides on the policy");
+    let opened = opened.to_vec();
+    match visit.aside(move |visit| visit.admin.control.too_risky(&opened)).await?? {
+        Some(TooRisky::Category { what, category, below }) => {
+            let below = below.map_or_else(String::new, |below| format!(" ({below} below it)"));
+            let detail = format!(
+                "{}{below} is of the category “{category}”, which a lesson can't open; ask who decides on the policy",
+                shown(visit, &what)
+            );
+            Err(Failure::input(detail))
+        }
+        Some(TooRisky::TooWide { what }) => {
+            let detail = format!("{what} is too wide: others register names below it; name one site");
             Err(Failure::input(detail))
         }
         None => Ok(()),
     }
-}
-
-/// Whether something is of a category that is locked or of high risk. What can't be read is refused elsewhere.
-fn is_risky(policy: &Policy, word: &str) -> bool {
-    let tables = Tables::shipped();
-    let categories = policy.categories();
-    let risky = |set: CategorySet| {
-        set.iter().any(|id| {
-            let category = categories.get(id);
-            let is_locked = crate::category::LOCKED.iter().any(|(locked, _)| *locked == category.id);
-            is_locked || category.risk == Risk::High
-        })
-    };
-    let name_is_risky =
-        |name: &str| NamePattern::parse(name).is_ok_and(|name| risky(policy.categories_of(&name.key)));
-    let word = word.trim();
-    if let Some(id) = word.strip_prefix("service:") {
-        return tables.service(id.trim()).is_some_and(|service| {
-            let of_category = categories.find(&service.category).map(|id| CategorySet::from_iter([id]));
-            of_category.is_some_and(risky) || service.names.iter().any(|name| name_is_risky(name))
-        });
-    }
-    if word.starts_with("bundle:") {
-        return policy.file().lesson_names(word, tables).iter().any(|name| risky(policy.categories_of(&name.key)));
-    }
-    name_is_risky(word)
 }
 
 async fn start_lesson(
@@ -157,7 +138,7 @@ async fn start_lesson(
     asked: Asked<(), Why, Json<Lesson>>,
 ) -> Result<Tagged<EditReport>, Failure> {
     let Json(lesson) = asked.body;
-    within_bounds(&visit, lesson.until, &lesson.allow)?;
+    within_bounds(&visit, lesson.until, &lesson.allow).await?;
     edit(&visit, vec![Edit::StartLesson(lesson)], asked.query, asked.expect).await
 }
 
@@ -170,7 +151,7 @@ async fn open_names(
     asked: Asked<(), Why, Json<Opening>>,
 ) -> Result<Tagged<EditReport>, Failure> {
     let Json(opening) = asked.body;
-    within_bounds(&visit, opening.until, &opening.what)?;
+    within_bounds(&visit, opening.until, &opening.what).await?;
     if !visit.may(Right::ChangePolicy) && opening.clients.iter().all(|client| client.trim().is_empty()) {
         return Err(Failure::input("clients: name the room's subnet or its devices"));
     }

@@ -54,8 +54,9 @@ pub(super) fn routes(routes: Routes) -> Routes {
         .details("Compressed or not, at most 64 MiB.");
     let accept = Doc::new(tag, "Put the held version of a list in force");
     let back = Doc::new(tag, "Put an older version of a list in force").example(json!({ "to": 3 }));
-    let diff = Doc::new(tag, "What changed between two versions of a list")
-        .details("By default what accepting the held version would change, else what the version in force changed.");
+    let diff = Doc::new(tag, "What changed between two versions of a list").details(
+        "By default what accepting the held version would change, else what the version in force changed.",
+    );
     routes
         .api(Method::GET, "/api/v1/lists", see, list, call(lists))
         .api(Method::POST, "/api/v1/lists", change, add, call(add_list))

@@ -83,8 +83,20 @@ async fn find_in_log(visit: Visit, asked: Asked<(), search::Asked>) -> Result<To
 
 /// The same search as parameters, but for its place.
 fn again(asked: &search::Asked) -> String {
-    let search::Asked { from, to, client, profile, name, category, action, alert, reason, list, limit, after: _ } =
-        asked;
+    let search::Asked {
+        from,
+        to,
+        client,
+        profile,
+        name,
+        category,
+        action,
+        alert,
+        reason,
+        list,
+        limit,
+        after: _,
+    } = asked;
     let texts = [
         ("from", from),
         ("to", to),
@@ -151,7 +163,9 @@ async fn follow_log(visit: Visit, asked: Asked<(), Follow>) -> Result<Told<News>
         return Ok(Told(News { entries: Vec::new(), cursor: ms(now), more: false }));
     };
     if now.duration_since(from) > LONGEST_FOLLOWED {
-        return Err(Failure::input("cursor: at most a day can be followed; search the log for what is older"));
+        return Err(Failure::input(
+            "cursor: at most a day can be followed; search the log for what is older",
+        ));
     }
     let mut to = settled;
     let part = |from: Timestamp, to: Timestamp, after: Option<String>| search::Asked {

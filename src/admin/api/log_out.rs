@@ -133,8 +133,17 @@ async fn make_export(
 ) -> Result<New<Package>, Failure> {
     let Json(NewExport { from, to, client, profile, name, category, action, alert, reason }) = asked.body;
     let (from, to) = (Some(from), Some(to));
-    let rows =
-        search::Asked { from, to, client, profile, name, category, action, alert, ..search::Asked::default() };
+    let rows = search::Asked {
+        from,
+        to,
+        client,
+        profile,
+        name,
+        category,
+        action,
+        alert,
+        ..search::Asked::default()
+    };
     let made = visit.admin.control.log_export(&actor(&visit), ExportRequest { rows, reason }).await?;
     Ok(New(Package::of(made)?))
 }
@@ -232,10 +241,7 @@ struct Lift {
     why: String,
 }
 
-async fn lift_hold(
-    visit: Visit,
-    asked: Asked<String, Nothing, Json<Lift>>,
-) -> Result<Told<Hold>, Failure> {
+async fn lift_hold(visit: Visit, asked: Asked<String, Nothing, Json<Lift>>) -> Result<Told<Hold>, Failure> {
     let why = asked.body.0.why;
     Ok(Told(visit.admin.control.lift_hold(&asked.path, &why, &visit.by()).await?))
 }

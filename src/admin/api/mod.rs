@@ -10,6 +10,7 @@ mod doc;
 mod docs;
 mod edit;
 mod lessons;
+mod limits;
 mod lists;
 mod log;
 mod log_out;
@@ -46,6 +47,7 @@ pub(super) fn routes(routes: Routes) -> Routes {
         .with(networks::routes)
         .with(schedules::routes)
         .with(lessons::routes)
+        .with(limits::routes)
         .with(lists::routes)
         .with(log::routes)
         .with(log_out::routes)

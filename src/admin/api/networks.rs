@@ -69,7 +69,8 @@ struct Network {
 async fn networks(visit: Visit, _: Asked) -> Result<Tagged<Networks>, Failure> {
     let now = in_force(&visit)?;
     let networks = now.file.profiles.into_iter();
-    let networks = networks.map(|profile| Network { profile: profile.id, subnets: profile.subnets }).collect();
+    let networks =
+        networks.map(|profile| Network { profile: profile.id, subnets: profile.subnets }).collect();
     let (fallback, devices, groups) = (now.file.fallback_profile, now.file.devices, now.file.groups);
     Ok(Tagged(now.revision, Networks { fallback, networks, devices, groups }))
 }

@@ -1,4 +1,4 @@
-//! The description of the API (OpenAPI 3.1), made from the table of routes.
+//! The description of the API (`OpenAPI` 3.1), made from the table of routes.
 
 use std::sync::OnceLock;
 
@@ -9,11 +9,7 @@ use serde_json::{Map, Value, json};
 use super::doc::{Doc, Tag};
 use crate::{
     accounts::Scope,
-    admin::{
-        access::Right,
-        failure::Problem,
-        routes::Entry,
-    },
+    admin::{access::Right, failure::Problem, routes::Entry},
 };
 
 /// What stands before all schemas.

@@ -25,9 +25,13 @@ use crate::{
 pub(super) fn routes(routes: Routes) -> Routes {
     let overview = Doc::new(Tag::Overview, "How the box is, and how much it blocked in the last day");
     let account = Doc::new(Tag::Overview, "Who you are, and what you may do");
-    routes
-        .api(Method::GET, "/api/v1/overview", Right::SeeOverview, overview, call(overview_of))
-        .api(Method::GET, "/api/v1/account", Right::SignedIn, account, call(account_of))
+    routes.api(Method::GET, "/api/v1/overview", Right::SeeOverview, overview, call(overview_of)).api(
+        Method::GET,
+        "/api/v1/account",
+        Right::SignedIn,
+        account,
+        call(account_of),
+    )
 }
 
 /// How the box is.
@@ -60,7 +64,7 @@ struct Overview {
 }
 
 async fn overview_of(visit: Visit, _: Asked) -> Result<Told<Overview>, Failure> {
-    let overview = visit.aside(|visit| made(visit)).await??;
+    let overview = visit.aside(made).await??;
     Ok(Told(overview))
 }
 

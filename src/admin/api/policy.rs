@@ -10,6 +10,7 @@ use super::{
     call::{Asked, Json, Nothing, Tagged, Told, call, not_there},
     doc::{Doc, Tag},
     edit::{self, Why, in_force},
+    limits::{may_put, may_say},
 };
 use crate::{
     admin::{access::Right, failure::Failure, routes::Routes, visit::Visit},
@@ -25,7 +26,8 @@ pub(super) fn routes(routes: Routes) -> Routes {
         .details("All of it, or nothing when anything in it is wrong. A list that is read from a file of the box can only be added on its console.")
         .conditional()
         .example(json!({ "text": "version = 1\n", "reason": "back to what the governors agreed on", "dry_run": true }));
-    let validate = Doc::new(Tag::Policy, "What is wrong with a policy").example(json!({ "text": "version = 1\n" }));
+    let validate =
+        Doc::new(Tag::Policy, "What is wrong with a policy").example(json!({ "text": "version = 1\n" }));
     let matrix = Doc::new(Tag::Policy, "Categories and services by profile");
     let edits = Doc::new(Tag::Policy, "Change the policy, one or more things at once")
         .details("All of them, or none. Where it opens something, a reason is needed.")
@@ -47,7 +49,13 @@ pub(super) fn routes(routes: Routes) -> Routes {
         .api(Method::POST, "/api/v1/policy/edits", Right::ChangePolicy, edits, call(make_edits))
         .api(Method::POST, "/api/v1/policy/preview", Right::ChangePolicy, preview, call(preview_edits))
         .api(Method::GET, "/api/v1/policy/revisions", Right::SeePolicy, revisions, call(show_revisions))
-        .api(Method::GET, "/api/v1/policy/revisions/{number}", Right::SeePolicy, revision, call(show_revision))
+        .api(
+            Method::GET,
+            "/api/v1/policy/revisions/{number}",
+            Right::SeePolicy,
+            revision,
+            call(show_revision),
+        )
         .api(
             Method::POST,
             "/api/v1/policy/revisions/{number}/undo",
@@ -97,15 +105,17 @@ async fn replace_policy(
     let Json(NewPolicy { text, reason, dry_run }) = asked.body;
     // Who sends a policy from afar must not have the box read whatever file it names.
     if let Ok(new) = PolicyFile::parse(&text) {
+        may_put(&visit, &new)?;
         let known = in_force(&visit)?.file.lists;
         let is_file = |list: &&crate::policy::ListFile| matches!(list.source(), Some(ListSource::File(_)));
         if let Some(list) = new.lists.iter().filter(is_file).find(|list| !known.contains(list)) {
-            let detail = format!("list {}: a list in a file of the box can only be added on its console", list.id);
+            let detail =
+                format!("list {}: a list in a file of the box can only be added on its console", list.id);
             return Err(Failure::input(detail));
         }
     }
     let terms = edit::asked(&visit, Why { reason, dry_run }, asked.expect);
-    let report = visit.admin.control.replace(&text, terms).await?;
+    let report = visit.admin.control.restore(&text, terms).await?;
     Ok(Tagged(report.revision, report))
 }
 
@@ -150,6 +160,7 @@ async fn make_edits(
     asked: Asked<(), Nothing, Json<NewEdits>>,
 ) -> Result<Tagged<EditReport>, Failure> {
     let Json(NewEdits { edits, reason, dry_run }) = asked.body;
+    may_say(&visit, &edits)?;
     edit::edit(&visit, edits, Why { reason, dry_run }, asked.expect).await
 }
 

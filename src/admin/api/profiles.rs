@@ -3,7 +3,6 @@
 use std::collections::BTreeMap;
 
 use axum::http::Method;
-use jiff::{Timestamp, civil::Date};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use serde_json::json;
@@ -16,17 +15,17 @@ use super::{
 use crate::{
     admin::{access::Right, failure::Failure, routes::Routes, visit::Visit},
     category::Audience,
-    control::{Edit, EditReport, NewProfile, ProfileEdit, SchoolEdit, SupplierEdit, SuppliersReport},
-    policy::{Access, BlockResponse, Cell, LogLevel, Mode, ProfileFile, Supply, YouTube},
+    control::{Edit, EditReport, NewProfile, ProfileEdit, SchoolEdit},
+    policy::{Access, BlockResponse, Cell, LogLevel, Mode, ProfileFile, YouTube},
 };
 
 pub(super) fn routes(routes: Routes) -> Routes {
     let (tag, see, change) = (Tag::Profiles, Right::SeePolicy, Right::ChangePolicy);
     let list = Doc::new(tag, "The profiles");
     let show = Doc::new(tag, "A profile");
-    let add = Doc::new(tag, "Add a profile")
-        .conditional()
-        .example(json!({ "profile": "sixth-form", "name": "Sixth form", "audience": "pupil", "like": "secondary" }));
+    let add = Doc::new(tag, "Add a profile").conditional().example(
+        json!({ "profile": "sixth-form", "name": "Sixth form", "audience": "pupil", "like": "secondary" }),
+    );
     let set = Doc::new(tag, "Change settings of a profile")
         .details("What is left out stays.")
         .conditional()
@@ -41,10 +40,6 @@ pub(super) fn routes(routes: Routes) -> Routes {
         .details("What is left out stays.")
         .conditional()
         .example(json!({ "name": "Oak Road Primary School", "timezone": "Europe/London" }));
-    let suppliers = Doc::new(tag, "Who supplies the lists of illegal content");
-    let set_supplier = Doc::new(tag, "State who supplies the lists of one category of illegal content")
-        .conditional()
-        .example(json!({ "by": "upstream", "who": "the broadband supplier", "verified": "2026-11-02", "verified_by": "IT" }));
     routes
         .api(Method::GET, "/api/v1/profiles", see, list, call(profiles))
         .api(Method::POST, "/api/v1/profiles", change, add, call(add_profile))
@@ -54,8 +49,6 @@ pub(super) fn routes(routes: Routes) -> Routes {
         .api(Method::PUT, "/api/v1/profiles/{profile}/categories/{category}", change, cell, call(set_cell))
         .api(Method::GET, "/api/v1/school", see, school, call(show_school))
         .api(Method::PATCH, "/api/v1/school", change, set_school, call(edit_school))
-        .api(Method::GET, "/api/v1/suppliers", see, suppliers, call(show_suppliers))
-        .api(Method::PUT, "/api/v1/suppliers/{category}", change, set_supplier, call(edit_supplier))
 }
 
 /// The settings of a profile.
@@ -271,48 +264,4 @@ async fn edit_school(
     asked: Asked<(), Why, Json<SchoolEdit>>,
 ) -> Result<Tagged<EditReport>, Failure> {
     edit(&visit, vec![Edit::SetSchool(asked.body.0)], asked.query, asked.expect).await
-}
-
-/// Who supplies the lists of illegal content, as of now.
-#[derive(Debug, Serialize, JsonSchema)]
-struct Suppliers {
-    /// The day that it was said on.
-    at: Timestamp,
-    /// Each of these categories.
-    suppliers: SuppliersReport,
-}
-
-async fn show_suppliers(visit: Visit, _: Asked) -> Result<Tagged<Suppliers>, Failure> {
-    let revision = in_force(&visit)?.revision;
-    let at = visit.admin.clock.now();
-    let suppliers = visit.aside(|visit| visit.admin.control.lists().suppliers).await?;
-    Ok(Tagged(revision, Suppliers { at, suppliers }))
-}
-
-/// Who supplies the lists of one category.
-#[derive(Debug, Deserialize, JsonSchema)]
-#[serde(deny_unknown_fields)]
-struct NewSupplier {
-    /// How it is supplied.
-    by: Supply,
-    /// Who does it.
-    #[serde(default)]
-    who: String,
-    /// The day on which it was last seen to work.
-    verified: Option<Date>,
-    /// Who saw it.
-    #[serde(default)]
-    verified_by: String,
-    /// Whatever else is worth knowing.
-    #[serde(default)]
-    note: String,
-}
-
-async fn edit_supplier(
-    visit: Visit,
-    asked: Asked<String, Why, Json<NewSupplier>>,
-) -> Result<Tagged<EditReport>, Failure> {
-    let Json(NewSupplier { by, who, verified, verified_by, note }) = asked.body;
-    let supplier = SupplierEdit { category: asked.path, by, who, verified, verified_by, note };
-    edit(&visit, vec![Edit::SetSupplier(supplier)], asked.query, asked.expect).await
 }

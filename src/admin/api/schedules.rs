@@ -26,10 +26,13 @@ pub(super) fn routes(routes: Routes) -> Routes {
             "term_only": true,
         }));
     let remove = Doc::new(tag, "Take a schedule out").conditional();
-    let terms = Doc::new(tag, "Say when the school's terms are").details("All of them, and all holidays.").conditional().example(json!({
-        "terms": [{ "from": "2026-09-02", "to": "2026-12-18" }],
-        "holidays": [{ "from": "2026-10-26", "to": "2026-10-30" }, { "from": "2026-11-27" }],
-    }));
+    let terms = Doc::new(tag, "Say when the school's terms are")
+        .details("All of them, and all holidays.")
+        .conditional()
+        .example(json!({
+            "terms": [{ "from": "2026-09-02", "to": "2026-12-18" }],
+            "holidays": [{ "from": "2026-10-26", "to": "2026-10-30" }, { "from": "2026-11-27" }],
+        }));
     routes
         .api(Method::GET, "/api/v1/schedules", see, show, call(schedules))
         .api(Method::PUT, "/api/v1/schedules/{schedule}", change, put, call(put_schedule))

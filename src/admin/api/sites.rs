@@ -26,7 +26,9 @@ pub(super) fn routes(routes: Routes) -> Routes {
             { "action": "block", "name": "=chat.example", "until": "2026-12-18T16:00:00Z" },
         ] }));
     let remove = Doc::new(Tag::Sites, "Take a rule out")
-        .details("It is named by what tells it from others: name, profiles, clients, and whether it has an end.")
+        .details(
+            "It is named by what tells it from others: name, profiles, clients, and whether it has an end.",
+        )
         .conditional();
     routes
         .api(Method::GET, "/api/v1/rules", Right::SeePolicy, list, call(rules))
@@ -99,7 +101,10 @@ struct NewRules {
     rules: Vec<RuleEdit>,
 }
 
-async fn put_rules(visit: Visit, asked: Asked<(), Why, Json<NewRules>>) -> Result<Tagged<EditReport>, Failure> {
+async fn put_rules(
+    visit: Visit,
+    asked: Asked<(), Why, Json<NewRules>>,
+) -> Result<Tagged<EditReport>, Failure> {
     let Json(NewRules { rules }) = asked.body;
     edit(&visit, vec![Edit::PutRules { rules }], asked.query, asked.expect).await
 }

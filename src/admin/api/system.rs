@@ -11,6 +11,7 @@ use super::{
 };
 use crate::{
     admin::{access::Right, failure::Failure, routes::Routes, visit::Visit},
+    resolver::{ServerReport, ZoneReport},
     tls::Source,
 };
 
@@ -30,6 +31,42 @@ struct System {
     dns: Vec<String>,
     /// The certificate of the pages; none, where TLS is not served.
     certificate: Option<Certificate>,
+    /// The servers that questions are forwarded to; none where the box finds the answers itself.
+    forwarders: Vec<Server>,
+    /// Zones of the school's own that have servers of their own.
+    zones: Vec<Zone>,
+}
+
+/// A zone of the school's own.
+#[derive(Debug, Serialize, JsonSchema)]
+struct Zone {
+    /// The zone.
+    zone: String,
+    /// Who has it.
+    servers: Vec<Server>,
+}
+
+/// A server that is asked, and how that goes.
+#[derive(Debug, Serialize, JsonSchema)]
+struct Server {
+    /// The server, as settings write it.
+    server: String,
+    /// Whether it is spoken to over TLS or HTTPS.
+    encrypted: bool,
+    /// How long its answers take, in microseconds; none before the first, and while it fails.
+    time_us: Option<u64>,
+    /// How many questions in a row it left without an answer.
+    failures: u32,
+    /// It failed so often that it is left alone for a moment.
+    resting: bool,
+}
+
+impl From<ServerReport> for Server {
+    fn from(report: ServerReport) -> Self {
+        let ServerReport { server, encrypted, time, failures, resting } = report;
+        let time_us = time.map(|time| u64::try_from(time.as_micros()).unwrap_or(u64::MAX));
+        Self { server, encrypted, time_us, failures, resting }
+    }
 }
 
 /// The certificate of the pages.
@@ -66,10 +103,15 @@ async fn system(visit: Visit, _: Asked) -> Result<Told<System>, Failure> {
             problem: status.problem,
         }
     });
+    let resolving = admin.control.resolving().unwrap_or_default();
+    let servers = |reports: Vec<ServerReport>| reports.into_iter().map(Server::from).collect();
+    let zone = |report: ZoneReport| Zone { zone: report.zone, servers: servers(report.servers) };
     Ok(Told(System {
         version: env!("CARGO_PKG_VERSION").to_owned(),
         now,
         dns: admin.dns.iter().map(ToString::to_string).collect(),
         certificate,
+        forwarders: servers(resolving.forwarders),
+        zones: resolving.zones.into_iter().map(zone).collect(),
     }))
 }

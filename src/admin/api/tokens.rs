@@ -22,8 +22,7 @@ pub(super) fn routes(routes: Routes) -> Routes {
     let add = Doc::new(tag, "Make an API token")
         .details("It is shown this once. Only people make tokens, and only while their password was typed lately; a token can't make another one.")
         .example(json!({ "name": "monitoring", "scopes": ["read", "metrics"], "ends": "2027-07-31" }));
-    let revoke = Doc::new(tag, "Revoke an API token")
-        .details("Your own; who manages users may revoke any.");
+    let revoke = Doc::new(tag, "Revoke an API token").details("Your own; who manages users may revoke any.");
     routes
         .api(Method::GET, "/api/v1/tokens", right, list, call(tokens))
         .api(Method::POST, "/api/v1/tokens", right, add, call(add_token))

@@ -30,7 +30,7 @@ pub(super) fn routes(routes: Routes) -> Routes {
         .details("The password that is answered is shown this once, and replaced at the first sign-in.")
         .example(json!({ "name": "a.okafor", "full_name": "Ada Okafor", "role": "safeguarding", "ends": "2027-07-31" }));
     let change = Doc::new(tag, "Change a user")
-        .details("What is left out stays; an end of null is none.")
+        .details("What is left out stays; an end of null is none. Only a head teacher looks after heads, safeguarding leads and auditors.")
         .example(json!({ "role": "governor", "ends": null }));
     let remove = Doc::new(tag, "Remove a user, with their sessions and tokens");
     let reset = Doc::new(tag, "Give a user a new password")
@@ -59,6 +59,32 @@ pub(super) fn user_id(visit: &Visit) -> Option<UserId> {
         Identity::Program(token) => Some(token.user),
         Identity::Nobody | Identity::Unfinished(_) => None,
     }
+}
+
+/// That who asks may make, change and let in anew users of these roles.
+fn may_manage(visit: &Visit, roles: &[Role]) -> Result<(), Failure> {
+    let own = match &visit.identity {
+        Identity::Person(session) => session.role,
+        Identity::Program(token) => token.role,
+        Identity::Nobody | Identity::Unfinished(_) => return Err(Failure::sign_in_first()),
+    };
+    let lines = visit.admin.accounts.review()?;
+    let has_head = lines.iter().any(|line| line.has_access && line.user.role == Role::Head);
+    if roles.iter().all(|role| own.may_manage(*role, has_head)) {
+        return Ok(());
+    }
+    Err(Failure::not_yours()
+        .because("only a head teacher looks after heads, safeguarding leads and auditors"))
+}
+
+/// A user whom who asks may change; nobody changes what they may do themselves.
+fn managed(visit: &Visit, id: UserId) -> Result<User, Failure> {
+    let user = visit.admin.accounts.user(id)?.ok_or_else(not_there)?;
+    if user_id(visit) == Some(id) {
+        return Err(Failure::input("nobody does this to themselves; ask another head teacher or technician"));
+    }
+    may_manage(visit, &[user.role])?;
+    Ok(user)
 }
 
 /// Who may sign in.
@@ -116,7 +142,10 @@ struct WithPassword {
 async fn add_user(visit: Visit, asked: Asked<(), Nothing, Json<Add>>) -> Result<New<WithPassword>, Failure> {
     let Json(Add { name, full_name, role, ends }) = asked.body;
     let new = NewUser { name, full_name, role, ends };
-    let added = visit.aside(move |visit| visit.admin.accounts.add_with_made_password(&new));
+    let added = visit.aside(move |visit| {
+        may_manage(visit, &[new.role])?;
+        Ok::<_, Failure>(visit.admin.accounts.add_with_made_password(&new)?)
+    });
     let (id, password, change) = added.await??;
     visit.audit(&visit.by(), &change);
     Ok(New(WithPassword { id, password: password.expose().to_owned() }))
@@ -146,10 +175,11 @@ fn there<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<Option<Dat
 async fn change_user(visit: Visit, asked: Asked<i64, Nothing, Json<Change>>) -> Result<Told<User>, Failure> {
     let id = UserId(asked.path);
     let Json(Change { full_name, role, ends, disabled }) = asked.body;
-    let keep = visit.session().ok().map(|session| session.id);
     let wanted = UserChange { full_name, role, ends, disabled };
     let changed = visit.aside(move |visit| {
-        let change = visit.admin.accounts.change(id, &wanted, keep)?;
+        managed(visit, id)?;
+        may_manage(visit, wanted.role.as_slice())?;
+        let change = visit.admin.accounts.change(id, &wanted, None)?;
         Ok::<_, Failure>((change, visit.admin.accounts.user(id)?))
     });
     let (change, user) = changed.await??;
@@ -161,24 +191,33 @@ async fn change_user(visit: Visit, asked: Asked<i64, Nothing, Json<Change>>) -> 
 
 async fn remove_user(visit: Visit, asked: Asked<i64>) -> Result<Done, Failure> {
     let id = UserId(asked.path);
-    if user_id(&visit) == Some(id) {
-        return Err(Failure::input("nobody removes themselves; ask another head teacher or technician"));
-    }
-    let change = visit.aside(move |visit| visit.admin.accounts.remove(id)).await??;
+    let removed = visit.aside(move |visit| {
+        managed(visit, id)?;
+        Ok::<_, Failure>(visit.admin.accounts.remove(id)?)
+    });
+    let change = removed.await??;
     visit.audit(&visit.by(), &change);
     Ok(Done)
 }
 
 async fn reset_password(visit: Visit, asked: Asked<i64>) -> Result<Told<WithPassword>, Failure> {
     let id = UserId(asked.path);
-    let (password, change) = visit.aside(move |visit| visit.admin.accounts.reset_password(id)).await??;
+    let reset = visit.aside(move |visit| {
+        managed(visit, id)?;
+        Ok::<_, Failure>(visit.admin.accounts.reset_password(id)?)
+    });
+    let (password, change) = reset.await??;
     visit.audit(&visit.by(), &change);
     Ok(Told(WithPassword { id, password: password.expose().to_owned() }))
 }
 
 async fn forget_factor(visit: Visit, asked: Asked<i64>) -> Result<Done, Failure> {
     let id = UserId(asked.path);
-    let change = visit.aside(move |visit| visit.admin.accounts.forget_second_factor(id)).await??;
+    let forgotten = visit.aside(move |visit| {
+        managed(visit, id)?;
+        Ok::<_, Failure>(visit.admin.accounts.forget_second_factor(id)?)
+    });
+    let change = forgotten.await??;
     visit.audit(&visit.by(), &change);
     Ok(Done)
 }

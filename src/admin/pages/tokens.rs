@@ -1,11 +1,7 @@
 //! One's own API tokens: what there are, a new one, and taking one away.
 
 use askama::Template;
-use axum::{
-    extract::Form,
-    http::StatusCode,
-    response::Response,
-};
+use axum::{extract::Form, http::StatusCode, response::Response};
 use jiff::{Timestamp, civil::Date, tz::TimeZone};
 use serde::Deserialize;
 
@@ -25,10 +21,11 @@ use crate::{
 };
 
 pub(super) fn routes(routes: Routes) -> Routes {
-    routes
-        .get("/account/tokens", Right::SignedIn, show)
-        .post("/account/tokens", Right::SignedIn, add)
-        .post("/account/tokens/revoke", Right::SignedIn, revoke)
+    routes.get("/account/tokens", Right::SignedIn, show).post("/account/tokens", Right::SignedIn, add).post(
+        "/account/tokens/revoke",
+        Right::SignedIn,
+        revoke,
+    )
 }
 
 #[derive(Template)]
@@ -89,7 +86,13 @@ struct Typed {
     scopes: Vec<Scope>,
 }
 
-async fn page(visit: &Visit, status: StatusCode, typed: Typed, wrong: String, made: String) -> Result<Response, Failure> {
+async fn page(
+    visit: &Visit,
+    status: StatusCode,
+    typed: Typed,
+    wrong: String,
+    made: String,
+) -> Result<Response, Failure> {
     let session = visit.session()?.clone();
     let own = session.user;
     let tokens = match own {
@@ -204,9 +207,11 @@ mod tests {
         let found = school.admin.accounts.api_token(&format!("sgt_{token}")).unwrap().unwrap();
         let page = school.get(Role::Head, "/account/tokens").await;
         assert!(page.has("monitoring") && page.has("31 Jul 2027") && !page.has("sgt_"), "{}", page.body);
-        let other = school.post(Role::Teacher, "/account/tokens/revoke", &[("id", &found.id.0.to_string())]).await;
+        let other =
+            school.post(Role::Teacher, "/account/tokens/revoke", &[("id", &found.id.0.to_string())]).await;
         assert_eq!(other.status, StatusCode::NOT_FOUND, "it is not the teacher's");
-        let gone = school.post(Role::Head, "/account/tokens/revoke", &[("id", &found.id.0.to_string())]).await;
+        let gone =
+            school.post(Role::Head, "/account/tokens/revoke", &[("id", &found.id.0.to_string())]).await;
         assert_eq!(gone.leads_to(), "/account/tokens?done=done-token-revoked");
         assert!(school.admin.accounts.api_token(&format!("sgt_{token}")).unwrap().is_none());
     }

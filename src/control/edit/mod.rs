@@ -342,7 +342,7 @@ pub struct SupplierEdit {
 
 /// What the school does about one limit of DNS filtering.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
-#[serde(rename_all = "kebab-case", deny_unknown_fields)]
+#[serde(deny_unknown_fields)]
 pub struct MitigationEdit {
     /// The limit, by its word.
     pub limit: String,

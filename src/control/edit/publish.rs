@@ -106,18 +106,6 @@ impl Control {
         self.amend("policy.edit", &asked, ends, |current| self.edited(current, &edits, reason)).await
     }
 
-    /// Puts a whole policy in the place of the one in force, as [`import`](Self::import) does, under the terms of an
-    /// edit.
-    ///
-    /// # Errors
-    ///
-    /// As [`edit`](Self::edit); also when the text is no policy.
-    pub async fn replace(&self, text: &str, asked: EditAsked) -> Result<EditReport, ControlError> {
-        let wrong = |errors| ControlError::Policy { name: String::from("policy"), errors };
-        let new = PolicyFile::parse(text).map_err(wrong)?;
-        self.amend("policy.import", &asked, false, |_| Ok(new)).await
-    }
-
     /// Publishes what `new` makes of the policy in force, under the terms that were asked for; `ends` is a change that
     /// needs no reason whatever it opens.
     async fn amend(
@@ -192,33 +180,9 @@ impl Control {
     ///
     /// Names every problem of the text with its place; else as for an edit. Then nothing has changed.
     pub async fn restore(&self, text: &str, asked: EditAsked) -> Result<EditReport, ControlError> {
-        let name = "policy.toml";
-        let reason = asked.reason()?;
-        let new = PolicyFile::parse(text)
-            .map_err(|errors| ControlError::Policy { name: name.to_owned(), errors })?;
-        let change = Change {
-            name,
-            by: &asked.by,
-            action: "policy.import",
-            dry_run: asked.dry_run,
-            reason,
-            from: asked.from.as_deref(),
-        };
-        let mut loosens = Vec::new();
-        let report = self
-            .change(change, |current| {
-                if let Some(expected) = asked.expect {
-                    self.expected(expected)?;
-                }
-                loosens = self.loosening(&current, &new);
-                if !asked.dry_run && reason.is_empty() && !loosens.is_empty() && self.is_sound(&new) {
-                    return Err(ControlError::ReasonWanted { loosens: loosens.clone() });
-                }
-                Ok(new)
-            })
-            .await?;
-        let (dry_run, revision) = (report.dry_run, report.revision);
-        Ok(EditReport { dry_run, revision, changes: report.changes, loosens, warnings: report.warnings })
+        let wrong = |errors| ControlError::Policy { name: String::from("policy.toml"), errors };
+        let new = PolicyFile::parse(text).map_err(wrong)?;
+        self.amend("policy.import", &asked, false, |_| Ok(new)).await
     }
 
     /// The policy in force, with who published it and when.

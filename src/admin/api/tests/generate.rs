@@ -115,7 +115,9 @@ pub(super) fn text(dice: &mut Dice) -> String {
 /// A value as a schema says, or now and then another one.
 pub(super) fn value(spec: &Value, schema: &Value, dice: &mut Dice, depth: usize) -> Value {
     if dice.one_in(25) {
-        return dice.pick(&[json!(null), json!([]), json!({}), json!(-1), json!(1e300), json!(true), json!("x")]).clone();
+        return dice
+            .pick(&[json!(null), json!([]), json!({}), json!(-1), json!(1e300), json!(true), json!("x")])
+            .clone();
     }
     if let Some(to) = schema["$ref"].as_str().and_then(|to| spec.pointer(to.strip_prefix('#')?)) {
         return value(spec, to, dice, depth);
@@ -130,7 +132,11 @@ pub(super) fn value(spec: &Value, schema: &Value, dice: &mut Dice, depth: usize)
         if let Some(choices) = schema[several].as_array() {
             let choice = value(spec, dice.pick(choices), dice, depth);
             // What is said beside the choice holds as well.
-            return if schema["properties"].is_null() { choice } else { merged(choice, object(spec, schema, dice, depth)) };
+            return if schema["properties"].is_null() {
+                choice
+            } else {
+                merged(choice, object(spec, schema, dice, depth))
+            };
         }
     }
     if let Some(parts) = schema["allOf"].as_array() {
@@ -158,7 +164,9 @@ pub(super) fn value(spec: &Value, schema: &Value, dice: &mut Dice, depth: usize)
             let moments = ["2026-11-26T11:15:00Z", "2026-11-27T09:00:00Z", "2026-11-20T09:00:00+01:00"];
             match schema["format"].as_str() {
                 Some("date-time") if !dice.one_in(5) => json!(dice.pick(&moments)),
-                Some("date") if !dice.one_in(5) => json!(dice.pick(&["2026-11-22", "2027-07-31", "2026-02-28"])),
+                Some("date") if !dice.one_in(5) => {
+                    json!(dice.pick(&["2026-11-22", "2027-07-31", "2026-02-28"]))
+                }
                 _ => json!(text(dice)),
             }
         }

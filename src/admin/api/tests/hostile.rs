@@ -44,11 +44,15 @@ fn request(
         let made = value(spec, &parameter["schema"], dice, 0);
         let made = made.as_str().map_or_else(|| made.to_string(), str::to_owned);
         match parameter["in"].as_str() {
-            Some("path") => path = path.replace(&format!("{{{name}}}"), &part(if made.is_empty() { "x" } else { &made })),
+            Some("path") => {
+                path = path.replace(&format!("{{{name}}}"), &part(if made.is_empty() { "x" } else { &made }))
+            }
             Some("query") if parameter["required"] == true || dice.one_in(3) => {
                 query.push(format!("{name}={}", encoded(&made)));
             }
-            Some("header") => seen = Some(*dice.pick(&["*", "*", "*", "\"0\"", "W/\"1\"", "x", "\"1\", \"2\"", ""])),
+            Some("header") => {
+                seen = Some(*dice.pick(&["*", "*", "*", "\"0\"", "W/\"1\"", "x", "\"1\", \"2\"", ""]))
+            }
             _ => {}
         }
     }
@@ -70,7 +74,9 @@ fn request(
     }
     let mut body = Body::empty();
     let mut sent = String::new();
-    if let Some((media, content)) = call["requestBody"]["content"].as_object().and_then(|kinds| kinds.iter().next()) {
+    if let Some((media, content)) =
+        call["requestBody"]["content"].as_object().and_then(|kinds| kinds.iter().next())
+    {
         let media = if dice.one_in(20) { "text/plain" } else { media.as_str() };
         request = request.header(header::CONTENT_TYPE, media);
         sent = value(spec, &content["schema"], dice, 0).to_string();
@@ -93,7 +99,8 @@ fn is_described(spec: &Value, call: &Value, answer: &Answer) -> Result<(), Strin
     if status.is_server_error() {
         return Err(String::from("the box broke"));
     }
-    let kind = answer.headers.get(header::CONTENT_TYPE).and_then(|kind| kind.to_str().ok()).unwrap_or_default();
+    let kind =
+        answer.headers.get(header::CONTENT_TYPE).and_then(|kind| kind.to_str().ok()).unwrap_or_default();
     if !status.is_success() {
         if kind != "application/problem+json" {
             return Err(format!("{kind:?} is no problem"));
@@ -102,15 +109,21 @@ fn is_described(spec: &Value, call: &Value, answer: &Answer) -> Result<(), Strin
         if problem["status"] != status.as_u16() {
             return Err(String::from("the problem has another status"));
         }
-        let schema = &spec["components"]["responses"]["Problem"]["content"]["application/problem+json"]["schema"];
+        let schema =
+            &spec["components"]["responses"]["Problem"]["content"]["application/problem+json"]["schema"];
         return check(spec, schema, &problem);
     }
     let described = &call["responses"][status.as_str()];
     if described.is_null() {
         return Err(String::from("the status is not described"));
     }
-    let Some((media, content)) = described["content"].as_object().and_then(|kinds| kinds.iter().next()) else {
-        return if answer.body.is_empty() { Ok(()) } else { Err(String::from("a body that is not described")) };
+    let Some((media, content)) = described["content"].as_object().and_then(|kinds| kinds.iter().next())
+    else {
+        return if answer.body.is_empty() {
+            Ok(())
+        } else {
+            Err(String::from("a body that is not described"))
+        };
     };
     if kind != media {
         return Err(format!("{kind:?} rather than {media:?}"));
@@ -175,7 +188,8 @@ async fn a_method_that_is_not_described_is_refused_as_a_problem() {
     let spec = openapi::shipped();
     let school = TestBox::new().await;
     for (path, methods) in spec["paths"].as_object().unwrap() {
-        for method in [Method::GET, Method::POST, Method::PUT, Method::PATCH, Method::DELETE, Method::OPTIONS] {
+        for method in [Method::GET, Method::POST, Method::PUT, Method::PATCH, Method::DELETE, Method::OPTIONS]
+        {
             if methods.get(method.as_str().to_ascii_lowercase()).is_some() {
                 continue;
             }

@@ -3,6 +3,7 @@
 mod behaviour;
 mod generate;
 mod hostile;
+mod log;
 mod schema;
 
 use axum::{

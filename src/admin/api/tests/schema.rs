@@ -119,8 +119,13 @@ fn others(
     spoken_of: &mut BTreeSet<String>,
 ) -> Result<(), String> {
     let Some(object) = value.as_object() else { return Ok(()) };
-    let own: BTreeSet<String> =
-        schema.get("properties").and_then(Value::as_object).into_iter().flatten().map(|(name, _)| name.clone()).collect();
+    let own: BTreeSet<String> = schema
+        .get("properties")
+        .and_then(Value::as_object)
+        .into_iter()
+        .flatten()
+        .map(|(name, _)| name.clone())
+        .collect();
     for (word, known) in [("additionalProperties", own), ("unevaluatedProperties", spoken_of.clone())] {
         let Some(says) = schema.get(word) else { continue };
         for (name, property) in object.iter().filter(|(name, _)| !known.contains(*name)) {

@@ -89,10 +89,10 @@ fn a_profile_comes_and_goes_with_what_is_its_own() {
         {"action":"block","name":"two.example","profiles":["year-6","staff"]}]}"#;
     let device = r#"{"edit":"put-device","name":"Cart","address":"10.9.0.7","profile":"year-6"}"#;
     let fallback = r#"{"edit":"set-school","fallback_profile":"year-6"}"#;
-    let file = after(&[add, rules, device, &fallback]);
+    let file = after(&[add, rules, device, fallback]);
     assert_eq!(profile(&file, "year-6").categories["games"], Cell::Allow);
     let gone = r#"{"edit":"remove-profile","profile":"year-6","to":"pupils"}"#;
-    let file = after(&[add, rules, device, &fallback, gone]);
+    let file = after(&[add, rules, device, fallback, gone]);
     assert_eq!(file.rules.iter().map(|rule| rule.name.as_str()).collect::<Vec<_>>(), ["two.example"]);
     assert_eq!(file.devices[0].profile.as_deref(), Some("pupils"));
     assert_eq!(file.fallback_profile.as_deref(), Some("pupils"));
