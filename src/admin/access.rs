@@ -95,7 +95,7 @@ impl Right {
     }
 
     /// Who has it.
-    fn roles(self) -> &'static [Role] {
+    pub(super) fn roles(self) -> &'static [Role] {
         use Role::{Auditor, Governor, Head, PolicyOwner, Safeguarding, Teacher, Technician};
         match self {
             Self::Open | Self::SignedIn => &Role::ALL,

@@ -7,6 +7,7 @@
 //! answering path: pages read what `control`, the accounts and the log tell.
 
 pub mod access;
+mod api;
 mod assets;
 mod block_page;
 mod config;
@@ -62,6 +63,7 @@ use crate::{
     accounts::Accounts,
     clock::Clock,
     control::Control,
+    places::Places,
     policy::{Mode, Supply},
     querylog::QueryLog,
     school::School,
@@ -104,6 +106,8 @@ pub struct Admin {
     searches: Searches,
     /// How many follow the log.
     followers: Arc<Semaphore>,
+    /// Calls of the API that are being answered.
+    calls: Arc<Places>,
 }
 
 impl fmt::Debug for Admin {
@@ -146,6 +150,7 @@ impl Admin {
             followers: Arc::new(Semaphore::new(streams::MOST_FOLLOWERS)),
             slow: Arc::new(Semaphore::new(SLOW)),
             updates: Updates::default(),
+            calls: Places::new(api::MOST_CALLS, api::MOST_CALLS_EACH),
             control,
             accounts,
             certificates,
@@ -222,5 +227,9 @@ impl Admin {
 
 /// Every address that the box answers.
 fn routes() -> Routes {
-    Routes::new().get("/static/{*name}", Right::Open, assets::serve).with(monitor::routes).with(pages::routes)
+    Routes::new()
+        .get("/static/{*name}", Right::Open, assets::serve)
+        .with(monitor::routes)
+        .with(pages::routes)
+        .with(api::routes)
 }

@@ -14,7 +14,7 @@ use super::{
     failure::Failure,
     words::{Value, Words},
 };
-use crate::accounts::Role;
+use crate::accounts::{Role, Scope};
 
 /// One place in the navigation.
 pub(super) struct Place {
@@ -128,6 +128,11 @@ impl Page {
     /// What people call a role.
     pub(super) fn role(&self, role: &Role) -> String {
         self.t(&format!("role-{}", role.word()))
+    }
+
+    /// What a scope of API tokens is for.
+    pub(super) fn scope(&self, scope: &Scope) -> String {
+        self.t(&format!("tokens-scope-{}", scope.word()))
     }
 
     /// A number as people read it: with a comma after each three digits.

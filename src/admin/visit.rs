@@ -387,7 +387,7 @@ fn failed(admin: &Arc<Admin>, request: &Parts, failure: &Failure, headers: Heade
         };
         made.unwrap_or_else(|_| failure.status.into_response())
     };
-    for name in [header::RETRY_AFTER, header::ALLOW] {
+    for name in [header::RETRY_AFTER, header::ALLOW, header::ETAG] {
         if let Some(value) = headers.get(&name) {
             response.headers_mut().insert(name, value.clone());
         }

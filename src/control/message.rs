@@ -263,7 +263,7 @@ pub enum Answer {
 }
 
 /// What an import changed, or would change.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, schemars::JsonSchema)]
 pub struct ImportReport {
     /// Nothing was changed: only looked.
     pub dry_run: bool,
@@ -293,7 +293,7 @@ impl fmt::Display for ImportReport {
 }
 
 /// Everything that is wrong with a policy.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, schemars::JsonSchema)]
 pub struct ValidationReport {
     /// The file.
     pub name: String,

@@ -158,6 +158,8 @@ struct Change<'a> {
     reason: &'a str,
     /// The address that it was asked from.
     from: Option<&'a str>,
+    /// The revision that whoever asks has seen; whatever is in force, if none.
+    expect: Option<i64>,
 }
 
 struct State {
@@ -347,7 +349,7 @@ impl Control {
             Request::LogReveal { actor, reveal } => {
                 Answer::LogRevealed(self.log_reveal(&actor, reveal).await?)
             }
-            Request::Seen { days } => Answer::Seen(novelty::report(self, days)?),
+            Request::Seen { days } => Answer::Seen(self.new_names(days)?),
             Request::LogSearch(asked) => Answer::Log(self.log_search(asked).await?),
             Request::LogTail(_) => {
                 let message =
@@ -403,9 +405,12 @@ impl Control {
         change: Change<'_>,
         new: impl FnOnce(PolicyFile) -> Result<PolicyFile, ControlError>,
     ) -> Result<ImportReport, ControlError> {
-        let Change { name, by, action, dry_run, reason, from } = change;
+        let Change { name, by, action, dry_run, reason, from, expect } = change;
         // Held from the comparison on, so that what is reported as changed is what was in force just before.
         let _changing = self.changing.lock().await;
+        if let Some(expected) = expect {
+            self.expected(expected)?;
+        }
         let (current, revision, in_force) = {
             let state = self.state();
             (state.file.clone(), state.revision, state.indexes.clone())

@@ -460,7 +460,7 @@ pub struct ListFile {
 }
 
 /// What the entries of a list are held against.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Default, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Default, Serialize, Deserialize, schemars::JsonSchema)]
 #[serde(rename_all = "kebab-case")]
 pub enum AppliesTo {
     /// The names that clients ask for, and the addresses that they get.

@@ -20,7 +20,7 @@ pub const MOST_AUDIT_LINES: u32 = 1_000;
 const COLUMNS: &str = "id, at_ms, who, action, detail, was, became, reason, address";
 
 /// One line of the audit.
-#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize, schemars::JsonSchema)]
 pub struct AuditRecord {
     /// When.
     pub at: Timestamp,
@@ -54,7 +54,7 @@ impl AuditRecord {
 }
 
 /// A line of the audit with its place.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, schemars::JsonSchema)]
 pub struct AuditLine {
     /// Counts up; later lines have larger ones.
     pub id: i64,
@@ -84,7 +84,7 @@ pub struct AuditQuery {
 }
 
 /// A page of the audit.
-#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize, schemars::JsonSchema)]
 pub struct AuditPage {
     /// The lines, the newest first.
     pub lines: Vec<AuditLine>,
@@ -93,7 +93,7 @@ pub struct AuditPage {
 }
 
 /// Whether the audit is as it was written.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, schemars::JsonSchema)]
 #[serde(rename_all = "kebab-case")]
 pub enum AuditProof {
     /// Each line follows from the one before it.

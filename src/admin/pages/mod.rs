@@ -14,6 +14,7 @@ mod schedules;
 mod set_up;
 mod sign_in;
 mod sites;
+mod tokens;
 mod users;
 
 use super::routes::Routes;
@@ -33,5 +34,6 @@ pub(super) fn routes(routes: Routes) -> Routes {
         .with(set_up::routes)
         .with(sign_in::routes)
         .with(sites::routes)
+        .with(tokens::routes)
         .with(users::routes)
 }

@@ -9,7 +9,7 @@ use crate::{
 };
 
 /// Categories by profile.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, schemars::JsonSchema)]
 pub struct Matrix {
     /// The revision that it is of.
     pub revision: i64,
@@ -20,7 +20,7 @@ pub struct Matrix {
 }
 
 /// A column.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, schemars::JsonSchema)]
 pub struct MatrixProfile {
     /// The profile's identifier.
     pub id: String,
@@ -33,7 +33,7 @@ pub struct MatrixProfile {
 }
 
 /// A row: one category.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, schemars::JsonSchema)]
 pub struct MatrixRow {
     /// The category's identifier.
     pub id: String,
@@ -54,7 +54,7 @@ pub struct MatrixRow {
 }
 
 /// A service within a category.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, schemars::JsonSchema)]
 pub struct MatrixService {
     /// The service's identifier.
     pub id: String,
@@ -67,7 +67,7 @@ pub struct MatrixService {
 }
 
 /// The state of a category or a service in a profile.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, schemars::JsonSchema)]
 pub struct MatrixCell {
     /// The state now. Of a service that is not switched by itself, that of its category.
     pub state: Cell,

@@ -35,7 +35,7 @@ use crate::{
 
 /// One change of the policy.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
-#[serde(tag = "edit", rename_all = "kebab-case", rename_all_fields = "kebab-case", deny_unknown_fields)]
+#[serde(tag = "edit", rename_all = "kebab-case", deny_unknown_fields)]
 pub enum Edit {
     /// Give a category, or a single service, a state in a profile.
     SetCell {
@@ -154,7 +154,7 @@ pub enum Edit {
 
 /// New settings of a profile; what is left out stays.
 #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
-#[serde(rename_all = "kebab-case", deny_unknown_fields, default)]
+#[serde(deny_unknown_fields, default)]
 pub struct ProfileEdit {
     /// The profile's identifier.
     pub profile: String,
@@ -198,7 +198,7 @@ pub struct ProfileEdit {
 
 /// A profile to be added.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
-#[serde(rename_all = "kebab-case", deny_unknown_fields)]
+#[serde(deny_unknown_fields)]
 pub struct NewProfile {
     /// Its identifier: small letters, digits and hyphens, at most 64.
     pub profile: String,
@@ -217,7 +217,7 @@ pub struct NewProfile {
 
 /// A rule of the school.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
-#[serde(rename_all = "kebab-case", deny_unknown_fields)]
+#[serde(deny_unknown_fields)]
 pub struct RuleEdit {
     /// What it does.
     pub action: Action,
@@ -243,7 +243,7 @@ pub struct RuleEdit {
 
 /// What tells a rule from others.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
-#[serde(rename_all = "kebab-case", deny_unknown_fields)]
+#[serde(deny_unknown_fields)]
 pub struct WhichRule {
     /// The name, as in the rule.
     pub name: String,
@@ -260,7 +260,7 @@ pub struct WhichRule {
 
 /// Some days, the first and the last included.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
-#[serde(rename_all = "kebab-case", deny_unknown_fields)]
+#[serde(deny_unknown_fields)]
 pub struct Days {
     /// The first day.
     pub from: Date,
@@ -271,7 +271,7 @@ pub struct Days {
 
 /// A lesson to be started.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
-#[serde(rename_all = "kebab-case", deny_unknown_fields)]
+#[serde(deny_unknown_fields)]
 pub struct Lesson {
     /// What people call it.
     pub name: String,
@@ -288,7 +288,7 @@ pub struct Lesson {
 
 /// Names to be opened for a time.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
-#[serde(rename_all = "kebab-case", deny_unknown_fields)]
+#[serde(deny_unknown_fields)]
 pub struct Opening {
     /// Names as in a rule, `service:ID`, `bundle:ID`.
     pub what: Vec<String>,
@@ -304,7 +304,7 @@ pub struct Opening {
 
 /// What the policy says of the school; what is left out stays.
 #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
-#[serde(rename_all = "kebab-case", deny_unknown_fields, default)]
+#[serde(deny_unknown_fields, default)]
 pub struct SchoolEdit {
     /// The school's name.
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -325,7 +325,7 @@ pub struct SchoolEdit {
 
 /// A statement of who supplies a category that is locked for everyone.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
-#[serde(rename_all = "kebab-case", deny_unknown_fields)]
+#[serde(deny_unknown_fields)]
 pub struct SupplierEdit {
     /// The category.
     pub category: String,
@@ -347,7 +347,7 @@ pub struct SupplierEdit {
 
 /// What the school does about one limit of DNS filtering.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
-#[serde(rename_all = "kebab-case", deny_unknown_fields)]
+#[serde(deny_unknown_fields)]
 pub struct MitigationEdit {
     /// The limit, by its word.
     pub limit: String,
