@@ -70,8 +70,6 @@ function draw(figure) {
 const drawAll = (root) => root.querySelectorAll("figure[data-chart]").forEach(draw);
 document.addEventListener("DOMContentLoaded", () => drawAll(document));
 document.addEventListener("htmx:afterSwap", (event) => drawAll(event.target));
-// What htmx brings in is drawn as well.
-document.addEventListener("htmx:load", (event) => drawAll(event.target.parentElement ?? event.target));
 
 // While the box can't be reached, what follows it says so.
 document.addEventListener("htmx:sseError", (event) => event.target.classList.add("stale"));

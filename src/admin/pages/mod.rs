@@ -1,6 +1,8 @@
 //! The pages: one module for each, with what it shows, and what its forms do.
 
+mod audit;
 mod check;
+mod log;
 mod overview;
 mod sign_in;
 
@@ -8,5 +10,10 @@ use super::routes::Routes;
 
 /// The addresses of all pages.
 pub(super) fn routes(routes: Routes) -> Routes {
-    routes.with(sign_in::routes).with(check::routes).with(overview::routes)
+    routes
+        .with(sign_in::routes)
+        .with(check::routes)
+        .with(overview::routes)
+        .with(log::routes)
+        .with(audit::routes)
 }
