@@ -35,6 +35,11 @@ impl When {
         self.zoned(time).strftime("%a %-d %b %Y").to_string()
     }
 
+    /// `2026-11-26`, for the names of files.
+    pub(super) fn date(&self, time: Timestamp) -> String {
+        self.zoned(time).date().to_string()
+    }
+
     /// `14:00`.
     pub(super) fn hour(&self, time: Timestamp) -> String {
         self.zoned(time).strftime("%H:%M").to_string()

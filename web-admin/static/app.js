@@ -80,9 +80,6 @@ function countDown() {
 }
 setInterval(countDown, 10000);
 
-// What htmx brings in is drawn as well.
-document.addEventListener("htmx:load", (event) => drawAll(event.target.parentElement ?? event.target));
-
 // While the box can't be reached, what follows it says so.
 document.addEventListener("htmx:sseError", (event) => event.target.classList.add("stale"));
 document.addEventListener("htmx:sseOpen", (event) => event.target.classList.remove("stale"));

@@ -1,11 +1,13 @@
 //! The pages: one module for each, with what it shows, and what its forms do.
 
 mod account;
+mod audit;
 mod change;
 mod check;
 mod effect;
 mod lessons;
 mod limits;
+mod log;
 mod networks;
 mod overview;
 mod policy;
@@ -23,9 +25,11 @@ use super::routes::Routes;
 pub(super) fn routes(routes: Routes) -> Routes {
     routes
         .with(account::routes)
+        .with(audit::routes)
         .with(check::routes)
         .with(lessons::routes)
         .with(limits::routes)
+        .with(log::routes)
         .with(networks::routes)
         .with(overview::routes)
         .with(policy::routes)

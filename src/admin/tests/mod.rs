@@ -214,8 +214,9 @@ impl TestBox {
         assert_eq!(response.headers()[header::CONTENT_TYPE], "text/event-stream");
         let mut told = String::new();
         let mut body = response.into_body().into_data_stream();
+        let end = tokio::time::Instant::now() + std::time::Duration::from_secs(20);
         while !told.contains(text) {
-            let more = tokio::time::timeout(std::time::Duration::from_secs(20), body.next()).await;
+            let more = tokio::time::timeout_at(end, body.next()).await;
             let more = more.unwrap_or_else(|_| panic!("only this was told: {told}"));
             told.push_str(&String::from_utf8_lossy(&more.expect("it goes on").unwrap()));
         }

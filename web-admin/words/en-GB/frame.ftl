@@ -57,3 +57,4 @@ failure-form = The form could not be read.
 failure-method = This address does not take such a request.
 failure-too-large = This is larger than the box takes.
 failure-metrics = Figures are given to the networks in admin.metrics_from, and to API tokens of the scope metrics.
+failure-followers = Too many people follow the query log just now. Search it instead, or try again in a while.
