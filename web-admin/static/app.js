@@ -124,3 +124,9 @@ for (const week of document.querySelectorAll("[data-week-form] .week")) {
     drawn = [];
   });
 }
+
+// A chosen file is read into the text field that it names, where it can still be looked at.
+document.addEventListener("change", async (event) => {
+  const field = event.target.dataset?.into && document.querySelector(event.target.dataset.into);
+  if (field && event.target.files?.length) field.value = await event.target.files[0].text();
+});

@@ -3,8 +3,10 @@
 mod check;
 mod lessons;
 mod limits;
+mod lists;
 mod schedules;
 mod sign_in;
+mod system;
 
 use super::routes::Routes;
 
@@ -14,6 +16,8 @@ pub(super) fn routes(routes: Routes) -> Routes {
         .with(sign_in::routes)
         .with(check::routes)
         .with(limits::routes)
+        .with(system::routes)
+        .with(lists::routes)
         .with(schedules::routes)
         .with(lessons::routes)
 }

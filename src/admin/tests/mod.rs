@@ -21,6 +21,7 @@ use crate::{
     control::Control,
     feeds::{self, Feeds, http::SystemLookup},
     querylog::{LogFolder, QueryLog},
+    tls::Certificates,
 };
 
 /// The password of everybody in a [`TestBox`].
@@ -122,7 +123,7 @@ impl TestBox {
         let admin = Admin::new(Parts {
             control,
             accounts: Arc::new(accounts),
-            certificates: None,
+            certificates: Some(Arc::new(Certificates::open(data.path(), &[], &clock).unwrap())),
             log: Some(log),
             clock,
             config: Config::default(),
