@@ -82,6 +82,7 @@ lists-removed = { $count } names fewer
 lists-asked = asked for { $count } times lately
 lists-catalogue = Catalogue
 lists-catalogue-lead = Public lists that the box knows. They are fetched from their publishers, who set the conditions.
+lists-to-own = Or add a list that is not here.
 lists-all = All categories
 lists-filter = Show
 lists-no-offers = The catalogue has no list for this category. Add one of your own below.
