@@ -665,7 +665,7 @@ impl Control {
 
     /// Whom the box asks for names, and how that goes; none where nothing is resolved.
     #[must_use]
-    pub fn resolving(&self) -> Option<resolver::Report> {
+    pub fn resolver_report(&self) -> Option<resolver::Report> {
         self.resolver.as_ref().map(|resolver| resolver.report())
     }
 

@@ -167,7 +167,7 @@ impl Control {
 
     /// How names are resolved; none where nothing is.
     #[must_use]
-    pub fn resolver_settings(&self) -> Option<Resolving> {
+    pub fn resolving(&self) -> Option<Resolving> {
         self.zones.settings.as_ref().map(|settings| Resolving {
             recurses: settings.mode == Mode::Recurse,
             forwarders: settings.forwarders.clone(),

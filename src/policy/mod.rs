@@ -11,6 +11,7 @@ mod diff;
 mod explain;
 mod file;
 mod keeping;
+mod listing;
 mod lookup;
 mod mitigation;
 mod names;

@@ -103,7 +103,7 @@ async fn system(visit: Visit, _: Asked) -> Result<Told<System>, Failure> {
             problem: status.problem,
         }
     });
-    let resolving = admin.control.resolving().unwrap_or_default();
+    let resolving = admin.control.resolver_report().unwrap_or_default();
     let servers = |reports: Vec<ServerReport>| reports.into_iter().map(Server::from).collect();
     let zone = |report: ZoneReport| Zone { zone: report.zone, servers: servers(report.servers) };
     Ok(Told(System {

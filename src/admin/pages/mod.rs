@@ -7,6 +7,7 @@ mod check;
 mod effect;
 mod lessons;
 mod limits;
+mod lists;
 mod log;
 mod networks;
 mod overview;
@@ -16,6 +17,7 @@ mod schedules;
 mod set_up;
 mod sign_in;
 mod sites;
+mod system;
 mod tokens;
 mod users;
 
@@ -29,6 +31,7 @@ pub(super) fn routes(routes: Routes) -> Routes {
         .with(check::routes)
         .with(lessons::routes)
         .with(limits::routes)
+        .with(lists::routes)
         .with(log::routes)
         .with(networks::routes)
         .with(overview::routes)
@@ -38,6 +41,7 @@ pub(super) fn routes(routes: Routes) -> Routes {
         .with(set_up::routes)
         .with(sign_in::routes)
         .with(sites::routes)
+        .with(system::routes)
         .with(tokens::routes)
         .with(users::routes)
 }

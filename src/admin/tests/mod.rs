@@ -26,6 +26,7 @@ use crate::{
     policy::{FirstAsked, Question},
     querylog::{Event, Fate, LogFolder, QueryLog, Transport},
     resolver::AnswerSource,
+    tls::Certificates,
 };
 
 /// The password of everybody in a [`TestBox`].
@@ -127,7 +128,7 @@ impl TestBox {
         let admin = Admin::new(Parts {
             control,
             accounts: Arc::new(accounts),
-            certificates: None,
+            certificates: Some(Arc::new(Certificates::open(data.path(), &[], &clock).unwrap())),
             log: Some(log),
             clock,
             config: Config::default(),

@@ -207,6 +207,16 @@ impl Control {
     pub async fn restore(&self, text: &str, asked: EditAsked) -> Result<EditReport, ControlError> {
         let wrong = |errors| ControlError::Policy { name: String::from("policy.toml"), errors };
         let new = PolicyFile::parse(text).map_err(wrong)?;
+        if asked.propose && !asked.dry_run {
+            let dry = EditAsked { dry_run: true, ..asked.clone() };
+            let report = self.amend("policy.import", &dry, false, |_| Ok(new.clone())).await?;
+            if !report.loosens.is_empty() {
+                return Err(ControlError::Input(format!(
+                    "this policy opens what is closed, which is for who may approve that: {}",
+                    report.loosens.join(" ")
+                )));
+            }
+        }
         self.amend("policy.import", &asked, false, |_| Ok(new)).await
     }
 

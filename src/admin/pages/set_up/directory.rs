@@ -34,7 +34,7 @@ fn page(
     found: Option<Directory>,
 ) -> Result<Response, Failure> {
     let (p, w) = around(visit, Step::Directory, text(wrong), fields);
-    let resolving = visit.admin.control.resolver_settings();
+    let resolving = visit.admin.control.resolving();
     let lines = match (&found, &resolving) {
         (Some(found), None) => settings_lines(found),
         _ => String::new(),
@@ -141,7 +141,7 @@ struct ResolvingPage {
 
 pub(super) async fn resolving(visit: Visit) -> Result<Response, Failure> {
     let (p, w) = around(&visit, Step::Resolving, "", &Fields::default());
-    html(&ResolvingPage { p, w, resolving: visit.admin.control.resolver_settings() })
+    html(&ResolvingPage { p, w, resolving: visit.admin.control.resolving() })
 }
 
 pub(super) async fn resolving_seen(visit: Visit) -> Result<Response, Failure> {
