@@ -341,6 +341,12 @@ fn failed(admin: &Arc<Admin>, request: &Parts, failure: &Failure, headers: Heade
     let path = request.uri.path();
     let mut response = if path.starts_with("/api/") {
         Problem::of(failure, sentence).into_response()
+    } else if failure.status == StatusCode::NOT_FOUND
+        && request.method == Method::GET
+        && !path.starts_with("/static/")
+        && !admin.is_claimed()
+    {
+        (StatusCode::SEE_OTHER, [(header::LOCATION, "/set-up")]).into_response()
     } else if failure.status == StatusCode::UNAUTHORIZED && request.method == Method::GET && !visit.part {
         // To where one signs in, and back from there.
         let back = request.uri.path_and_query().map_or("/", |path| path.as_str());
