@@ -110,7 +110,6 @@ impl BlockPage {
     }
 
     /// The page, at every address. Each request has to have a [`Peer`] among its extensions.
-    #[must_use]
     pub fn router(self: &Arc<Self>) -> Router {
         Router::new().fallback(answer).with_state(Arc::clone(self))
     }

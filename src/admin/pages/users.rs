@@ -390,10 +390,12 @@ async fn change(visit: Visit, Path(id): Path<i64>, Form(form): Form<UserForm>) -
         Err(key) => return one_page(&visit, refused, visit.words.get(key), user, form),
     };
     let disabled = form.disabled == "yes";
+    let (is_self, of_both) =
+        (is_self(&visit, user.id), may_manage(&visit, role)? && may_manage(&visit, user.role)?);
     let is_more = role != user.role || ends != user.ends || disabled != user.disabled;
-    let sentence = if is_self(&visit, user.id) && is_more {
+    let sentence = if is_self && is_more {
         Some("users-not-yourself")
-    } else if !(may_manage(&visit, role)? && may_manage(&visit, user.role)?) && !is_self(&visit, user.id) {
+    } else if !is_self && !of_both {
         Some("users-head-only")
     } else {
         None
