@@ -154,6 +154,15 @@ impl Visit {
         self.peer.address.ip().to_canonical()
     }
 
+    /// The address of a page of the box, as the browser reached it.
+    pub(super) fn own_address(&self, path: &str) -> String {
+        let Peer { local, secure, .. } = self.peer;
+        let (scheme, usual) = if secure { ("https", 443) } else { ("http", 80) };
+        let host = if local.is_ipv6() { format!("[{}]", local.ip()) } else { local.ip().to_string() };
+        let port = if local.port() == usual { String::new() } else { format!(":{}", local.port()) };
+        format!("{scheme}://{host}{port}{path}")
+    }
+
     /// From where who asks does, for the accounts.
     pub(super) fn caller(&self) -> Caller<'_> {
         Caller { address: self.address(), agent: &self.agent }

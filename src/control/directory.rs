@@ -4,6 +4,7 @@ use std::{
     collections::BTreeSet,
     fs,
     net::{IpAddr, Ipv4Addr, SocketAddr},
+    time::Duration,
 };
 
 use futures_util::future::join_all;
@@ -23,8 +24,8 @@ use crate::{
     },
 };
 
-/// How long a server may take to answer, in milliseconds.
-const PATIENCE_MS: u64 = 2_500;
+/// How long one may take to answer.
+const PATIENCE: Duration = Duration::from_millis(2_500);
 
 /// How many controllers are looked at, and how many reverse zones are tried.
 const MOST_CONTROLLERS: usize = 8;
@@ -73,7 +74,8 @@ impl Whom<'_> {
         let query = Query::query(name, kind);
         match self {
             Self::Own(control) => {
-                let resolved = control.resolver.as_ref()?.resolve(&query, Ask::default()).await;
+                let resolving = control.resolver.as_ref()?.resolve(&query, Ask::default());
+                let resolved = tokio::time::timeout(PATIENCE, resolving).await.ok()?;
                 Some((resolved.rcode, resolved.answers, resolved.authorities))
             }
             Self::Server(address) => {
@@ -81,7 +83,7 @@ impl Whom<'_> {
                     mode: Mode::Forward,
                     forwarders: vec![address.to_string()],
                     dnssec: Dnssec::Off,
-                    time_limit_ms: PATIENCE_MS,
+                    time_limit_ms: PATIENCE.as_secs() * 1_000 + u64::from(PATIENCE.subsec_millis()),
                     ..resolver::Config::default()
                 };
                 let main = resolver::build(&settings).ok()?.main;

@@ -146,8 +146,7 @@ async fn seal(visit: Visit) -> Result<Response, Failure> {
     let (code, change) =
         visit.aside(|visit| visit.admin.accounts.seal_break_glass()).await?.map_err(Failure::inside)?;
     visit.audit(&visit.by(), &change);
-    let scheme = if visit.peer.secure { "https" } else { "http" };
-    let address = format!("{scheme}://{}/sign-in/break-glass", visit.peer.local);
+    let address = visit.own_address("/sign-in/break-glass");
     html(&Once {
         p: visit.page("users-glass-title", "/users"),
         lead: visit.words.with("users-glass-lead", [("address", address.into())]),
