@@ -226,9 +226,8 @@ impl Person {
             return Err(PersonError::Email(person.email));
         }
         let is_sign = |c: char| c.is_ascii_digit() || " +()-.x".contains(c);
-        if !person.phone.is_empty()
-            && !(person.phone.chars().all(is_sign) && person.phone.chars().any(|c| c.is_ascii_digit()))
-        {
+        let is_phone = |text: &str| text.chars().all(is_sign) && text.chars().any(|c| c.is_ascii_digit());
+        if !person.phone.is_empty() && !is_phone(&person.phone) {
             return Err(PersonError::Phone(person.phone));
         }
         if person.name.is_empty() && !(person.email.is_empty() && person.phone.is_empty()) {

@@ -110,7 +110,6 @@ impl BlockPage {
     }
 
     /// The page, at every address. Each request has to have a [`Peer`] among its extensions.
-    #[must_use]
     pub fn router(self: &Arc<Self>) -> Router {
         Router::new().fallback(answer).with_state(Arc::clone(self))
     }
@@ -369,7 +368,9 @@ mod tests {
         let (_school, page) = page().await;
         let answer = ask(&page, "127.0.0.1", "bet365.com", HTML).await;
         assert_eq!(answer.status, StatusCode::FORBIDDEN);
-        for text in ["This site is blocked", "bet365.com", "Gambling", "0808 8020 133", "Ask your teacher"] {
+        for text in
+            ["This site is blocked", "bet365.com", "Gambling", "0808\u{a0}8020\u{a0}133", "Ask your teacher"]
+        {
             assert!(answer.body.contains(text), "{text}: {}", answer.body);
         }
         assert!(!answer.body.contains("<script") && !answer.headers.contains_key(header::SET_COOKIE));
@@ -449,7 +450,7 @@ mod tests {
                 ..school.report.clone()
             };
             let text = said(&Found::Blocked(Box::new(report)), &school.policy, &words).render().unwrap();
-            assert!(!text.contains("sealed.example") && text.contains("0808 1000 900"), "{text}");
+            assert!(!text.contains("sealed.example") && text.contains("0808\u{a0}1000\u{a0}900"), "{text}");
             assert!(!text.contains("Child sexual abuse"), "{text}");
         }
     }

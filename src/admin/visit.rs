@@ -169,6 +169,15 @@ impl Visit {
         self.peer.address.ip().to_canonical()
     }
 
+    /// The address of a page of the box, as the browser reached it.
+    pub(super) fn own_address(&self, path: &str) -> String {
+        let Peer { local, secure, .. } = self.peer;
+        let (scheme, usual) = if secure { ("https", 443) } else { ("http", 80) };
+        let host = if local.is_ipv6() { format!("[{}]", local.ip()) } else { local.ip().to_string() };
+        let port = if local.port() == usual { String::new() } else { format!(":{}", local.port()) };
+        format!("{scheme}://{host}{port}{path}")
+    }
+
     /// From where who asks does, for the accounts.
     pub(super) fn caller(&self) -> Caller<'_> {
         Caller { address: self.address(), agent: &self.agent }
@@ -367,6 +376,12 @@ fn failed(admin: &Arc<Admin>, request: &Parts, failure: &Failure, headers: Heade
         let header = if visit.part { HeaderName::from_static("hx-redirect") } else { header::LOCATION };
         let status = if visit.part { StatusCode::OK } else { StatusCode::SEE_OTHER };
         (status, [(header, to)]).into_response()
+    } else if failure.status == StatusCode::NOT_FOUND
+        && request.method == Method::GET
+        && !path.starts_with("/static/")
+        && !admin.is_claimed()
+    {
+        (StatusCode::SEE_OTHER, [(header::LOCATION, "/set-up")]).into_response()
     } else if failure.status == StatusCode::UNAUTHORIZED && request.method == Method::GET && !visit.part {
         // To where one signs in, and back from there.
         let back = request.uri.path_and_query().map_or("/", |path| path.as_str());

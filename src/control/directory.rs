@@ -3,7 +3,8 @@
 use std::{
     collections::BTreeSet,
     fs,
-    net::{IpAddr, Ipv4Addr},
+    net::{IpAddr, Ipv4Addr, SocketAddr},
+    time::Duration,
 };
 
 use futures_util::future::join_all;
@@ -14,10 +15,7 @@ use hickory_proto::{
 use ipnet::IpNet;
 use serde::Serialize;
 
-use super::{
-    Control, ControlError,
-    zones::{bracketed, is_server},
-};
+use super::{Control, ControlError, zones::is_server};
 use crate::{
     name::Key,
     resolver::{
@@ -26,8 +24,8 @@ use crate::{
     },
 };
 
-/// How long a server may take to answer, in milliseconds.
-const PATIENCE_MS: u64 = 2_500;
+/// How long one may take to answer.
+const PATIENCE: Duration = Duration::from_millis(2_500);
 
 /// How many controllers are looked at, and how many reverse zones are tried.
 const MOST_CONTROLLERS: usize = 8;
@@ -61,10 +59,14 @@ enum Whom<'a> {
     /// The box's own resolver.
     Own(&'a Control),
     /// A server.
-    Server(IpAddr),
+    Server(SocketAddr),
 }
 
 impl Whom<'_> {
+    fn at(server: IpAddr) -> Self {
+        Self::Server(SocketAddr::new(server, 53))
+    }
+
     /// The records of the answer and its authority, and how it ended; none where nobody answered.
     async fn ask(self, name: &str, kind: RecordType) -> Option<(ResponseCode, Vec<Record>, Vec<Record>)> {
         let mut name = Name::from_ascii(name).ok()?;
@@ -72,15 +74,16 @@ impl Whom<'_> {
         let query = Query::query(name, kind);
         match self {
             Self::Own(control) => {
-                let resolved = control.resolver.as_ref()?.resolve(&query, Ask::default()).await;
+                let resolving = control.resolver.as_ref()?.resolve(&query, Ask::default());
+                let resolved = tokio::time::timeout(PATIENCE, resolving).await.ok()?;
                 Some((resolved.rcode, resolved.answers, resolved.authorities))
             }
             Self::Server(address) => {
                 let settings = resolver::Config {
                     mode: Mode::Forward,
-                    forwarders: vec![bracketed(address)],
+                    forwarders: vec![address.to_string()],
                     dnssec: Dnssec::Off,
-                    time_limit_ms: PATIENCE_MS,
+                    time_limit_ms: PATIENCE.as_secs() * 1_000 + u64::from(PATIENCE.subsec_millis()),
                     ..resolver::Config::default()
                 };
                 let main = resolver::build(&settings).ok()?.main;
@@ -116,10 +119,10 @@ impl Control {
         }
         let domain = key.to_string();
         let whom: Vec<Whom<'_>> = match server {
-            Some(server) => vec![Whom::Server(server)],
+            Some(server) => vec![Whom::at(server)],
             None => {
                 let system = fs::read_to_string("/etc/resolv.conf").unwrap_or_default();
-                let others = name_servers(&system).into_iter().map(Whom::Server);
+                let others = name_servers(&system).into_iter().map(Whom::at);
                 std::iter::once(Whom::Own(self)).chain(others).collect()
             }
         };
@@ -135,7 +138,7 @@ impl Control {
                 "no domain controller of {domain} was found: check the spelling, and write the address of one"
             )));
         }
-        let answering = found.iter().map(|(_, address)| knows(Whom::Server(*address), &domain));
+        let answering = found.iter().map(|(_, address)| knows(Whom::at(*address), &domain));
         let answering = join_all(answering).await;
         let controllers: Vec<Controller> = found
             .into_iter()
@@ -148,7 +151,7 @@ impl Control {
             let subnets = own.file().profiles.iter().flat_map(|profile| &profile.subnets);
             let subnets = subnets.filter_map(|text| text.trim().parse::<IpNet>().ok());
             let candidates = reverse_names(controllers.iter().map(|c| c.address), subnets);
-            let asked = candidates.iter().map(|name| knows(Whom::Server(first.address), name));
+            let asked = candidates.iter().map(|name| knows(Whom::at(first.address), name));
             let known: BTreeSet<String> = join_all(asked).await.into_iter().flatten().collect();
             zones.extend(known);
         }
@@ -259,5 +262,60 @@ mod tests {
         let subnets = ["10.20.2.0/24", "192.168.4.0/22", "fd00::/64"].map(|net| net.parse().unwrap());
         let names = reverse_names(controllers.into_iter(), subnets.into_iter());
         assert_eq!(names, ["0.20.10.in-addr.arpa", "2.20.10.in-addr.arpa", "4.168.192.in-addr.arpa"]);
+    }
+
+    /// A domain controller of ad.example, which also knows the names of 10.20 and says of 10.30 what the internet says.
+    async fn controller(socket: tokio::net::UdpSocket) {
+        use hickory_proto::{
+            op::{Message, MessageType},
+            rr::rdata::{A, SOA, SRV},
+        };
+        let name = |text: &str| Name::from_ascii(text).unwrap();
+        let mut bytes = [0; 2_000];
+        loop {
+            let (length, from) = socket.recv_from(&mut bytes).await.unwrap();
+            let mut message = Message::from_vec(&bytes[..length]).unwrap();
+            let query = message.queries[0].clone();
+            let asked = query.name().to_lowercase().to_ascii();
+            message.metadata.message_type = MessageType::Response;
+            let soa = |zone: &str, keeper: &str| {
+                let soa = SOA::new(name(keeper), name("x.example."), 1, 1, 1, 1, 1);
+                Record::from_rdata(name(zone), 60, RData::SOA(soa))
+            };
+            match (asked.as_str(), query.query_type()) {
+                ("_ldap._tcp.dc._msdcs.ad.example.", RecordType::SRV) => {
+                    let service = SRV::new(0, 100, 389, name("DC1.ad.example."));
+                    message.answers = vec![Record::from_rdata(query.name().clone(), 60, RData::SRV(service))];
+                }
+                ("dc1.ad.example.", RecordType::A) => {
+                    let address = A::new(192, 0, 2, 10);
+                    message.answers = vec![Record::from_rdata(query.name().clone(), 60, RData::A(address))];
+                }
+                (asked, RecordType::SOA) if asked.ends_with("20.10.in-addr.arpa.") => {
+                    message.authorities = vec![soa("20.10.in-addr.arpa.", "dc1.ad.example.")];
+                }
+                (asked, RecordType::SOA) if asked.ends_with(".arpa.") => {
+                    message.authorities = vec![soa("10.in-addr.arpa.", "prisoner.iana.org.")];
+                }
+                (_, RecordType::SOA) => message.answers = vec![soa("ad.example.", "dc1.ad.example.")],
+                _ => {}
+            }
+            socket.send_to(&message.to_vec().unwrap(), from).await.unwrap();
+        }
+    }
+
+    #[tokio::test]
+    async fn controllers_are_found_and_only_zones_that_they_keep_are_proposed() {
+        let socket = tokio::net::UdpSocket::bind("127.0.0.1:0").await.unwrap();
+        let at = socket.local_addr().unwrap();
+        let serving = tokio::spawn(controller(socket));
+        let whom = Whom::Server(at);
+        let found = controllers(whom, "ad.example").await;
+        assert_eq!(found, [(String::from("dc1.ad.example"), "192.0.2.10".parse().unwrap())]);
+        assert!(controllers(whom, "other.example").await.is_empty());
+        assert_eq!(knows(whom, "ad.example").await.as_deref(), Some("ad.example"));
+        assert_eq!(knows(whom, "2.20.10.in-addr.arpa").await.as_deref(), Some("20.10.in-addr.arpa"));
+        assert_eq!(knows(whom, "1.30.10.in-addr.arpa").await, None, "those are nobody's on the internet");
+        serving.abort();
     }
 }

@@ -112,7 +112,7 @@ fn with_own(settings: &resolver::Config, own: &[OwnZone]) -> resolver::Config {
 }
 
 /// An address as settings write one.
-pub(super) fn bracketed(address: IpAddr) -> String {
+fn bracketed(address: IpAddr) -> String {
     match address {
         IpAddr::V4(four) => four.to_string(),
         IpAddr::V6(six) => format!("[{six}]"),

@@ -146,8 +146,7 @@ async fn seal(visit: Visit) -> Result<Response, Failure> {
     let (code, change) =
         visit.aside(|visit| visit.admin.accounts.seal_break_glass()).await?.map_err(Failure::inside)?;
     visit.audit(&visit.by(), &change);
-    let scheme = if visit.peer.secure { "https" } else { "http" };
-    let address = format!("{scheme}://{}/sign-in/break-glass", visit.peer.local);
+    let address = visit.own_address("/sign-in/break-glass");
     html(&Once {
         p: visit.page("users-glass-title", "/users"),
         lead: visit.words.with("users-glass-lead", [("address", address.into())]),
@@ -390,10 +389,12 @@ async fn change(visit: Visit, Path(id): Path<i64>, Form(form): Form<UserForm>) -
         Err(key) => return one_page(&visit, refused, visit.words.get(key), user, form),
     };
     let disabled = form.disabled == "yes";
+    let (is_self, of_both) =
+        (is_self(&visit, user.id), may_manage(&visit, role)? && may_manage(&visit, user.role)?);
     let is_more = role != user.role || ends != user.ends || disabled != user.disabled;
-    let sentence = if is_self(&visit, user.id) && is_more {
+    let sentence = if is_self && is_more {
         Some("users-not-yourself")
-    } else if !(may_manage(&visit, role)? && may_manage(&visit, user.role)?) && !is_self(&visit, user.id) {
+    } else if !is_self && !of_both {
         Some("users-head-only")
     } else {
         None

@@ -31,7 +31,7 @@ role-teacher = Teacher
 role-governor = Governor
 role-auditor = Auditor
 
-banner-set-up = The box is not set up to the end.
+banner-set-up = The set-up of this box is not finished.
 banner-trial-over = The trial is over, and profiles still only watch: nothing but locked and security categories is blocked.
 banner-no-supplier = Nobody is named as supplier of the lists of illegal content.
 banner-watch = A profile only watches: nothing but locked and security categories is blocked there.

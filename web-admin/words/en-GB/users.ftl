@@ -38,6 +38,7 @@ users-new-title = Add a user
 users-new-lead = The box makes a password that you hand on. They choose their own when they first sign in.
 users-full-name = Name
 users-name = What they type to sign in
+users-name-hint = Small letters and digits, or their e-mail address.
 users-last-day = Last day
 users-last-day-hint = For agency staff, students and contracts. Leave it empty for no end.
 users-back = Back

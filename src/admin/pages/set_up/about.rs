@@ -55,8 +55,7 @@ pub(super) async fn break_glass(visit: Visit) -> Result<Response, Failure> {
 
 fn break_glass_page(visit: &Visit, sealed: String, code: String) -> Result<Response, Failure> {
     let (p, w) = around(visit, Step::BreakGlass, "", &Fields::default());
-    let scheme = if visit.peer.secure { "https" } else { "http" };
-    let address = format!("{scheme}://{}/sign-in/break-glass", visit.peer.local);
+    let address = visit.own_address("/sign-in/break-glass");
     let next = path(if w.is_finished { Step::BreakGlass } else { Step::School });
     html(&BreakGlassPage { p, w, sealed, code, address, next })
 }

@@ -34,7 +34,7 @@ const PERSON: [(&str, &str); 5] = [
 #[tokio::test]
 async fn every_page_of_a_new_box_leads_to_set_up_which_asks_for_the_code() {
     let new = TestBox::unclaimed_at(MOMENT);
-    for page in ["/check", "/check?name=a.example", "/set-up/school"] {
+    for page in ["/", "/check?name=a.example", "/set-up/school", "/no-such-page"] {
         assert!(new.get_as_nobody(page).await.leads_to().starts_with("/set-up"), "{page}");
     }
     assert_eq!(new.get_as_nobody("/sign-in").await.leads_to(), "/set-up");
