@@ -147,3 +147,11 @@ document.addEventListener("change", async (event) => {
   const into = event.target.dataset?.into && document.querySelector(event.target.dataset.into);
   if (into && event.target.files?.length) into.value = await event.target.files[0].text();
 });
+
+// Beside the categories, what is left as it is needs no new page.
+document.addEventListener("click", (event) => {
+  const leave = event.target.closest("[data-clear]");
+  if (!leave || !document.querySelector(".matrix")) return;
+  event.preventDefault();
+  document.querySelector(leave.dataset.clear)?.replaceChildren();
+}, true);

@@ -88,3 +88,4 @@ networks-subnet-title = A network
 networks-subnet-of = Network { $network }
 networks-take-out = None: take it out
 networks-take-out-hint = A network that is taken out gets the profile of the network around it, or that of unknown devices.
+networks-loopback = The box itself.

@@ -131,3 +131,4 @@ policy-like-none = The strictest that come with Schoolgate
 policy-add = Add
 policy-no-name = Please write a name with some letters or digits.
 policy-no-audience = Please choose whom the profile is for.
+policy-close = Close

@@ -50,6 +50,7 @@ pub(super) fn networks(file: &PolicyFile, words: &Words) -> Vec<Network> {
     let line = |(net, profile): (IpNet, &ProfileFile)| {
         let around = all.iter().filter(|(other, _)| *other != net && other.contains(&net));
         let (note, is_odd) = match around.max_by_key(|(other, _)| other.prefix_len()) {
+            None if net.addr().is_loopback() => (words.get("networks-loopback"), false),
             None => (String::new(), false),
             Some((other, outer)) => {
                 let values = [("network", other.to_string().into()), ("profile", outer.title().into())];
