@@ -107,7 +107,8 @@ pub(super) fn latest(now: &Zoned) -> Timestamp {
 /// When a lesson ends if nobody says otherwise, to the next five minutes.
 pub(super) fn usual(now: &Zoned) -> String {
     let end = (now.timestamp() + USUAL).as_second();
-    let end = Timestamp::from_second(end + (300 - end.rem_euclid(300)) % 300).unwrap_or(now.timestamp());
+    let end =
+        Timestamp::from_second(end + (300 - end.rem_euclid(300)) % 300).unwrap_or_else(|_| now.timestamp());
     end.min(latest(now)).to_zoned(now.time_zone().clone()).strftime("%H:%M").to_string()
 }
 

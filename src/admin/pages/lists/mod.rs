@@ -282,8 +282,14 @@ async fn update(visit: Visit, Form(fields): Form<Vec<(String, String)>>) -> Resu
     if admin.updates.begin(&ids, admin.clock.now()) {
         let by = visit.by();
         tokio::spawn(async move {
-            let outcome = admin.control.update_lists(&ids, &by, false).await;
-            admin.updates.end(outcome.map_err(|error| error.to_string()));
+            let control = Arc::clone(&admin.control);
+            // On a task of its own, so that it is ended whatever happens to it.
+            let update = tokio::spawn(async move { control.update_lists(&ids, &by, false).await });
+            let outcome = match update.await {
+                Ok(outcome) => outcome.map_err(|error| error.to_string()),
+                Err(error) => Err(error.to_string()),
+            };
+            admin.updates.end(outcome);
         });
     }
     Ok(see("/lists#update", ""))

@@ -6,49 +6,50 @@ use std::io::{self, Cursor, Write as _};
 use serde_json::{Value, json};
 
 use crate::{
-    admin::visit::Visit,
+    admin::Admin,
     querylog::{evidence::ZipWriter, stats::Stats},
     resolver::{Report, ServerReport},
 };
 
 /// The bundle, as a zip file.
-pub(super) fn bundle(visit: &Visit, log: Option<Stats>) -> io::Result<Vec<u8>> {
-    let now = visit.admin.clock.now();
-    let files = [
-        ("about.json", about(visit)),
-        ("policy.json", policy(visit)),
-        ("lists.json", lists(visit)),
-        (
-            "resolver.json",
-            visit.admin.control.resolver_report().map_or(Value::Null, |report| resolver(&report)),
-        ),
-        ("certificate.json", certificate(visit)),
-        // Days and their counts; what the log's own messages say might name files or collectors.
-        ("log.json", json!({ "days": log.map(|stats| stats.days) })),
-    ];
-    let mut zip = ZipWriter::new(Cursor::new(Vec::new()), now);
-    for (name, value) in files {
+pub(super) fn bundle(admin: &Admin, log: Option<Stats>) -> io::Result<Vec<u8>> {
+    let mut zip = ZipWriter::new(Cursor::new(Vec::new()), admin.clock.now());
+    for (name, value) in files(admin, log) {
         let text = serde_json::to_string_pretty(&value).map_err(io::Error::other)?;
         zip.add(name, |file| file.write_all(text.as_bytes()))?;
     }
     Ok(zip.finish()?.into_inner())
 }
 
-fn about(visit: &Visit) -> Value {
-    let (starter, own) = visit.admin.control.names();
+/// Its files.
+pub(super) fn files(admin: &Admin, log: Option<Stats>) -> [(&'static str, Value); 6] {
+    let resolving = admin.control.resolver_report().map_or(Value::Null, |report| resolver(&report));
+    [
+        ("about.json", about(admin)),
+        ("policy.json", policy(admin)),
+        ("lists.json", lists(admin)),
+        ("resolver.json", resolving),
+        ("certificate.json", certificate(admin)),
+        // Days and their counts; what the log's own messages say might name files or collectors.
+        ("log.json", json!({ "days": log.map(|stats| stats.days) })),
+    ]
+}
+
+fn about(admin: &Admin) -> Value {
+    let (starter, own) = admin.control.names();
     json!({
         "version": env!("CARGO_PKG_VERSION"),
-        "made": visit.admin.clock.now().to_string(),
-        "dns": visit.admin.dns.iter().map(ToString::to_string).collect::<Vec<_>>(),
-        "tls": visit.admin.certificates.is_some(),
+        "made": admin.clock.now().to_string(),
+        "dns": admin.dns.iter().map(ToString::to_string).collect::<Vec<_>>(),
+        "tls": admin.certificates.is_some(),
         "starter_names": starter,
         "list_names": own,
     })
 }
 
 /// How the policy is made up: no name, no address, no reason.
-fn policy(visit: &Visit) -> Value {
-    let policy = visit.admin.control.policy().load_full();
+fn policy(admin: &Admin) -> Value {
+    let policy = admin.control.policy().load_full();
     let file = policy.file();
     let profiles = file.profiles.iter().map(|profile| {
         json!({
@@ -59,7 +60,7 @@ fn policy(visit: &Visit) -> Value {
         })
     });
     json!({
-        "revision": visit.admin.control.policy_file().map(|in_force| in_force.revision).ok(),
+        "revision": admin.control.policy_file().map(|in_force| in_force.revision).ok(),
         "timezone": file.timezone,
         "profiles": profiles.collect::<Vec<_>>(),
         "rules": file.rules.len(),
@@ -72,8 +73,8 @@ fn policy(visit: &Visit) -> Value {
 
 /// How lists are doing. Why one is held or fails is left out: it can name what the school asks for, or have a token in an
 /// address.
-fn lists(visit: &Visit) -> Value {
-    let report = visit.admin.control.lists();
+fn lists(admin: &Admin) -> Value {
+    let report = admin.control.lists();
     let lists = report.lists.iter().map(|list| {
         let subscription = list.subscription.as_ref();
         json!({
@@ -122,9 +123,9 @@ fn server(server: &ServerReport) -> Value {
     })
 }
 
-fn certificate(visit: &Visit) -> Value {
-    let Some(certificates) = &visit.admin.certificates else { return Value::Null };
-    let status = certificates.status(visit.admin.clock.now());
+fn certificate(admin: &Admin) -> Value {
+    let Some(certificates) = &admin.certificates else { return Value::Null };
+    let status = certificates.status(admin.clock.now());
     json!({
         "of_the_school": status.source == crate::tls::Source::School,
         "names": status.names,

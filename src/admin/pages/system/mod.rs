@@ -238,7 +238,8 @@ async fn uninstall(visit: Visit) -> Result<Response, Failure> {
 
 async fn bundle(visit: Visit) -> Result<Response, Failure> {
     let stats = visit.admin.control.log_stats(None).await.ok();
-    let zip = visit.aside(move |visit| diagnostics::bundle(visit, stats)).await?.map_err(Failure::inside)?;
+    let zip =
+        visit.aside(move |visit| diagnostics::bundle(&visit.admin, stats)).await?.map_err(Failure::inside)?;
     visit.admin.control.audit_from(&visit.by(), "box.diagnostics", "", Some(visit.address()));
     Ok(file("schoolgate-diagnostics.zip", "application/zip", zip))
 }
