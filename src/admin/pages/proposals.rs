@@ -87,7 +87,6 @@ async fn turn_down(visit: Visit, Form(form): Form<DecideForm>) -> Result<Respons
 mod tests {
     use axum::http::StatusCode;
 
-    use super::*;
     use crate::{
         accounts::Role,
         admin::tests::TestBox,
