@@ -298,4 +298,35 @@ mod tests {
             "now a.example at 10.0.0.2; now c.example at 10.0.0.1; no more b.example"
         );
     }
+
+    #[tokio::test]
+    async fn zones_are_in_force_at_once_and_at_the_next_start() {
+        use crate::{
+            clock::Clock,
+            feeds::{self, Feeds, http::SystemLookup},
+            resolver::Resolver,
+            store::AuditQuery,
+        };
+        let folder = tempfile::tempdir().unwrap();
+        let (settings, clock) = (resolver::Config::default(), Clock::system());
+        let routes = backends(&settings, folder.path()).unwrap();
+        let runtime = tokio::runtime::Handle::current();
+        let resolver = std::sync::Arc::new(Resolver::new(routes, (&settings).into(), clock.clone(), runtime));
+        let feeds = feeds::Config { automatic: false, ..feeds::Config::default() };
+        let feeds = Feeds::new(&feeds, std::sync::Arc::new(SystemLookup), clock.clone()).unwrap();
+        let control = Control::open(folder.path(), clock, feeds, 5).unwrap();
+        let control = control.with_resolver(std::sync::Arc::clone(&resolver)).with_zones(&settings);
+        let name = hickory_proto::rr::Name::from_ascii("dc1.ad.example.").unwrap();
+        let query = hickory_proto::op::Query::query(name, hickory_proto::rr::RecordType::A);
+        assert!(!resolver.is_own(&query));
+        control.set_own_zones(vec![zone("ad.example", &["10.0.0.1"])], "head", None).await.unwrap();
+        assert!(resolver.is_own(&query));
+        assert_eq!(backends(&settings, folder.path()).unwrap().zones.len(), 1);
+        let wrong = control.set_own_zones(vec![zone("ad.example", &[])], "head", None).await;
+        assert!(wrong.is_err() && resolver.is_own(&query) && control.own_zones().len() == 1);
+        control.set_own_zones(Vec::new(), "head", None).await.unwrap();
+        assert!(!resolver.is_own(&query));
+        let audit = control.audit_page(&AuditQuery::default()).unwrap();
+        assert!(format!("{audit:?}").contains("no more ad.example"), "{audit:?}");
+    }
 }
