@@ -20,7 +20,7 @@ use crate::{
     querylog::{
         Action, Entry,
         rollup::{By, Count, CountQuery, Step, Top, TopQuery},
-        search::{self, Edge, moment, zone},
+        search::{self, Edge, Unkept, Unreadable, moment, zone},
         stats::Stats,
     },
 };
@@ -68,17 +68,26 @@ pub(super) fn sight(visit: &Visit) -> Sight {
 /// Some lines of the log.
 #[derive(Debug, Serialize, JsonSchema)]
 struct Lines {
-    #[serde(flatten)]
-    found: LogReport,
+    /// The school's time zone, by its IANA name; the times of the entries are UTC.
+    timezone: String,
+    /// The questions, the newest first.
+    entries: Vec<Entry>,
     /// The address of the next page; none when there are no more.
-    next_page: Option<String>,
+    next: Option<String>,
+    /// The search was broken off, since it takes long; it goes on at `next`, even where there are no entries.
+    unfinished: bool,
+    /// Questions of the page's time that were counted and not kept, whatever was searched for.
+    unkept: Vec<Unkept>,
+    /// Days that can't be read; what they have is not in the page.
+    unreadable: Vec<Unreadable>,
 }
 
 async fn find_in_log(visit: Visit, asked: Asked<(), search::Asked>) -> Result<Told<Lines>, Failure> {
     let again = again(&asked.query);
-    let found = visit.admin.control.log_search_for(asked.query, sight(&visit)).await?;
-    let next_page = found.page.next.map(|next| format!("/api/v1/log?{again}after={next}"));
-    Ok(Told(Lines { found, next_page }))
+    let LogReport { timezone, page } = visit.admin.control.log_search_for(asked.query, sight(&visit)).await?;
+    let search::Page { entries, next, unfinished, unkept, unreadable } = page;
+    let next = next.map(|next| format!("/api/v1/log?{again}after={next}"));
+    Ok(Told(Lines { timezone, entries, next, unfinished, unkept, unreadable }))
 }
 
 /// The same search as parameters, but for its place.

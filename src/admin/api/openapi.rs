@@ -300,7 +300,7 @@ fn tidy(value: &mut Value) {
     }
 }
 
-/// A text without links: [`name`](place) is name.
+/// A text whose links are the words that they stand on.
 fn plain(text: &str) -> String {
     let mut out = String::with_capacity(text.len());
     let mut rest = text;

@@ -1,6 +1,6 @@
 //! API tokens: one's own, and for who manages users those of everybody.
 
-use axum::http::Method;
+use axum::http::{Method, StatusCode};
 use jiff::civil::Date;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
@@ -80,13 +80,13 @@ struct Made {
 
 async fn add_token(visit: Visit, asked: Asked<(), Nothing, Json<Add>>) -> Result<New<Made>, Failure> {
     let Ok(session) = visit.session() else {
-        return Err(Failure::not_yours().because("a token can't make another one; sign in to make one"));
+        return Err(Failure::new("failure-people-only", StatusCode::FORBIDDEN));
     };
     if !session.is_fresh(visit.admin.clock.now()) {
-        return Err(Failure::not_yours().because("type your password again first, at /account/tokens"));
+        return Err(Failure::new("failure-password-first", StatusCode::FORBIDDEN));
     }
     let Some(user) = session.user else {
-        return Err(Failure::not_yours().because("the break-glass code has no tokens"));
+        return Err(Failure::new("failure-people-only", StatusCode::FORBIDDEN));
     };
     let Json(Add { name, scopes, ends }) = asked.body;
     let new = NewToken { name, scopes, ends };

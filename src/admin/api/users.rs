@@ -1,6 +1,6 @@
 //! Who may sign in.
 
-use axum::http::Method;
+use axum::http::{Method, StatusCode};
 use jiff::civil::Date;
 use schemars::JsonSchema;
 use serde::{Deserialize, Deserializer, Serialize};
@@ -73,8 +73,7 @@ fn may_manage(visit: &Visit, roles: &[Role]) -> Result<(), Failure> {
     if roles.iter().all(|role| own.may_manage(*role, has_head)) {
         return Ok(());
     }
-    Err(Failure::not_yours()
-        .because("only a head teacher looks after heads, safeguarding leads and auditors"))
+    Err(Failure::new("failure-head-only", StatusCode::FORBIDDEN))
 }
 
 /// A user whom who asks may change; nobody changes what they may do themselves.

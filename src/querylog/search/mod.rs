@@ -42,12 +42,11 @@ use crate::{clock::Day, policy::Policy};
 const MOST_READ: u64 = 20_000_000;
 
 /// Some of the questions that were searched for.
-#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize, schemars::JsonSchema)]
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Page {
     /// The questions, the newest first.
     pub entries: Vec<Entry>,
     /// Where the next page begins: [`Query::after`] of it. None when there are no more.
-    #[schemars(with = "Option<String>")]
     pub next: Option<Place>,
     /// The search was broken off to say what it has, since it takes long; it goes on at `next`, even where there are
     /// no entries.

@@ -210,7 +210,11 @@ async fn a_token_goes_as_far_as_its_scopes_and_makes_no_other() {
     let new = json!({ "name": "more", "scopes": ["read"] });
     let all = every_scope(&school);
     let refused = ask(&school, &all, Method::POST, "/api/v1/tokens", None, Some(&new)).await;
-    assert!(refused.status == StatusCode::FORBIDDEN && refused.has("can't make another"), "{}", refused.body);
+    assert!(
+        refused.status == StatusCode::FORBIDDEN && refused.has("can't make another one"),
+        "{}",
+        refused.body
+    );
     let made = ask(&school, &HEAD, Method::POST, "/api/v1/tokens", None, Some(&new)).await;
     assert_eq!(made.status, StatusCode::CREATED, "{}", made.body);
     let token = Who::Program(made.json()["token"].as_str().unwrap().to_owned());
@@ -345,7 +349,7 @@ async fn a_technician_makes_nobody_who_sees_more() {
     ] {
         let refused = ask(&school, &technician, method, path, None, body).await;
         assert_eq!(refused.status, StatusCode::FORBIDDEN, "{path}: {}", refused.body);
-        assert!(refused.has("only a head teacher"), "{path}: {}", refused.body);
+        assert!(refused.has("Only a head teacher"), "{path}: {}", refused.body);
     }
     let fine =
         ask(&school, &technician, Method::PATCH, &teacher, None, Some(&json!({ "disabled": true }))).await;

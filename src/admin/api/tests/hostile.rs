@@ -81,10 +81,7 @@ fn request(
         request = request.header(header::CONTENT_TYPE, media);
         sent = value(spec, &content["schema"], dice, 0).to_string();
         if dice.one_in(20) {
-            sent.truncate(sent.len() / 2);
-            while !sent.is_char_boundary(sent.len()) {
-                sent.pop();
-            }
+            sent = sent.chars().take(sent.chars().count() / 2).collect();
         }
         body = Body::from(sent.clone());
     }

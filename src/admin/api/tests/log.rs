@@ -69,7 +69,7 @@ async fn pages_are_stable_while_questions_arrive() {
         // Newer ones belong on no page that is still to come.
         question(&school, "10.20.2.31", &format!("site-new-{page}.example"), school.admin.clock.now());
         school.admin.log.as_ref().unwrap().flush().unwrap();
-        match log["next_page"].as_str() {
+        match log["next"].as_str() {
             Some(next) => path = next.to_owned(),
             None => break,
         }
