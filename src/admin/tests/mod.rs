@@ -1,6 +1,9 @@
 //! A box with people of every role, asked as a browser asks, but without sockets.
 
 mod access;
+#[path = "../../../tests/support/log_day.rs"]
+#[allow(unreachable_pub, clippy::duplicate_mod, reason = "other tests use it, from outside as well")]
+pub(super) mod log_day;
 
 use std::{
     fs,

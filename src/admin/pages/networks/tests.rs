@@ -3,11 +3,11 @@
 use axum::http::StatusCode;
 use rusqlite::Connection;
 
-use crate::{accounts::Role, admin::tests::TestBox, policy::PolicyFile};
-
-#[path = "../../../../tests/support/log_day.rs"]
-#[allow(unreachable_pub, reason = "other tests use it from outside")]
-mod log_day;
+use crate::{
+    accounts::Role,
+    admin::tests::{TestBox, log_day},
+    policy::PolicyFile,
+};
 
 fn file(school: &TestBox) -> PolicyFile {
     school.admin.control.policy().load_full().file().clone()

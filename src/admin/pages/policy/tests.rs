@@ -4,13 +4,9 @@ use axum::http::StatusCode;
 
 use crate::{
     accounts::Role,
-    admin::tests::TestBox,
+    admin::tests::{TestBox, log_day},
     policy::{Cell, ProfileFile},
 };
-
-#[path = "../../../../tests/support/log_day.rs"]
-#[allow(unreachable_pub, reason = "other tests use it from outside")]
-mod log_day;
 
 fn profile(school: &TestBox, id: &str) -> ProfileFile {
     let policy = school.admin.control.policy().load_full();
