@@ -128,7 +128,7 @@ impl Appliance {
             stop: stop.clone(),
         };
         let web = web::start(&config, means, &tasks);
-        write_addresses(&config.data, &dns, &web.addresses)?;
+        write_addresses(&config.data, &dns, &web)?;
         // After serving began: what is on disk is in force already.
         let behind = Arc::clone(&control);
         let stopped = stop.clone();
@@ -248,7 +248,10 @@ fn control(config: &Config, clock: &Clock, resolver: &Arc<Resolver>) -> Result<C
         error!(%error, "Lists that need this file can't be had until it is put right");
     }
     let control = Control::open(&config.data, clock.clone(), feeds, config.lists.keep)?;
-    Ok(control.with_resolver(Arc::clone(resolver)).with_log_settings(&config.log))
+    Ok(control
+        .with_resolver(Arc::clone(resolver))
+        .with_zones(&config.resolver)
+        .with_log_settings(&config.log))
 }
 
 /// Whether the settings are right, with every file that they name; touches neither sockets nor the data folder.
@@ -269,14 +272,21 @@ pub fn check(config: &Config) -> Result<(), StartError> {
 }
 
 fn resolver(config: &Config, clock: &Clock, runtime: Handle) -> Result<Arc<Resolver>, StartError> {
-    let backends = resolver::build(&config.resolver)?;
+    let backends = control::backends(&config.resolver, &config.data)?;
     Ok(Arc::new(Resolver::new(backends, (&config.resolver).into(), clock.clone(), runtime)))
 }
 
-fn write_addresses(folder: &Path, dns: &[SocketAddr], admin: &[SocketAddr]) -> Result<(), StartError> {
+fn write_addresses(folder: &Path, dns: &[SocketAddr], web: &Web) -> Result<(), StartError> {
     let texts = |all: &[SocketAddr]| all.iter().map(ToString::to_string).collect::<Vec<_>>();
     let none: [String; 0] = [];
-    let document = json!({ "dns": texts(dns), "admin": texts(admin), "block_page": none, "tls": none, "https": none, "quic": none });
+    let document = json!({
+        "dns": texts(dns),
+        "admin": texts(&web.addresses),
+        "block_page": texts(&web.block_page),
+        "tls": none,
+        "https": none,
+        "quic": none,
+    });
     let file = folder.join(ADDRESSES);
     disk::replace(&file, format!("{document}\n").as_bytes())
         .map_err(|source| StartError::Addresses { file, source })

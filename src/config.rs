@@ -16,8 +16,13 @@ use crate::{admin, dns, feeds, querylog, resolver, spelling::nearest};
 pub const ENV_PREFIX: &str = "SCHOOLGATE_";
 
 /// Variables that start with the prefix and are not keys.
-const NOT_KEYS: &[&str] =
-    &["SCHOOLGATE_LIST_DATA", "SCHOOLGATE_LOG", "SCHOOLGATE_INTERNET", "SCHOOLGATE_CONFIG"];
+const NOT_KEYS: &[&str] = &[
+    "SCHOOLGATE_LIST_DATA",
+    "SCHOOLGATE_LOG",
+    "SCHOOLGATE_INTERNET",
+    "SCHOOLGATE_CONFIG",
+    "SCHOOLGATE_SUPERVISED",
+];
 
 /// All settings of the box.
 #[derive(Debug, Clone, Deserialize)]

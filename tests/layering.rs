@@ -26,6 +26,7 @@ const FLOORS: &[(&str, u8)] = &[
     ("accounts", 3),
     ("feeds", 3),
     ("resolver", 3),
+    ("school", 3),
     ("seen", 3),
     ("accounts", 3),
     ("store", 3),

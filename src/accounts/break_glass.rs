@@ -10,7 +10,7 @@ use super::{
 };
 
 /// What is known of the break-glass code.
-#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize)]
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, schemars::JsonSchema)]
 pub struct BreakGlass {
     /// When the code was made that opens the box; none when there is none.
     pub sealed: Option<Timestamp>,

@@ -12,7 +12,7 @@ use super::{AccountChange, Accounts, AccountsError, User, change::action, cut, p
 const DUE: Duration = Duration::from_secs(120 * 86_400);
 
 /// One user, as the review shows them.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, schemars::JsonSchema)]
 pub struct AccessLine {
     /// Who, in which role, since when, last seen when, with a second factor or not.
     #[serde(flatten)]
@@ -24,7 +24,7 @@ pub struct AccessLine {
 }
 
 /// When the access was looked at, and when it is to be.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, schemars::JsonSchema)]
 pub struct ReviewState {
     /// When somebody last did.
     pub last: Option<Timestamp>,

@@ -3,7 +3,9 @@
 use serde::{Deserialize, Serialize};
 
 /// What somebody is at the school; it says what they may see and do.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[derive(
+    Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize, schemars::JsonSchema,
+)]
 #[serde(rename_all = "kebab-case")]
 pub enum Role {
     /// The head teacher: everything.
@@ -66,6 +68,20 @@ impl Role {
         matches!(self, Self::Head | Self::Technician)
     }
 
+    /// Whether who has it may make, change or let in anew users of another role. A technician looks after all but those
+    /// who see what they don't: heads, safeguarding leads and auditors. While the school has no head, somebody must make
+    /// one.
+    #[must_use]
+    pub fn may_manage(self, other: Self, has_head: bool) -> bool {
+        match self {
+            Self::Head => true,
+            Self::Technician => {
+                !has_head || !matches!(other, Self::Head | Self::Safeguarding | Self::Auditor)
+            }
+            _ => false,
+        }
+    }
+
     /// What a token may do at most that somebody of this role made.
     #[must_use]
     pub fn scopes(self) -> &'static [Scope] {
@@ -81,7 +97,9 @@ impl Role {
 }
 
 /// What a program may do by an API token.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[derive(
+    Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize, schemars::JsonSchema,
+)]
 #[serde(rename_all = "kebab-case")]
 pub enum Scope {
     /// See settings, lists and what happens to a name; not the query log.
@@ -150,5 +168,18 @@ mod tests {
         }
         assert!(Role::Safeguarding.needs_second_factor());
         assert!(!Role::Teacher.needs_second_factor());
+    }
+
+    #[test]
+    fn a_technician_makes_nobody_who_sees_more_once_there_is_a_head() {
+        for role in Role::ALL {
+            assert!(Role::Head.may_manage(role, true));
+            assert!(Role::Technician.may_manage(role, false));
+            assert!(!Role::Teacher.may_manage(role, false) && !Role::PolicyOwner.may_manage(role, true));
+        }
+        for role in [Role::Head, Role::Safeguarding, Role::Auditor] {
+            assert!(!Role::Technician.may_manage(role, true));
+        }
+        assert!(Role::Technician.may_manage(Role::Teacher, true));
     }
 }

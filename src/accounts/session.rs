@@ -32,7 +32,9 @@ pub(super) const USED_MS: i64 = 60_000;
 const AHEAD_MS: i64 = 5 * 60_000;
 
 /// A session's number.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[derive(
+    Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize, schemars::JsonSchema,
+)]
 #[serde(transparent)]
 pub struct SessionId(pub i64);
 
@@ -68,7 +70,7 @@ impl Stage {
 }
 
 /// A whole session: whoever has it signed in with all that was asked of them.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, schemars::JsonSchema)]
 pub struct Session {
     /// The number, to revoke it by.
     pub id: SessionId,

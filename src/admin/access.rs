@@ -17,6 +17,8 @@ pub enum Right {
     SeePolicy,
     /// To change the policy.
     ChangePolicy,
+    /// To open something on one's own word, and to approve what others propose to open.
+    Approve,
     /// To open or narrow what one room may reach for a lesson.
     RunLessons,
     /// To see the lists and their state.
@@ -45,12 +47,13 @@ pub enum Right {
 
 impl Right {
     /// Each of them that a role can have or lack.
-    pub const ALL: [Self; 17] = [
+    pub const ALL: [Self; 18] = [
         Self::SignedIn,
         Self::SeeOverview,
         Self::CheckSites,
         Self::SeePolicy,
         Self::ChangePolicy,
+        Self::Approve,
         Self::RunLessons,
         Self::SeeLists,
         Self::ChangeLists,
@@ -75,6 +78,7 @@ impl Right {
             Self::CheckSites => "check a site",
             Self::SeePolicy => "see categories, sites, schedules, networks",
             Self::ChangePolicy => "change them",
+            Self::Approve => "open something on their own word, approve what others propose",
             Self::RunLessons => "open or narrow a room for a lesson",
             Self::SeeLists => "see lists",
             Self::ChangeLists => "subscribe, update, accept, roll back lists",
@@ -91,7 +95,7 @@ impl Right {
     }
 
     /// Who has it.
-    fn roles(self) -> &'static [Role] {
+    pub(super) fn roles(self) -> &'static [Role] {
         use Role::{Auditor, Governor, Head, PolicyOwner, Safeguarding, Teacher, Technician};
         match self {
             Self::Open | Self::SignedIn => &Role::ALL,
@@ -99,6 +103,7 @@ impl Right {
             Self::CheckSites => &[Head, Safeguarding, PolicyOwner, Technician, Teacher],
             Self::SeePolicy => &[Head, Safeguarding, PolicyOwner, Technician, Auditor],
             Self::ChangePolicy => &[Head, Safeguarding, PolicyOwner, Technician],
+            Self::Approve => &[Head, Safeguarding, PolicyOwner],
             Self::RunLessons => &[Head, Safeguarding, PolicyOwner, Technician, Teacher],
             Self::SeeLists => &[Head, Safeguarding, PolicyOwner, Technician, Auditor],
             Self::ChangeLists => &[Head, PolicyOwner, Technician],
@@ -128,7 +133,7 @@ impl Right {
             | Self::CheckSites
             | Self::SeePolicy
             | Self::SeeLists => Scope::Read,
-            Self::ChangePolicy | Self::RunLessons | Self::ChangeLimits => Scope::Policy,
+            Self::ChangePolicy | Self::Approve | Self::RunLessons | Self::ChangeLimits => Scope::Policy,
             Self::ChangeLists => Scope::Lists,
             Self::SeeLog | Self::SeeDevices | Self::ExportLog => Scope::Log,
             Self::SeeAudit | Self::SeeSystem | Self::ChangeSystem => Scope::System,
@@ -170,6 +175,7 @@ mod tests {
         }
         let changing = [
             Right::ChangePolicy,
+            Right::Approve,
             Right::RunLessons,
             Right::ChangeLists,
             Right::ChangeLimits,
@@ -183,6 +189,7 @@ mod tests {
     #[test]
     fn a_technician_operates_the_box_and_sees_devices_under_pseudonyms_only() {
         assert!(Right::SeeLog.is_of(Role::Technician) && Right::ChangeSystem.is_of(Role::Technician));
+        assert!(Right::ChangePolicy.is_of(Role::Technician) && !Right::Approve.is_of(Role::Technician));
         assert!(!Right::SeeDevices.is_of(Role::Technician) && !Right::SeeAudit.is_of(Role::Technician));
     }
 

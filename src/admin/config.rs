@@ -1,9 +1,11 @@
 //! `[admin]` in `schoolgate.toml`: where the web pages are, and who reaches what of them.
 
-use std::net::SocketAddr;
+use std::{net::SocketAddr, time::Duration};
 
 use ipnet::IpNet;
 use serde::Deserialize;
+
+use crate::accounts::Settings;
 
 /// The settings of the web admin.
 #[derive(Debug, Clone, Deserialize)]
@@ -19,8 +21,23 @@ pub struct Config {
     pub tls: bool,
     /// Further names by which browsers reach the box, for its certificate.
     pub names: Vec<String>,
+    /// After how many minutes without a request somebody is signed out: 1 to 480.
+    pub idle_minutes: u16,
+    /// After how many days a password must be changed; 0 is never, which is what is advised today.
+    pub password_max_age_days: u16,
     /// From where `/metrics` can be read without a token.
     pub metrics_from: Vec<IpNet>,
+}
+
+impl Config {
+    /// What the accounts are to keep to, at a school of this name.
+    #[must_use]
+    pub fn accounts(&self, school: &str) -> Settings {
+        let mut settings = Settings { school: school.to_owned(), ..Settings::default() };
+        settings.password_max_age_days = self.password_max_age_days;
+        settings.limits.idle = Duration::from_secs(u64::from(self.idle_minutes.clamp(1, 480)) * 60);
+        settings
+    }
 }
 
 impl Default for Config {
@@ -32,6 +49,8 @@ impl Default for Config {
             block_page: vec![SocketAddr::from(([127, 0, 0, 1], 8081))],
             tls: true,
             names: Vec::new(),
+            idle_minutes: 30,
+            password_max_age_days: 0,
             metrics_from: loopback.to_vec(),
         }
     }

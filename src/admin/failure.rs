@@ -4,9 +4,10 @@ use axum::{
     http::{HeaderName, HeaderValue, StatusCode, header},
     response::{IntoResponse, Response},
 };
+use jiff::Timestamp;
 use serde::Serialize;
 
-use crate::control::ControlError;
+use crate::{accounts::AccountsError, control::ControlError};
 
 /// Why a request was not done.
 #[derive(Debug, Clone)]
@@ -18,17 +19,45 @@ pub(super) struct Failure {
     pub(super) detail: String,
     /// After how many seconds it is worth trying again.
     pub(super) retry_after: Option<u64>,
+    /// What else programs are told.
+    pub(super) more: Box<More>,
+}
+
+/// What else programs are told of a problem.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, schemars::JsonSchema)]
+pub(super) struct More {
+    /// The revision of the policy in force, where somebody else changed it.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(super) revision: Option<i64>,
+    /// Who changed it.
+    #[serde(skip_serializing_if = "String::is_empty")]
+    pub(super) by: String,
+    /// When.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(super) at: Option<Timestamp>,
+    /// What they changed.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub(super) changes: Vec<String>,
+    /// What the change would open, and so needs a reason.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub(super) loosens: Vec<String>,
 }
 
 impl Failure {
     /// A failure, by the key of its sentence.
     pub(super) fn new(key: &'static str, status: StatusCode) -> Self {
-        Self { status, key, detail: String::new(), retry_after: None }
+        Self { status, key, detail: String::new(), retry_after: None, more: Box::default() }
     }
 
     /// With what exactly was wrong.
     pub(super) fn because(mut self, detail: impl Into<String>) -> Self {
         self.detail = detail.into();
+        self
+    }
+
+    /// With what else programs are told.
+    pub(super) fn with(mut self, more: More) -> Self {
+        *self.more = more;
         self
     }
 
@@ -49,6 +78,11 @@ impl Failure {
         Self::new("failure-foreign", StatusCode::FORBIDDEN)
     }
 
+    /// Too many ask for the same at once.
+    pub(super) fn busy() -> Self {
+        Self { retry_after: Some(2), ..Self::new("failure-busy", StatusCode::SERVICE_UNAVAILABLE) }
+    }
+
     pub(super) fn input(detail: impl Into<String>) -> Self {
         Self::new("failure-input", StatusCode::UNPROCESSABLE_ENTITY).because(detail)
     }
@@ -62,12 +96,37 @@ impl Failure {
 
 impl From<ControlError> for Failure {
     fn from(error: ControlError) -> Self {
+        let said = error.to_string();
         match error {
-            ControlError::Collision { .. } | ControlError::InTheWay { .. } => {
-                Self::new("failure-collision", StatusCode::CONFLICT).because(error.to_string())
+            ControlError::Collision { current, by, at, changes, .. } => {
+                let more = More { revision: Some(current), by, at, changes, ..More::default() };
+                Self::new("failure-collision", StatusCode::CONFLICT).because(said).with(more)
             }
-            ControlError::ReasonWanted { .. } => {
-                Self::new("failure-reason", StatusCode::UNPROCESSABLE_ENTITY).because(error.to_string())
+            // It is kept, and so is no failure to whoever reads the status.
+            ControlError::Proposed { loosens, .. } => {
+                let more = More { loosens, ..More::default() };
+                Self::new("failure-proposed", StatusCode::ACCEPTED).because(said).with(more)
+            }
+            ControlError::InTheWay { later, .. } => {
+                let changes = later.into_iter().flat_map(|later| later.changes).collect();
+                let more = More { changes, ..More::default() };
+                Self::new("failure-collision", StatusCode::CONFLICT).because(said).with(more)
+            }
+            ControlError::ReasonWanted { loosens } => {
+                let more = More { loosens, ..More::default() };
+                Self::new("failure-reason", StatusCode::UNPROCESSABLE_ENTITY).because(said).with(more)
+            }
+            error if error.is_bad_input() => Self::input(error.to_string()),
+            error => Self::inside(error),
+        }
+    }
+}
+
+impl From<AccountsError> for Failure {
+    fn from(error: AccountsError) -> Self {
+        match error {
+            AccountsError::NoUser(_) => {
+                Self::new("failure-not-there", StatusCode::NOT_FOUND).because(error.to_string())
             }
             error if error.is_bad_input() => Self::input(error.to_string()),
             error => Self::inside(error),
@@ -100,6 +159,9 @@ pub(super) struct Problem {
     /// What exactly was wrong, and what would be right.
     #[serde(skip_serializing_if = "String::is_empty")]
     pub(super) detail: String,
+    /// What else is known of it.
+    #[serde(flatten)]
+    pub(super) more: More,
 }
 
 impl Problem {
@@ -111,6 +173,7 @@ impl Problem {
             title,
             status: failure.status.as_u16(),
             detail: failure.detail.clone(),
+            more: (*failure.more).clone(),
         }
     }
 }

@@ -7,14 +7,18 @@
 //! answering path: pages read what `control`, the accounts and the log tell.
 
 pub mod access;
+mod api;
 mod assets;
+mod block_page;
 mod config;
 mod failure;
 mod figures;
+mod form;
 mod health;
 mod listen;
 mod live;
 mod metrics;
+mod moment;
 mod monitor;
 mod page;
 mod pages;
@@ -24,6 +28,7 @@ mod security;
 mod streams;
 #[cfg(test)]
 mod tests;
+mod updates;
 mod visit;
 mod when;
 mod words;
@@ -45,9 +50,12 @@ use self::{
     live::Live,
     routes::Routes,
     searches::Searches,
+    updates::Updates,
+    visit::Identity,
     words::{Catalogue, Words},
 };
 pub use self::{
+    block_page::BlockPage,
     config::Config,
     listen::{Limits, Peer, Serve},
 };
@@ -55,13 +63,18 @@ use crate::{
     accounts::Accounts,
     clock::Clock,
     control::Control,
+    places::Places,
     policy::{Mode, Supply},
     querylog::QueryLog,
+    school::School,
     tls::Certificates,
 };
 
 /// The largest form or text that is taken, in bytes: a list that somebody pastes.
 const LARGEST_FORM: usize = 4 << 20;
+
+/// How many requests may wait for a password to be compared; they are compared one at a time.
+const SLOW: usize = 16;
 
 /// What the pages are made from.
 pub struct Admin {
@@ -79,15 +92,22 @@ pub struct Admin {
     pub config: Config,
     /// Where DNS is served, for the pages that say what to type elsewhere.
     pub dns: Vec<std::net::SocketAddr>,
+    /// What is known of the school beside its policy.
+    pub school: School,
     /// Ends what is streamed.
     pub stop: CancellationToken,
     words: Catalogue,
+    /// Places for what takes a processor long, as the comparing of a password does.
+    slow: Arc<Semaphore>,
+    updates: Updates,
     /// The box as it is just now, for who watches.
     live: Live,
     /// The searches that people keep.
     searches: Searches,
     /// How many follow the log.
     followers: Arc<Semaphore>,
+    /// Calls of the API that are being answered.
+    calls: Arc<Places>,
 }
 
 impl fmt::Debug for Admin {
@@ -122,11 +142,15 @@ impl Admin {
     #[must_use]
     pub fn new(parts: Parts) -> Arc<Self> {
         let Parts { control, accounts, certificates, log, clock, config, dns, stop } = parts;
+        let school = School::open(control.folder());
         Arc::new(Self {
             searches: Searches::in_data(control.folder()),
             words: Catalogue::shipped(),
             live: Live::default(),
             followers: Arc::new(Semaphore::new(streams::MOST_FOLLOWERS)),
+            slow: Arc::new(Semaphore::new(SLOW)),
+            updates: Updates::default(),
+            calls: Places::new(api::MOST_CALLS, api::MOST_CALLS_EACH),
             control,
             accounts,
             certificates,
@@ -134,12 +158,12 @@ impl Admin {
             clock,
             config,
             dns,
+            school,
             stop,
         })
     }
 
     /// Its pages and its API.
-    #[must_use]
     pub fn router(self: &Arc<Self>) -> Router {
         let state = Arc::clone(self);
         routes()
@@ -155,7 +179,6 @@ impl Admin {
     }
 
     /// What is answered without TLS as well: whether the box is alive, and the certificate that browsers are to trust.
-    #[must_use]
     pub fn plain_router(self: &Arc<Self>) -> Router {
         let certificates = self.certificates.clone();
         let router = Router::new().route("/healthz", axum::routing::get(monitor::alive));
@@ -177,16 +200,26 @@ impl Admin {
     }
 
     /// What must not be forgotten, for every page: a sentence, and where it can be seen to.
-    fn banners(&self, words: &Words) -> Vec<(String, &'static str)> {
+    fn banners(&self, words: &Words, identity: &Identity) -> Vec<(String, &'static str)> {
         let policy = self.control.policy().load_full();
         let file = policy.file();
         let mut banners = Vec::new();
+        let school = self.school.file();
+        if school.next_step().is_some() && identity.may(Right::ChangeSystem) {
+            banners.push((words.get("banner-set-up"), "/set-up"));
+        }
         let suppliers = file.suppliers(self.control.categories(), self.clock.now());
         if suppliers.iter().any(|supplied| supplied.by == Supply::Nobody) {
             banners.push((words.get("banner-no-supplier"), "/limits#suppliers"));
         }
         if file.profiles.iter().any(|profile| profile.mode == Mode::Watch) {
-            banners.push((words.get("banner-watch"), "/policy"));
+            let today = self.clock.now().to_zoned(crate::querylog::search::zone(&policy)).date();
+            let is_over = school.trial_until.is_some_and(|last| last < today);
+            banners.push(if is_over && identity.may(Right::ChangeSystem) {
+                (words.get("banner-trial-over"), "/set-up/start")
+            } else {
+                (words.get("banner-watch"), "/policy")
+            });
         }
         banners
     }
@@ -194,5 +227,9 @@ impl Admin {
 
 /// Every address that the box answers.
 fn routes() -> Routes {
-    Routes::new().get("/static/{*name}", Right::Open, assets::serve).with(monitor::routes).with(pages::routes)
+    Routes::new()
+        .get("/static/{*name}", Right::Open, assets::serve)
+        .with(monitor::routes)
+        .with(pages::routes)
+        .with(api::routes)
 }

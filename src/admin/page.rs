@@ -14,7 +14,7 @@ use super::{
     failure::Failure,
     words::{Value, Words},
 };
-use crate::accounts::Role;
+use crate::accounts::{Role, Scope};
 
 /// One place in the navigation.
 pub(super) struct Place {
@@ -32,6 +32,7 @@ pub(super) struct Place {
 pub(super) const PLACES: &[Place] = &[
     Place { path: "/", key: "nav-overview", icon: "gauge", right: Right::SeeOverview },
     Place { path: "/policy", key: "nav-policy", icon: "table-2", right: Right::SeePolicy },
+    Place { path: "/proposals", key: "nav-proposals", icon: "hourglass", right: Right::SeePolicy },
     Place { path: "/sites", key: "nav-sites", icon: "list-checks", right: Right::SeePolicy },
     Place { path: "/check", key: "nav-check", icon: "search", right: Right::CheckSites },
     Place { path: "/lists", key: "nav-lists", icon: "book-open", right: Right::SeeLists },
@@ -127,6 +128,11 @@ impl Page {
     /// What people call a role.
     pub(super) fn role(&self, role: &Role) -> String {
         self.t(&format!("role-{}", role.word()))
+    }
+
+    /// What a scope of API tokens is for.
+    pub(super) fn scope(&self, scope: &Scope) -> String {
+        self.t(&format!("tokens-scope-{}", scope.word()))
     }
 
     /// A number as people read it: with a comma after each three digits.

@@ -12,7 +12,12 @@ use axum::{
     routing::{MethodFilter, MethodRouter, on},
 };
 
-use super::{Admin, access::Right, visit};
+use super::{
+    Admin,
+    access::Right,
+    api::{Call, Doc},
+    visit,
+};
 
 /// A router that knows what it routes.
 pub(super) struct Routes {
@@ -21,11 +26,13 @@ pub(super) struct Routes {
 }
 
 /// One route.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone)]
 pub(super) struct Entry {
     pub(super) method: Method,
     pub(super) path: &'static str,
     pub(super) right: Right,
+    /// What the description of the HTTP API says of it; none for pages.
+    pub(super) doc: Option<Doc>,
 }
 
 impl Routes {
@@ -51,6 +58,21 @@ impl Routes {
         self.on(Method::POST, path, right, handler)
     }
 
+    /// A call of the HTTP API; what it takes and gives is described by its types.
+    pub(super) fn api<C>(self, method: Method, path: &'static str, right: Right, doc: Doc, call: C) -> Self
+    where
+        C: Call,
+    {
+        let doc = doc.of(&call);
+        let is_conditional = doc.is_conditional();
+        let mut routes =
+            self.on(method, path, right, move |visit, request| call.run(visit, request, is_conditional));
+        if let Some(entry) = routes.entries.last_mut() {
+            entry.doc = Some(doc);
+        }
+        routes
+    }
+
     /// A route of any method.
     pub(super) fn on<H, T>(mut self, method: Method, path: &'static str, right: Right, handler: H) -> Self
     where
@@ -64,7 +86,7 @@ impl Routes {
                 visit::guard(right, request, next).await.into_response()
             }));
         self.router = self.router.route(path, guarded);
-        self.entries.push(Entry { method, path, right });
+        self.entries.push(Entry { method, path, right, doc: None });
         self
     }
 

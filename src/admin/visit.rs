@@ -9,7 +9,7 @@ use std::{
 use askama::Template;
 use axum::{
     extract::{FromRequestParts, Request, State},
-    http::{HeaderMap, HeaderValue, Method, StatusCode, header, request::Parts},
+    http::{HeaderMap, HeaderName, HeaderValue, Method, StatusCode, header, request::Parts},
     middleware::Next,
     response::{IntoResponse, Response},
 };
@@ -22,7 +22,10 @@ use super::{
     page::{Page, SignedIn, html_with},
     words::Words,
 };
-use crate::accounts::{AccountChange, ApiToken, Caller, Limited, Session};
+use crate::{
+    accounts::{AccountChange, ApiToken, Caller, Limited, Session},
+    control::EditAsked,
+};
 
 /// The cookie of a session, over TLS and without.
 const SECURE_COOKIE: &str = "__Host-schoolgate";
@@ -125,7 +128,8 @@ impl Visit {
             }
             _ => None,
         };
-        let banners = if signed_in.is_some() { self.admin.banners(&self.words) } else { Vec::new() };
+        let banners =
+            if signed_in.is_some() { self.admin.banners(&self.words, &self.identity) } else { Vec::new() };
         Page {
             title: self.words.get(title),
             words: Arc::clone(&self.words),
@@ -143,6 +147,18 @@ impl Visit {
         self.identity.may(right)
     }
 
+    /// A change of the policy, as who asks may make it: one who may not open anything on their own word proposes that.
+    pub(super) fn asked(&self, reason: &str, expect: Option<i64>) -> EditAsked {
+        EditAsked {
+            by: self.by(),
+            reason: reason.to_owned(),
+            expect,
+            from: Some(self.address().to_string()),
+            dry_run: false,
+            propose: !self.may(Right::Approve),
+        }
+    }
+
     /// Who asks, for the audit.
     pub(super) fn by(&self) -> String {
         self.identity.name()
@@ -151,6 +167,15 @@ impl Visit {
     /// The address of who asks.
     pub(super) fn address(&self) -> IpAddr {
         self.peer.address.ip().to_canonical()
+    }
+
+    /// The address of a page of the box, as the browser reached it.
+    pub(super) fn own_address(&self, path: &str) -> String {
+        let Peer { local, secure, .. } = self.peer;
+        let (scheme, usual) = if secure { ("https", 443) } else { ("http", 80) };
+        let host = if local.is_ipv6() { format!("[{}]", local.ip()) } else { local.ip().to_string() };
+        let port = if local.port() == usual { String::new() } else { format!(":{}", local.port()) };
+        format!("{scheme}://{host}{port}{path}")
     }
 
     /// From where who asks does, for the accounts.
@@ -167,13 +192,18 @@ impl Visit {
     ///
     /// # Errors
     ///
-    /// When it panics.
+    /// When it panics, or too much of the kind waits already.
     pub(super) async fn aside<T: Send + 'static>(
         &self,
         work: impl FnOnce(&Self) -> T + Send + 'static,
     ) -> Result<T, Failure> {
         let visit = self.clone();
-        tokio::task::spawn_blocking(move || work(&visit)).await.map_err(Failure::inside)
+        let place = Arc::clone(&self.admin.slow).try_acquire_owned().map_err(|_| Failure::busy())?;
+        let work = move || {
+            let _place = place;
+            work(&visit)
+        };
+        tokio::task::spawn_blocking(work).await.map_err(Failure::inside)
     }
 
     /// The session of who asks.
@@ -340,6 +370,18 @@ fn failed(admin: &Arc<Admin>, request: &Parts, failure: &Failure, headers: Heade
     let path = request.uri.path();
     let mut response = if path.starts_with("/api/") {
         Problem::of(failure, sentence).into_response()
+    } else if failure.status == StatusCode::ACCEPTED {
+        // What waits for approval is shown where it waits.
+        let to = "/proposals?done=done-proposed";
+        let header = if visit.part { HeaderName::from_static("hx-redirect") } else { header::LOCATION };
+        let status = if visit.part { StatusCode::OK } else { StatusCode::SEE_OTHER };
+        (status, [(header, to)]).into_response()
+    } else if failure.status == StatusCode::NOT_FOUND
+        && request.method == Method::GET
+        && !path.starts_with("/static/")
+        && !admin.is_claimed()
+    {
+        (StatusCode::SEE_OTHER, [(header::LOCATION, "/set-up")]).into_response()
     } else if failure.status == StatusCode::UNAUTHORIZED && request.method == Method::GET && !visit.part {
         // To where one signs in, and back from there.
         let back = request.uri.path_and_query().map_or("/", |path| path.as_str());
@@ -360,7 +402,7 @@ fn failed(admin: &Arc<Admin>, request: &Parts, failure: &Failure, headers: Heade
         };
         made.unwrap_or_else(|_| failure.status.into_response())
     };
-    for name in [header::RETRY_AFTER, header::ALLOW] {
+    for name in [header::RETRY_AFTER, header::ALLOW, header::ETAG] {
         if let Some(value) = headers.get(&name) {
             response.headers_mut().insert(name, value.clone());
         }

@@ -13,8 +13,8 @@ use tokio_util::{sync::CancellationToken, task::TaskTracker};
 use tracing::{error, info, warn};
 
 use crate::{
-    accounts::{self, Accounts},
-    admin::{Admin, Limits, Parts, Serve},
+    accounts::Accounts,
+    admin::{Admin, BlockPage, Limits, Parts, Serve},
     clock::Clock,
     config::Config,
     control::Control,
@@ -28,6 +28,11 @@ const AGAIN: Duration = Duration::from_secs(10);
 /// How often it is looked whether the certificate has to be made anew.
 const CERTIFICATE: Duration = Duration::from_secs(6 * 3600);
 
+/// How many connections one client may have to the page of blocked sites, which a page with many blocked parts opens all
+/// at once, and how long each may be silent.
+const BLOCK_PAGE_CONNECTIONS: usize = 16;
+const BLOCK_PAGE_PATIENCE: Duration = Duration::from_secs(5);
+
 /// The name by which browsers find the box without any DNS of the school (RFC 6762).
 const LOCAL_NAME: &str = "schoolgate.local";
 
@@ -36,6 +41,8 @@ const LOCAL_NAME: &str = "schoolgate.local";
 pub(super) struct Web {
     /// Where they are.
     pub(super) addresses: Vec<SocketAddr>,
+    /// Where the page is that blocked sites lead to.
+    pub(super) block_page: Vec<SocketAddr>,
     /// The code that sets up a new box.
     pub(super) set_up: Option<String>,
     /// Whether they are served over TLS.
@@ -53,14 +60,24 @@ pub(super) struct Means {
 
 /// Begins to serve the pages. What can't be had is told in the log, and costs nothing else.
 pub(super) fn start(config: &Config, means: Means, tasks: &TaskTracker) -> Web {
+    let page = BlockPage::new(Arc::clone(&means.control), means.clock.clone());
+    let limits = Limits {
+        connections_per_address: BLOCK_PAGE_CONNECTIONS,
+        patience: BLOCK_PAGE_PATIENCE,
+        ..Limits::default()
+    };
+    let serve = Serve { router: page.router(), tls: None, plain: page.router(), limits };
+    let block_page = serve_all(&config.admin.block_page, &serve, &means.stop, tasks);
+    Web { block_page, ..pages(config, means, tasks) }
+}
+
+/// The pages of the admin.
+fn pages(config: &Config, means: Means, tasks: &TaskTracker) -> Web {
     if config.admin.listen.is_empty() {
         return Web::default();
     }
     let Means { control, log, clock, dns, stop } = means;
-    let settings = accounts::Settings {
-        school: control.policy().load().file().school.clone(),
-        ..accounts::Settings::default()
-    };
+    let settings = config.admin.accounts(&control.policy().load().file().school);
     let accounts = match Accounts::open(&config.data, clock.clone(), control.vault(), settings) {
         Ok(accounts) => Arc::new(accounts),
         Err(error) => {
@@ -101,15 +118,26 @@ pub(super) fn start(config: &Config, means: Means, tasks: &TaskTracker) -> Web {
         plain: admin.plain_router(),
         limits: Limits::default(),
     };
+    let addresses = serve_all(&config.admin.listen, &serve, &stop, tasks);
+    Web { addresses, block_page: Vec::new(), set_up, secure: config.admin.tls }
+}
+
+/// Serves at all addresses, and says which could be had at once.
+fn serve_all(
+    wanted: &[SocketAddr],
+    serve: &Serve,
+    stop: &CancellationToken,
+    tasks: &TaskTracker,
+) -> Vec<SocketAddr> {
     let mut addresses = Vec::new();
-    for &address in &config.admin.listen {
+    for &address in wanted {
         let bound = TcpListener::bind(address);
         if let Some(address) = bound.as_ref().ok().and_then(|listener| listener.local_addr().ok()) {
             addresses.push(address);
         }
         tasks.spawn(serve_at(address, bound, serve.clone(), stop.clone()));
     }
-    Web { addresses, set_up, secure: config.admin.tls }
+    addresses
 }
 
 /// Serves at one address, as soon as it can be had.

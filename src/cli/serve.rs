@@ -24,7 +24,7 @@ pub(super) fn run(context: &Context) -> Result<bool, Failure> {
         .thread_name("schoolgate")
         .build()
         .map_err(|e| Failure::could_not(format!("can't start: {e}")))?;
-    runtime.block_on(async {
+    let restart = runtime.block_on(async {
         let appliance = Appliance::start(config).await?;
         let could_not = |e: io::Error| Failure::could_not(format!("can't wait for signals: {e}"));
         let mut terminate = signal(SignalKind::terminate()).map_err(could_not)?;
@@ -32,10 +32,16 @@ pub(super) fn run(context: &Context) -> Result<bool, Failure> {
         let mut hangup = signal(SignalKind::hangup()).map_err(could_not)?;
         // Only now: whoever read it may send a signal at once.
         print(&appliance.greeting())?;
+        let mut restart = false;
         loop {
             tokio::select! {
                 _ = terminate.recv() => break,
                 _ = interrupt.recv() => break,
+                () = appliance.control().restart_asked() => {
+                    info!("Restarting, as somebody asked on the pages");
+                    restart = true;
+                    break;
+                }
                 () = appliance.broken() => {
                     return Err(Failure::could_not("DNS can't be served; the line above says why"));
                 }
@@ -49,8 +55,9 @@ pub(super) fn run(context: &Context) -> Result<bool, Failure> {
         }
         info!("Stopping");
         appliance.stop().await;
-        Ok::<(), Failure>(())
+        Ok::<bool, Failure>(restart)
     })?;
     runtime.shutdown_timeout(Duration::from_secs(2));
-    Ok(true)
+    // Who supervises it starts again what did not end well.
+    Ok(!restart)
 }

@@ -50,7 +50,7 @@ pub enum Asker {
 }
 
 /// What happens to a question, and why.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, schemars::JsonSchema)]
 pub struct CheckReport {
     /// The name, in A-label form; a digest of the listed name, where that must not be shown.
     pub name: String,
@@ -106,7 +106,7 @@ pub struct CheckReport {
 }
 
 /// A list that has a name.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, schemars::JsonSchema)]
 pub struct ListedOn {
     /// The list's identifier.
     pub list: String,
@@ -132,7 +132,7 @@ pub struct ListedOn {
 }
 
 /// A step from the name asked to an address, or (`NS`) a zone on the way with its name servers.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, schemars::JsonSchema)]
 pub struct Hop {
     /// `CNAME`, `DNAME`, `HTTPS`, `A` …
     pub r#type: String,

@@ -14,7 +14,7 @@ use crate::querylog::{
 };
 
 /// What was found in the log.
-#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize, schemars::JsonSchema)]
 pub struct LogReport {
     /// The school's time zone, by its IANA name, for showing times; those of the entries are UTC.
     pub timezone: String,

@@ -55,7 +55,7 @@ pub struct EraseAsked {
 }
 
 /// All legal holds.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, schemars::JsonSchema)]
 pub struct HoldsReport {
     /// In the order in which they were made, those that were lifted among them.
     pub holds: Vec<Hold>,

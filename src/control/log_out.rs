@@ -74,7 +74,7 @@ pub struct RevealRequest {
 }
 
 /// What came of it.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, schemars::JsonSchema)]
 pub struct RevealReport {
     /// The pseudonym.
     pub pseudonym: String,

@@ -17,6 +17,7 @@ use crate::{
         search::Asked,
         stats::Stats,
     },
+    store::AuditProof,
 };
 
 /// What a command asks of whoever owns the data folder.
@@ -29,6 +30,8 @@ pub enum Request {
         /// How many: 1 to 100,000.
         limit: u32,
     },
+    /// Whether the audit is as it was written.
+    VerifyAudit,
     /// Write into the audit what a command changed about those who may sign in.
     AccountChanged {
         /// In a word: `user.add`.
@@ -214,6 +217,8 @@ pub enum Answer {
     Check(CheckReport),
     /// To the question for the audit.
     Audit(AuditReport),
+    /// Whether the audit is as it was written.
+    AuditProof(AuditProof),
     /// To what was to be written into the audit, and was.
     Recorded,
     /// To an export.
@@ -258,7 +263,7 @@ pub enum Answer {
 }
 
 /// What an import changed, or would change.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, schemars::JsonSchema)]
 pub struct ImportReport {
     /// Nothing was changed: only looked.
     pub dry_run: bool,
@@ -288,7 +293,7 @@ impl fmt::Display for ImportReport {
 }
 
 /// Everything that is wrong with a policy.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, schemars::JsonSchema)]
 pub struct ValidationReport {
     /// The file.
     pub name: String,

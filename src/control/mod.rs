@@ -5,7 +5,9 @@
 
 mod audit;
 mod check;
+mod directory;
 mod edit;
+mod lessons;
 mod lists;
 mod log;
 mod log_keeping;
@@ -18,6 +20,7 @@ mod sight;
 pub mod socket;
 mod standing;
 mod suppliers;
+mod zones;
 
 use std::{
     collections::BTreeMap,
@@ -34,11 +37,14 @@ use xxhash_rust::xxh3::xxh3_64;
 
 pub use audit::AuditReport;
 pub use check::{Asker, CheckReport, CheckRequest, Hop, ListedOn};
+pub use directory::{Controller, Directory};
 pub use edit::{
-    Days, Edit, EditAsked, EditError, EditReport, InForce, LONGEST_PREVIEW, LONGEST_REASON, LaterChange,
-    Lesson, Matrix, MatrixCell, MatrixProfile, MatrixRow, MatrixService, NewProfile, Opening, Preview,
-    PreviewName, PreviewSide, ProfileEdit, RuleEdit, SchoolEdit, SupplierEdit, WhichRule,
+    Days, Decided, Edit, EditAsked, EditError, EditReport, InForce, LONGEST_PREVIEW, LONGEST_REASON,
+    LaterChange, Lesson, Matrix, MatrixCell, MatrixProfile, MatrixRow, MatrixService, MitigationEdit,
+    NewProfile, Opening, Preview, PreviewName, PreviewSide, ProfileEdit, Proposal, RuleEdit, SchoolEdit,
+    SupplierEdit, WhichRule,
 };
+pub use lessons::TooRisky;
 pub use lists::{
     ChangedName, DiffReport, HeldReport, LibraryError, ListReport, ListsReport, Outcome, SubscriptionReport,
     UpdateReport, Updated, VersionReport, WhyReport,
@@ -52,6 +58,7 @@ pub use novelty::{SeenName, SeenReport};
 pub use sight::Sight;
 pub use standing::Standing;
 pub use suppliers::{SupplierReport, SuppliersReport};
+pub use zones::{OwnZone, Resolving, ZONES, backends};
 
 use self::lists::{Compiled, Indexes, Library, News, Undo};
 use crate::{
@@ -69,7 +76,7 @@ use crate::{
         self, LogError, QueryLog,
         retention::{Keeper, Keeping},
     },
-    resolver::Resolver,
+    resolver::{self, Resolver},
     seen::{Seen, SeenError},
     store::{self, AuditRecord, Store, StoreError},
     vault::{Mask, Vault},
@@ -94,6 +101,7 @@ pub struct Control {
     resolver: Option<Arc<Resolver>>,
     neighbours: Option<Neighbours>,
     seen: Option<Arc<Seen>>,
+    zones: zones::Zones,
     library: Arc<Library>,
     feeds: Arc<Feeds>,
     mask: Mask,
@@ -107,6 +115,8 @@ pub struct Control {
     state: Mutex<State>,
     /// Held by whoever changes what is in force, so that two never do at once.
     changing: tokio::sync::Mutex<()>,
+    /// Held by whoever reads or writes the proposals.
+    proposing: Mutex<()>,
     /// Held by whoever fetches a list, by the list's identifier.
     fetching: Mutex<BTreeMap<String, Arc<tokio::sync::Mutex<()>>>>,
     /// Ends what is being fetched.
@@ -114,6 +124,8 @@ pub struct Control {
     /// What may make a list due before its time.
     news: Arc<News>,
     listener: Arc<Listener>,
+    /// Ends the server, which who supervises it starts again.
+    restart: tokio::sync::Notify,
     /// A number that differs from box to box, so that a thousand don't fetch in the same second.
     box_id: u64,
 }
@@ -146,6 +158,8 @@ struct Change<'a> {
     reason: &'a str,
     /// The address that it was asked from.
     from: Option<&'a str>,
+    /// The revision that whoever asks has seen; whatever is in force, if none.
+    expect: Option<i64>,
 }
 
 struct State {
@@ -208,6 +222,7 @@ impl Control {
             resolver: None,
             neighbours: None,
             seen: None,
+            zones: zones::Zones::default(),
             library,
             mask,
             keeping: Arc::new(keeping),
@@ -217,8 +232,10 @@ impl Control {
             state: Mutex::new(State { store, file, revision, indexes }),
             feeds: Arc::new(feeds),
             changing: tokio::sync::Mutex::new(()),
+            proposing: Mutex::new(()),
             fetching: Mutex::default(),
             cancel: Arc::default(),
+            restart: tokio::sync::Notify::new(),
             news,
             box_id: xxh3_64(box_id.to_string().as_bytes()),
             clock,
@@ -290,6 +307,7 @@ impl Control {
         Ok(match request {
             Request::Check(request) => Answer::Check(self.check(&request).await?),
             Request::Audit { limit } => Answer::Audit(self.audit(limit)?),
+            Request::VerifyAudit => Answer::AuditProof(self.verify_audit()?),
             Request::AccountChanged { action, detail, by } => {
                 let change = AccountChange::said(&action, detail)
                     .ok_or_else(|| ControlError::Input(format!("`{action}` is no change of accounts")))?;
@@ -331,7 +349,7 @@ impl Control {
             Request::LogReveal { actor, reveal } => {
                 Answer::LogRevealed(self.log_reveal(&actor, reveal).await?)
             }
-            Request::Seen { days } => Answer::Seen(novelty::report(self, days)?),
+            Request::Seen { days } => Answer::Seen(self.new_names(days)?),
             Request::LogSearch(asked) => Answer::Log(self.log_search(asked).await?),
             Request::LogTail(_) => {
                 let message =
@@ -387,9 +405,12 @@ impl Control {
         change: Change<'_>,
         new: impl FnOnce(PolicyFile) -> Result<PolicyFile, ControlError>,
     ) -> Result<ImportReport, ControlError> {
-        let Change { name, by, action, dry_run, reason, from } = change;
+        let Change { name, by, action, dry_run, reason, from, expect } = change;
         // Held from the comparison on, so that what is reported as changed is what was in force just before.
         let _changing = self.changing.lock().await;
+        if let Some(expected) = expect {
+            self.expected(expected)?;
+        }
         let (current, revision, in_force) = {
             let state = self.state();
             (state.file.clone(), state.revision, state.indexes.clone())
@@ -632,9 +653,30 @@ impl Control {
         }
     }
 
+    /// A panic while it was held left the file as it was, or whole.
+    fn proposing(&self) -> MutexGuard<'_, ()> {
+        self.proposing.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
     /// A panic while it was held left at worst the state of before: each change is one assignment.
     fn state(&self) -> MutexGuard<'_, State> {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Whom the box asks for names, and how that goes; none where nothing is resolved.
+    #[must_use]
+    pub fn resolver_report(&self) -> Option<resolver::Report> {
+        self.resolver.as_ref().map(|resolver| resolver.report())
+    }
+
+    /// Asks for the server to end, so that who supervises it starts it again.
+    pub fn ask_restart(&self) {
+        self.restart.notify_one();
+    }
+
+    /// Waits until somebody asks for the server to end.
+    pub async fn restart_asked(&self) {
+        self.restart.notified().await;
     }
 
     /// The data folder.
@@ -752,6 +794,14 @@ pub enum ControlError {
         /// What is other than what was seen.
         changes: Vec<String>,
     },
+    /// A change loosens, and whoever asked may open nothing: it is kept, and waits for somebody's approval.
+    #[error("this is proposal {number} now, and waits for somebody else's approval: {}", loosens.join(" "))]
+    Proposed {
+        /// The number of the proposal.
+        number: u64,
+        /// What it would open.
+        loosens: Vec<String>,
+    },
     /// A change loosens, and nothing says why.
     #[error("say why this is to be opened: {}", loosens.join(" "))]
     ReasonWanted {
@@ -777,6 +827,9 @@ pub enum ControlError {
         /// Whether a list is wrong, rather than the way to it.
         bad_input: bool,
     },
+    /// What waits for approval can't be read or written.
+    #[error("{0}")]
+    Proposals(String),
     /// Something broke off in the middle.
     #[error(transparent)]
     BrokeOff(#[from] BackgroundError),
@@ -812,10 +865,11 @@ impl ControlError {
             | Self::Edit(_)
             | Self::Collision { .. }
             | Self::ReasonWanted { .. }
+            | Self::Proposed { .. }
             | Self::InTheWay { .. } => true,
             Self::Library(error) => error.is_bad_input(),
             Self::Log(error) => error.is_bad_input(),
-            Self::Store(_) | Self::Seen(_) | Self::NoStore | Self::BrokeOff(_) => false,
+            Self::Store(_) | Self::Seen(_) | Self::NoStore | Self::BrokeOff(_) | Self::Proposals(_) => false,
             Self::Server { bad_input, .. } | Self::Lists { bad_input, .. } => *bad_input,
         }
     }

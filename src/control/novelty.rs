@@ -19,7 +19,7 @@ const LONGEST: u16 = 400;
 const MOST: usize = 5_000;
 
 /// The names that the school asked for first in the last days.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, schemars::JsonSchema)]
 pub struct SeenReport {
     /// The first day that is looked at.
     pub since: Date,
@@ -36,7 +36,7 @@ pub struct SeenReport {
 }
 
 /// A name that came up lately.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, schemars::JsonSchema)]
 pub struct SeenName {
     /// The registrable domain; a digest, where it must not be shown.
     pub name: String,
@@ -74,8 +74,19 @@ impl fmt::Display for SeenReport {
     }
 }
 
+impl Control {
+    /// The names that the school asked for first in the last `days` days, 1 to 400, today among them.
+    ///
+    /// # Errors
+    ///
+    /// When the number of days is none of these, or the table of names can't be read.
+    pub fn new_names(&self, days: u16) -> Result<SeenReport, ControlError> {
+        report(self, days)
+    }
+}
+
 /// Reports on the last `days` days, today among them.
-pub(super) fn report(control: &Control, days: u16) -> Result<SeenReport, ControlError> {
+fn report(control: &Control, days: u16) -> Result<SeenReport, ControlError> {
     if !(1..=LONGEST).contains(&days) {
         return Err(ControlError::Input(format!("{days} days: 1 to {LONGEST} can be looked at")));
     }

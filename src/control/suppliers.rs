@@ -8,7 +8,7 @@ use super::ListReport;
 use crate::policy::{Supplied, Supply};
 
 /// Who supplies the categories that are locked for everyone.
-#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize, schemars::JsonSchema)]
 #[serde(transparent)]
 pub struct SuppliersReport {
     /// Each of these categories, in the table's order.
@@ -16,7 +16,7 @@ pub struct SuppliersReport {
 }
 
 /// Who supplies one category.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, schemars::JsonSchema)]
 pub struct SupplierReport {
     /// What the school says.
     #[serde(flatten)]

@@ -26,7 +26,7 @@ impl Scratch {
     /// # Errors
     ///
     /// When the folder can't be made.
-    pub(super) fn file(file: PathBuf) -> io::Result<Self> {
+    pub(crate) fn file(file: PathBuf) -> io::Result<Self> {
         if let Some(folder) = file.parent() {
             fs::create_dir_all(folder)?;
         }
@@ -38,7 +38,7 @@ impl Scratch {
     /// # Errors
     ///
     /// When there is no such file system.
-    pub(super) fn in_memory() -> io::Result<Self> {
+    pub(crate) fn in_memory() -> io::Result<Self> {
         static COUNT: AtomicU64 = AtomicU64::new(0);
         let own = std::env::var_os("RUNTIME_DIRECTORY").map(PathBuf::from);
         let around =

@@ -7,6 +7,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use super::{
     file::{Action, Cell, ListFile, Mode, PolicyFile, ProfileFile, RuleFile, YouTube},
     keeping::LogFile,
+    mitigation::MitigationFile,
     supplier::SupplierFile,
     tables::Tables,
 };
@@ -70,6 +71,7 @@ impl PolicyFile {
         diff.rules(&self.rules, &new.rules);
         diff.lists(&self.lists, &new.lists);
         diff.suppliers(&self.suppliers, &new.suppliers);
+        diff.mitigations(&self.mitigations, &new.mitigations);
         diff.things("category", &self.categories, &new.categories, |category| &category.id, (false, true));
         diff.changes
     }
@@ -289,6 +291,25 @@ impl Diff<'_> {
         for supplier in old.iter().filter(|supplier| find(new, &supplier.category).is_none()) {
             let place = format!("supplier of {}", supplier.category);
             self.push(false, place, "not stated any more");
+        }
+    }
+
+    /// Statements too.
+    fn mitigations(&mut self, old: &[MitigationFile], new: &[MitigationFile]) {
+        fn say(of: &[MitigationFile], limit: &str) -> Option<String> {
+            let found = of.iter().find(|mitigation| mitigation.limit == limit)?;
+            let decided = found.decided.map(|day| format!(", decided {day}")).unwrap_or_default();
+            let by = if found.by.is_empty() { String::new() } else { format!(" by {}", found.by) };
+            Some(format!("{:?}{decided}{by}", found.text))
+        }
+        let limits: BTreeSet<&String> = old.iter().chain(new).map(|mitigation| &mitigation.limit).collect();
+        for limit in limits {
+            let (before, after) = (say(old, limit), say(new, limit));
+            if before != after {
+                let nothing = || String::from("nothing said");
+                let (before, after) = (before.unwrap_or_else(nothing), after.unwrap_or_else(nothing));
+                self.turned(false, format!("mitigation of {limit}"), before, after);
+            }
         }
     }
 

@@ -12,6 +12,7 @@ use toml::value::Datetime;
 use super::{
     BlockResponse,
     keeping::LogFile,
+    mitigation::MitigationFile,
     problem::{PolicyErrors, Problem, Severity},
     supplier::SupplierFile,
 };
@@ -90,6 +91,9 @@ pub struct PolicyFile {
     /// Who supplies the categories that are locked for everyone.
     #[serde(default, rename = "supplier", skip_serializing_if = "Vec::is_empty")]
     pub suppliers: Vec<SupplierFile>,
+    /// What the school does about what DNS filtering can't do.
+    #[serde(default, rename = "mitigation", skip_serializing_if = "Vec::is_empty")]
+    pub mitigations: Vec<MitigationFile>,
     /// The school's own categories.
     #[serde(default, rename = "category", skip_serializing_if = "Vec::is_empty")]
     pub categories: Vec<OwnCategory>,
@@ -389,6 +393,9 @@ pub struct RuleFile {
     /// Why it was made.
     #[serde(default, skip_serializing_if = "String::is_empty")]
     pub reason: String,
+    /// Who answers for it.
+    #[serde(default, skip_serializing_if = "String::is_empty")]
+    pub owner: String,
     /// When it ends: an exception.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub until: Option<Datetime>,
@@ -453,7 +460,7 @@ pub struct ListFile {
 }
 
 /// What the entries of a list are held against.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Default, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Default, Serialize, Deserialize, schemars::JsonSchema)]
 #[serde(rename_all = "kebab-case")]
 pub enum AppliesTo {
     /// The names that clients ask for, and the addresses that they get.

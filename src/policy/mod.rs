@@ -11,7 +11,9 @@ mod diff;
 mod explain;
 mod file;
 mod keeping;
+mod listing;
 mod lookup;
+mod mitigation;
 mod names;
 mod novelty;
 mod problem;
@@ -46,6 +48,7 @@ pub use self::{
         RuleFile, SETTINGS, ScheduleFile, VERSION, WindowFile, YouTube,
     },
     keeping::{LogFile, Retention},
+    mitigation::{LIMITS, LONGEST_MITIGATION, MitigationFile},
     names::{Essential, NamePattern},
     novelty::FirstAsked,
     problem::{PolicyErrors, Problem, Severity},

@@ -12,7 +12,7 @@
 use jiff::{Timestamp, civil, tz::TimeZone};
 use toml::value::Datetime;
 
-use super::file::{DateRange, ScheduleFile, WindowFile};
+use super::file::{DateRange, RuleFile, ScheduleFile, WindowFile};
 
 /// Minutes of a day.
 const DAY: u16 = 24 * 60;
@@ -188,6 +188,14 @@ fn say_days(text: &str) -> String {
     }
 }
 
+impl RuleFile {
+    /// When it ends, in the school's time zone where it names none; none where it has no end, or one that is no time.
+    #[must_use]
+    pub fn ends_at(&self, zone: &TimeZone) -> Option<Timestamp> {
+        self.until.and_then(|until| moment(until, zone).ok())
+    }
+}
+
 /// The moment that a date of a file means: with an offset as it is, without one in the school's time zone, a day
 /// alone as its end.
 ///
@@ -233,9 +241,58 @@ pub(crate) fn days(range: &DateRange) -> Result<(civil::Date, civil::Date), Stri
     if from <= to { Ok((from, to)) } else { Err(format!("it ends ({to}) before it begins ({from})")) }
 }
 
+impl super::file::LessonFile {
+    /// When it ends, in the school's time zone where it names none; none where it has no end, or one that is no time.
+    #[must_use]
+    pub fn ends_at(&self, zone: &TimeZone) -> Option<Timestamp> {
+        self.until.and_then(|until| moment(until, zone).ok())
+    }
+}
+
+impl ScheduleFile {
+    /// What people read: `12:00–13:15 on Mondays to Fridays, in term`.
+    #[must_use]
+    pub fn described(&self) -> String {
+        describe(self)
+    }
+}
+
+impl WindowFile {
+    /// The parts of the week that it covers: the day, 0 for Monday, and the minutes of the day from and to. What goes over
+    /// midnight is two. Empty where it can't be read.
+    #[must_use]
+    pub fn spans(&self) -> Vec<(usize, u16, u16)> {
+        let Ok(window) = Window::read(self) else { return Vec::new() };
+        let days = (0..7).filter(|day| window.days & (1 << day) != 0);
+        days.flat_map(|day| {
+            let next = (day + 1) % 7;
+            if window.from < window.to {
+                vec![(day, window.from, window.to)]
+            } else if window.to == 0 {
+                vec![(day, window.from, DAY)]
+            } else {
+                vec![(day, window.from, DAY), (next, 0, window.to)]
+            }
+        })
+        .collect()
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_window_over_midnight_covers_parts_of_two_days() {
+        let spans = |days: &str, from: &str, to: &str| {
+            WindowFile { days: days.into(), from: from.into(), to: to.into() }.spans()
+        };
+        assert_eq!(spans("mon,wed", "12:00", "13:15"), [(0, 720, 795), (2, 720, 795)]);
+        assert_eq!(spans("sun", "22:00", "06:00"), [(6, 1320, 1440), (0, 0, 360)]);
+        assert_eq!(spans("fri", "22:00", "24:00"), [(4, 1320, 1440)]);
+        assert_eq!(spans("fri", "22:00", "0:00"), [(4, 1320, 1440)]);
+        assert!(spans("someday", "22:00", "24:00").is_empty());
+    }
 
     fn calendar() -> Calendar {
         let zone = jiff::tz::TimeZoneDatabase::bundled().get("Europe/London").unwrap();

@@ -66,6 +66,7 @@ impl PolicyFile {
             rules: Vec::new(),
             lists: Vec::new(),
             suppliers: Vec::new(),
+            mitigations: Vec::new(),
             categories: Vec::new(),
         };
         file.fill(&Categories::shipped());

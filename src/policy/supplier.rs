@@ -66,7 +66,7 @@ impl Supply {
 }
 
 /// Who supplies one category, as of today.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, schemars::JsonSchema)]
 pub struct Supplied {
     /// The category's identifier.
     pub category: String,

@@ -6,9 +6,10 @@ use serde::{Deserialize, Serialize};
 use super::{day::Place, event::Action};
 
 /// One question, with its words.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, schemars::JsonSchema)]
 pub struct Entry {
     /// Where it stands; entries are in the order of time.
+    #[schemars(with = "String")]
     pub place: Place,
     /// When it arrived, to the millisecond.
     pub time: Timestamp,

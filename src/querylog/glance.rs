@@ -45,7 +45,7 @@ pub struct Glimpse<'a> {
 }
 
 /// How much of the last days was looked at.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize, schemars::JsonSchema)]
 pub struct Coverage {
     /// How many questions were read.
     pub questions: u64,

@@ -26,6 +26,7 @@ pub mod search;
 pub mod sink;
 pub mod stats;
 mod status;
+mod strangers;
 pub mod subject;
 #[cfg(test)]
 mod tests;
@@ -52,6 +53,7 @@ pub use self::{
     glance::{Coverage, Glimpse, Seen, glance},
     habits::{AskedLately, BusyName, asked_lately, busy_names},
     status::Status,
+    strangers::{Stranger, Strangers, strangers},
     who::Who,
 };
 use self::{

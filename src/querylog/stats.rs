@@ -22,7 +22,8 @@ const SAMPLES: i64 = 64;
 const COUNTED: u64 = 32 << 20;
 
 /// What the log has.
-#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize, schemars::JsonSchema)]
+#[schemars(rename = "LogStats")]
 pub struct Stats {
     /// The days that have a file, the oldest first.
     pub days: Vec<DayStats>,
@@ -39,7 +40,7 @@ pub struct Stats {
 }
 
 /// The file of a day.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, schemars::JsonSchema)]
 pub struct DayStats {
     /// The UTC day.
     pub day: Date,
@@ -60,7 +61,7 @@ pub struct DayStats {
 }
 
 /// The questions of a day.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, schemars::JsonSchema)]
 pub struct DayCounts {
     /// The UTC day.
     pub day: Date,

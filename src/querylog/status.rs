@@ -15,7 +15,8 @@ use tracing::{error, info, warn};
 use super::{error::LogError, sink::SinkStatus};
 
 /// How a running log is doing.
-#[derive(Debug, Clone, PartialEq, Default, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Default, Serialize, Deserialize, schemars::JsonSchema)]
+#[schemars(rename = "LogStatus")]
 pub struct Status {
     /// When questions were last put on the disk; none before the first.
     pub last_commit: Option<Timestamp>,

@@ -458,7 +458,7 @@ What is here
 ";
 
 /// Who stands behind a pseudonym.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, schemars::JsonSchema)]
 pub struct Revealed {
     /// The address that asked.
     pub address: String,

@@ -7,7 +7,7 @@ use hickory_proto::{
     rr::Record,
 };
 
-use super::{Ask, Security};
+use super::{Ask, Security, report::ServerReport};
 use crate::{delegation::Delegations, ede::Ede};
 
 /// Finds the answer to one question by asking others.
@@ -20,6 +20,11 @@ pub trait Backend: Send + Sync + std::fmt::Debug {
         query: &'a Query,
         ask: Ask,
     ) -> Pin<Box<dyn Future<Output = Result<Found, Failure>> + Send + 'a>>;
+
+    /// The servers that it always asks, and how that goes; none for one that finds its servers itself.
+    fn servers(&self) -> Vec<ServerReport> {
+        Vec::new()
+    }
 }
 
 /// An answer from outside.

@@ -16,6 +16,7 @@ pub mod forwarder;
 pub mod local;
 mod records;
 pub mod recursor;
+mod report;
 mod udp;
 
 use std::{
@@ -27,6 +28,7 @@ use std::{
     time::Duration,
 };
 
+use arc_swap::ArcSwap;
 use hickory_proto::{
     op::{Query, ResponseCode},
     rr::{DNSClass, Name, Record},
@@ -44,6 +46,7 @@ use self::{
 pub use self::{
     config::{Backends, Config, ResolverError, build},
     local::LocalAnswer,
+    report::{Report, ServerReport, ZoneReport},
 };
 use crate::{
     clock::Clock,
@@ -204,11 +207,17 @@ impl Counter {
 /// Resolves questions.
 #[derive(Debug)]
 pub struct Resolver {
-    routes: Routes,
+    routes: ArcSwap<Routes>,
     cache: Arc<Cache>,
     flights: Arc<Flights<Landing>>,
     runtime: Handle,
     counters: Counters,
+}
+
+/// The first zone that has a name is then the most specific.
+fn sorted(mut routes: Routes) -> Routes {
+    routes.own.sort_by_key(|(zone, _)| std::cmp::Reverse(zone.depth()));
+    routes
 }
 
 /// An answer, and the name with which it must be continued.
@@ -228,16 +237,20 @@ impl Resolver {
     /// Questions themselves may be polled on any thread.
     #[must_use]
     pub fn new(routes: impl Into<Routes>, config: CacheConfig, clock: Clock, runtime: Handle) -> Self {
-        let mut routes = routes.into();
-        // The first match is then the most specific.
-        routes.own.sort_by_key(|(zone, _)| std::cmp::Reverse(zone.depth()));
         Self {
-            routes,
+            routes: ArcSwap::from_pointee(sorted(routes.into())),
             flights: Arc::new(Flights::new(config.max_flights)),
             cache: Arc::new(Cache::new(config, clock)),
             runtime,
             counters: Counters::default(),
         }
+    }
+
+    /// Asks others from now on, and forgets all answers of before. Questions on their way end by whom they asked.
+    pub fn set_routes(&self, routes: impl Into<Routes>) {
+        self.routes.store(Arc::new(sorted(routes.into())));
+        // Not before: an answer of the old routes would be kept otherwise.
+        self.cache.flush();
     }
 
     /// Resolves a question; never fails: what can't be resolved is SERVFAIL with its extended errors.
@@ -263,7 +276,8 @@ impl Resolver {
     #[must_use]
     pub fn is_own(&self, query: &Query) -> bool {
         let key = Key::from_name(query.name());
-        self.routes.own.iter().any(|(zone, _)| key.is_within(zone)) || (self.routes.local)(query).is_some()
+        let routes = self.routes.load();
+        routes.own.iter().any(|(zone, _)| key.is_within(zone)) || (routes.local)(query).is_some()
     }
 
     /// Forgets all answers.
@@ -274,6 +288,16 @@ impl Resolver {
     /// Forgets the answers for a name and all names below it.
     pub fn flush_name(&self, name: &Key) {
         self.cache.flush_name(name);
+    }
+
+    /// Whom it asks, and how that goes.
+    #[must_use]
+    pub fn report(&self) -> Report {
+        let routes = self.routes.load();
+        let zones = routes.own.iter();
+        let zones =
+            zones.map(|(zone, backend)| ZoneReport { zone: zone.to_string(), servers: backend.servers() });
+        Report { forwarders: routes.main.servers(), zones: zones.collect(), stats: self.stats() }
     }
 
     /// What the resolver did and holds.
@@ -335,8 +359,8 @@ impl Resolver {
         }
         let mut key = question_key(query, false);
         let now = self.cache.now();
-        // Before the local zones, which are the same for as long as this resolver lives: what they know is never
-        // asked, so it is never in the cache.
+        // Before the local zones: what they know is never asked, so it is never in the cache, which is emptied when they
+        // change.
         if let Some(entry) = self.cache.fresh(&mut key, ask, now)
             && let Some(resolved) = given(&entry, query, ask, AnswerSource::Cache, now)
         {
@@ -347,7 +371,7 @@ impl Resolver {
             }
             return Ready::Answer(link(query, resolved));
         }
-        if let Some(local) = (self.routes.local)(query) {
+        if let Some(local) = (self.routes.load().local)(query) {
             let resolved = Resolved {
                 rcode: local.rcode,
                 answers: local.answers,
@@ -493,10 +517,11 @@ impl Resolver {
             let query = query.clone();
             let cache = Arc::clone(&self.cache);
             let generation = cache.generation();
-            let own = self.routes.own.iter().find(|(zone, _)| name.is_within(zone)).cloned();
+            let routes = self.routes.load();
+            let own = routes.own.iter().find(|(zone, _)| name.is_within(zone)).cloned();
             let (zone, backend) = match own {
                 Some((zone, backend)) => (Some(zone), backend),
-                None => (None, Arc::clone(&self.routes.main)),
+                None => (None, Arc::clone(&routes.main)),
             };
             async move {
                 let result = tokio::time::timeout(LONGEST_FLIGHT, backend.ask(&query, ask)).await;

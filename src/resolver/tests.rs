@@ -299,6 +299,28 @@ async fn an_alias_out_of_an_own_zone_brings_the_delegation_of_its_target() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn other_routes_are_in_force_at_once_and_answers_of_before_are_forgotten() {
+    let main = Fake::new(|_, _, _| (AT_ONCE, Ok(found(vec![a("dc.ad.example.", 300, 1)]))));
+    let own = Fake::new(|_, _, _| (AT_ONCE, Ok(found(vec![a("dc.ad.example.", 300, 2)]))));
+    let resolver = resolver(&main);
+    let ask = query("dc.ad.example.");
+    assert!(!resolver.resolve(&ask, PLAIN).await.own_zone && !resolver.is_own(&ask));
+    let routes = |own: Vec<(Key, Arc<dyn Backend>)>| Routes {
+        local: Arc::new(|_| None),
+        own,
+        main: Arc::clone(&main) as Arc<dyn Backend>,
+    };
+    let zone = Key::parse("ad.example").unwrap();
+    resolver.set_routes(routes(vec![(zone, Arc::clone(&own) as Arc<dyn Backend>)]));
+    let answer = resolver.resolve(&ask, PLAIN).await;
+    assert!(answer.own_zone && resolver.is_own(&ask));
+    assert_eq!((main.asked(), own.asked()), (1, 1));
+    resolver.set_routes(routes(Vec::new()));
+    assert!(!resolver.resolve(&ask, PLAIN).await.own_zone);
+    assert_eq!((main.asked(), own.asked()), (2, 1));
+}
+
+#[tokio::test(start_paused = true)]
 async fn a_truncated_or_refused_answer_is_a_failure() {
     let main = Fake::new(|n, _, _| {
         let mut found = found(vec![a("www.example.", 300, 1)]);

@@ -4,6 +4,8 @@
 //! a row in the middle breaks the chain there. It is no signature: who can write the database can also reckon the chain
 //! anew, so a copy of the last digest elsewhere is what proves the whole.
 
+use std::fmt;
+
 use jiff::Timestamp;
 use ring::digest;
 use rusqlite::{Connection, OptionalExtension, Row, Transaction, TransactionBehavior, params};
@@ -18,7 +20,7 @@ pub const MOST_AUDIT_LINES: u32 = 1_000;
 const COLUMNS: &str = "id, at_ms, who, action, detail, was, became, reason, address";
 
 /// One line of the audit.
-#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize, schemars::JsonSchema)]
 pub struct AuditRecord {
     /// When.
     pub at: Timestamp,
@@ -52,7 +54,7 @@ impl AuditRecord {
 }
 
 /// A line of the audit with its place.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, schemars::JsonSchema)]
 pub struct AuditLine {
     /// Counts up; later lines have larger ones.
     pub id: i64,
@@ -82,7 +84,7 @@ pub struct AuditQuery {
 }
 
 /// A page of the audit.
-#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize, schemars::JsonSchema)]
 pub struct AuditPage {
     /// The lines, the newest first.
     pub lines: Vec<AuditLine>,
@@ -91,7 +93,7 @@ pub struct AuditPage {
 }
 
 /// Whether the audit is as it was written.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, schemars::JsonSchema)]
 #[serde(rename_all = "kebab-case")]
 pub enum AuditProof {
     /// Each line follows from the one before it.
@@ -115,6 +117,33 @@ pub enum AuditProof {
         /// The number of the last line that is there; 0 when there is none.
         there: i64,
     },
+}
+
+impl AuditProof {
+    /// Whether nobody changed it.
+    #[must_use]
+    pub fn is_whole(&self) -> bool {
+        matches!(self, Self::Whole { .. })
+    }
+}
+
+impl fmt::Display for AuditProof {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Whole { lines, last } => {
+                write!(f, "The audit is whole: {lines} lines. Keep this elsewhere, to prove it later: {last}")
+            }
+            Self::Broken { line, at } => write!(
+                f,
+                "Somebody changed the audit: line {line}, which says that it was written at {at}, does not follow from the \
+                 one before it"
+            ),
+            Self::Short { written, there } => write!(
+                f,
+                "Lines are missing at the end of the audit: line {written} was written, and line {there} is the last one there"
+            ),
+        }
+    }
 }
 
 type Chain = [u8; digest::SHA256_OUTPUT_LEN];

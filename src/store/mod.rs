@@ -41,7 +41,7 @@ struct Migration {
 }
 
 /// One published policy.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, schemars::JsonSchema)]
 pub struct Revision {
     /// Counts up from 1.
     pub number: i64,
@@ -54,7 +54,7 @@ pub struct Revision {
 }
 
 /// A published policy without its text.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, schemars::JsonSchema)]
 pub struct RevisionHead {
     /// Counts up from 1.
     pub number: i64,

@@ -12,10 +12,10 @@ use super::{
 };
 
 /// The password of everybody.
-pub const PASSWORD: &str = "purple kettle under seven bridges";
+pub(crate) const PASSWORD: &str = "purple kettle under seven bridges";
 
 /// Starts a box whose pages are at a port of their own, over TLS.
-pub fn start(data: &Path, more: &str) -> Running {
+pub(crate) fn start(data: &Path, more: &str) -> Running {
     let settings = format!(
         "[dns]\nlisten = [\"127.0.0.1:0\", \"[::1]:0\"]\n[admin]\nlisten = [\"127.0.0.1:0\"]\nblock_page = [\"127.0.0.1:0\"]\n{more}"
     );
@@ -30,7 +30,7 @@ fn with_pages() -> Command {
 }
 
 /// The address of a page.
-pub fn address(school: &Running, path: &str) -> String {
+pub(crate) fn address(school: &Running, path: &str) -> String {
     let addresses: serde_json::Value =
         serde_json::from_slice(&std::fs::read(school.data.join("addresses.json")).expect("addresses"))
             .expect("JSON");
@@ -38,14 +38,14 @@ pub fn address(school: &Running, path: &str) -> String {
 }
 
 /// The code that the box printed, by which it is set up.
-pub fn set_up_code(school: &Running) -> String {
+pub(crate) fn set_up_code(school: &Running) -> String {
     let line = school.greeting.lines().find_map(|line| line.strip_prefix("set-up code: "));
     let code = line.and_then(|line| line.split_whitespace().next());
     code.unwrap_or_else(|| panic!("no set-up code: {}", school.greeting)).to_owned()
 }
 
 /// The code that an authenticator app shows now for a secret (base32, as people type it).
-pub fn code_of(secret: &str) -> String {
+pub(crate) fn code_of(secret: &str) -> String {
     let plain: String = secret.chars().filter(|c| c.is_ascii_alphanumeric()).collect();
     let bytes = data_encoding::BASE32_NOPAD.decode(plain.to_ascii_uppercase().as_bytes()).expect("base32");
     let now = SystemTime::now().duration_since(UNIX_EPOCH).expect("after 1970").as_secs();
@@ -59,7 +59,7 @@ pub fn code_of(secret: &str) -> String {
 
 /// Signs in somebody who was just added and whose role needs a second factor: they choose a password, set the factor up,
 /// and note their recovery codes.
-pub async fn sign_in_first(browser: &Browser, school: &Running, name: &str, password: &str) {
+pub(crate) async fn sign_in_first(browser: &Browser, school: &Running, name: &str, password: &str) {
     browser.page.goto(&address(school, "/sign-in")).await.expect("the door");
     browser.fill("input[name=name]", name).await;
     browser.fill("input[name=password]", password).await;
@@ -71,6 +71,11 @@ pub async fn sign_in_first(browser: &Browser, school: &Running, name: &str, pass
         browser.fill("input[name=again]", PASSWORD).await;
         browser.submit("main form button").await;
     }
+    set_up_second_factor(browser).await;
+}
+
+/// Sets a second factor up, as an authenticator app would, and notes the recovery codes.
+pub(crate) async fn set_up_second_factor(browser: &Browser) {
     let secret = browser.find(".card code").await.text().await.expect("a secret");
     browser.fill("input[name=code]", &code_of(&secret)).await;
     browser.submit("main form button").await;

@@ -15,8 +15,8 @@ use serde_json::{Value, json};
 const PATIENCE: Duration = Duration::from_secs(20);
 
 /// A browser, closed when dropped.
-pub struct Browser {
-    pub page: Client,
+pub(crate) struct Browser {
+    pub(crate) page: Client,
     driver: Child,
     /// Where it keeps what it remembers.
     _profile: tempfile::TempDir,
@@ -41,7 +41,7 @@ impl WebDriverCompatibleCommand for Own {
 
 impl Browser {
     /// Starts one, with an empty profile.
-    pub async fn start() -> Self {
+    pub(crate) async fn start() -> Self {
         let mut driver = Command::new("chromedriver")
             .arg("--port=0")
             .stdout(Stdio::piped())
@@ -88,19 +88,19 @@ impl Browser {
     }
 
     /// Makes the page as wide as a phone, a tablet or a desk.
-    pub async fn width(&self, width: u32) {
+    pub(crate) async fn width(&self, width: u32) {
         let params = json!({ "width": width, "height": 900, "deviceScaleFactor": 1, "mobile": width < 600 });
         self.cdp("Emulation.setDeviceMetricsOverride", params).await;
     }
 
     /// Prefers light or dark.
-    pub async fn theme(&self, theme: &str) {
+    pub(crate) async fn theme(&self, theme: &str) {
         let feature = json!({ "features": [{ "name": "prefers-color-scheme", "value": theme }] });
         self.cdp("Emulation.setEmulatedMedia", feature).await;
     }
 
     /// What the browser complained of since the last time: scripts that failed, what the policy of the page forbids.
-    pub async fn complaints(&self) -> Vec<String> {
+    pub(crate) async fn complaints(&self) -> Vec<String> {
         let log = self.own("se/log", json!({ "type": "browser" })).await;
         let lines = log.as_array().cloned().unwrap_or_default();
         let serious = lines.iter().filter(|line| {
@@ -110,7 +110,7 @@ impl Browser {
     }
 
     /// What is found by a selector, as soon as it is there.
-    pub async fn find(&self, selector: &str) -> Element {
+    pub(crate) async fn find(&self, selector: &str) -> Element {
         let wait = self.page.wait().at_most(PATIENCE);
         match wait.for_element(Locator::Css(selector)).await {
             Ok(element) => element,
@@ -119,14 +119,14 @@ impl Browser {
     }
 
     /// Types into a field, over what is in it.
-    pub async fn fill(&self, selector: &str, text: &str) {
+    pub(crate) async fn fill(&self, selector: &str, text: &str) {
         let field = self.find(selector).await;
         field.clear().await.expect("cleared");
         field.send_keys(text).await.expect("typed");
     }
 
     /// Clicks, and waits for the page that this leads to.
-    pub async fn submit(&self, selector: &str) {
+    pub(crate) async fn submit(&self, selector: &str) {
         let mark = "document.documentElement.dataset.before = 'yes'";
         self.page.execute(mark, vec![]).await.expect("marked");
         self.find(selector).await.click().await.expect("clicked");
@@ -135,7 +135,7 @@ impl Browser {
     }
 
     /// Waits until a script says so.
-    pub async fn until(&self, script: &str, what: &str) {
+    pub(crate) async fn until(&self, script: &str, what: &str) {
         let started = Instant::now();
         loop {
             // While a page is left there is nothing to ask.
@@ -153,24 +153,24 @@ impl Browser {
     }
 
     /// Waits until the page has a text.
-    pub async fn until_text(&self, text: &str) {
+    pub(crate) async fn until_text(&self, text: &str) {
         let script = format!("return document.body.innerText.includes({})", json!(text));
         self.until(&script, text).await;
     }
 
     /// What people read on the page.
-    pub async fn text(&self) -> String {
+    pub(crate) async fn text(&self) -> String {
         let text = self.page.execute("return document.body.innerText", vec![]).await.unwrap_or_default();
         text.as_str().unwrap_or_default().to_owned()
     }
 
     /// Where the browser is.
-    pub async fn address(&self) -> String {
+    pub(crate) async fn address(&self) -> String {
         self.page.current_url().await.map(|url| url.to_string()).unwrap_or_default()
     }
 
     /// What axe finds on the page that keeps people out.
-    pub async fn barriers(&self) -> Vec<String> {
+    pub(crate) async fn barriers(&self) -> Vec<String> {
         self.page.execute(include_str!("axe.min.js"), vec![]).await.expect("axe");
         let run = "const done = arguments[0]; axe.run(document, { resultTypes: ['violations'] }).then(done, (e) => done({ violations: [{ impact: 'critical', id: String(e), nodes: [] }] }))";
         let found = self.page.execute_async(run, vec![]).await.expect("axe runs");
@@ -186,7 +186,7 @@ impl Browser {
     }
 
     /// Keeps a picture of the whole page under `target/screenshots/`.
-    pub async fn picture(&self, name: &str) {
+    pub(crate) async fn picture(&self, name: &str) {
         let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("target/screenshots");
         std::fs::create_dir_all(&folder).expect("a folder");
         let high = self

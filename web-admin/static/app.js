@@ -74,6 +74,15 @@ const drawAll = (root) => root.querySelectorAll("figure[data-chart]").forEach(dr
 document.addEventListener("DOMContentLoaded", () => drawAll(document));
 document.addEventListener("htmx:afterSwap", (event) => drawAll(event.target));
 
+// What ends by itself says how long it still lasts.
+function countDown() {
+  for (const left of document.querySelectorAll("[data-until]")) {
+    const minutes = Math.ceil((Date.parse(left.dataset.until) - Date.now()) / 60000);
+    left.textContent = minutes > 0 ? left.dataset.left.replace("%", minutes) : left.dataset.over;
+  }
+}
+setInterval(countDown, 10000);
+
 // While the box can't be reached, what follows it says so.
 document.addEventListener("htmx:sseError", (event) => event.target.classList.add("stale"));
 document.addEventListener("htmx:sseOpen", (event) => event.target.classList.remove("stale"));
@@ -89,3 +98,63 @@ document.addEventListener("htmx:sseMessage", (event) => {
   const most = Number(event.target.dataset.most);
   while (most && event.target.children.length > most) event.target.lastElementChild.remove();
 });
+
+// A time of the week is drawn: from where the pointer goes down to where it goes up. It fills the first empty row.
+for (const week of document.querySelectorAll("[data-week-form] .week")) {
+  const form = week.closest("form");
+  const place = (event) => {
+    const at = new DOMPoint(event.clientX, event.clientY).matrixTransform(week.getScreenCTM().inverse());
+    const within = (value, most) => Math.min(Math.max(value, 0), most);
+    return { day: within(Math.floor((at.y - 18) / 20), 6), quarter: within(Math.floor((at.x - 44) / 27 * 4), 95) };
+  };
+  const clock = (quarter) => `${String(Math.floor(quarter / 4) % 24).padStart(2, "0")}:${String(quarter % 4 * 15).padStart(2, "0")}`;
+  let first = null;
+  let drawn = [];
+  const draw = (last) => {
+    drawn.forEach((rect) => rect.remove());
+    const [top, bottom] = [first.day, last.day].sort();
+    const [from, to] = [first.quarter, last.quarter].sort((a, b) => a - b);
+    drawn = [];
+    for (let day = top; day <= bottom; day++) {
+      const rect = document.createElementNS("http://www.w3.org/2000/svg", "rect");
+      const size = { class: "time", x: 44 + from * 27 / 4, y: 20 + day * 20, width: (to + 1 - from) * 27 / 4, height: 16, rx: 3 };
+      for (const [name, value] of Object.entries(size)) rect.setAttribute(name, value);
+      week.append(rect);
+      drawn.push(rect);
+    }
+    return { top, bottom, from, to: to + 1 };
+  };
+  week.addEventListener("pointerdown", (event) => {
+    first = place(event);
+    week.setPointerCapture(event.pointerId);
+    draw(first);
+  });
+  week.addEventListener("pointermove", (event) => { if (first) draw(place(event)); });
+  week.addEventListener("pointerup", (event) => {
+    if (!first) return;
+    const time = draw(place(event));
+    first = null;
+    const rows = [...form.querySelectorAll("fieldset.times")];
+    const row = rows.find((one) => !one.querySelector("input:checked") && [...one.querySelectorAll("input[type=time]")].every((input) => !input.value));
+    if (!row) { drawn.forEach((rect) => rect.remove()); drawn = []; return; }
+    row.querySelectorAll("input[type=checkbox]").forEach((box, day) => { box.checked = day >= time.top && day <= time.bottom; });
+    const [from, to] = row.querySelectorAll("input[type=time]");
+    from.value = clock(time.from);
+    to.value = clock(time.to);
+    drawn = [];
+  });
+}
+
+// A file that is chosen is read into the text beside it, which is what is sent.
+document.addEventListener("change", async (event) => {
+  const into = event.target.dataset?.into && document.querySelector(event.target.dataset.into);
+  if (into && event.target.files?.length) into.value = await event.target.files[0].text();
+});
+
+// Beside the categories, what is left as it is needs no new page.
+document.addEventListener("click", (event) => {
+  const leave = event.target.closest("[data-clear]");
+  if (!leave || !document.querySelector(".matrix")) return;
+  event.preventDefault();
+  document.querySelector(leave.dataset.clear)?.replaceChildren();
+}, true);

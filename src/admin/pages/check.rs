@@ -9,7 +9,7 @@ use super::super::{
     failure::Failure,
     page::{Page, html},
     routes::Routes,
-    visit::Visit,
+    visit::{Visit, encoded},
 };
 use crate::control::{Asker, CheckReport, CheckRequest};
 
@@ -36,7 +36,6 @@ struct Show {
 #[template(path = "check.html", block = "found")]
 struct Part {
     p: Page,
-    name: String,
     found: Found,
 }
 
@@ -54,13 +53,39 @@ impl Found {
     fn first(&self) -> Option<&CheckReport> {
         self.reports.first()
     }
+
+    /// Where what decided can be changed: an address, and the key of its words; none where nothing changes it.
+    fn way(&self, report: &CheckReport) -> Option<(String, &'static str)> {
+        let profile = encoded(&report.profile);
+        let wanted = if report.blocked() { "allow" } else { "block" };
+        let cell = |id: &str, key| {
+            (format!("/categories/cell?category={}&profile={profile}&cell={wanted}", encoded(id)), key)
+        };
+        match report.reason.as_str() {
+            "locked" => None,
+            "block-service" | "allow-service" => {
+                let id = report.service.as_deref()?.split(' ').next()?;
+                Some(cell(id, "check-change-service"))
+            }
+            "block-rule" | "allow-rule" | "exception" => Some((String::from("/sites"), "check-change-rule")),
+            "safe-search" | "allow-only" | "approved" => {
+                Some((format!("/policy/{profile}"), "check-change-profile"))
+            }
+            _ => report.category.as_deref().map(|id| cell(id, "check-change-category")),
+        }
+    }
+
+    /// Who answers for a rule that is made here.
+    fn owner(p: &Page) -> &str {
+        p.signed_in.as_ref().map_or("", |who| who.name.as_str())
+    }
 }
 
 async fn show(visit: Visit, Query(asked): Query<Asked>) -> Result<Response, Failure> {
     let name = asked.name.trim().to_owned();
     let found = if name.is_empty() { Found::default() } else { check(&visit, &name).await? };
     let p = visit.page("check-title", "/check");
-    if visit.part { html(&Part { p, name, found }) } else { html(&Show { p, name, found }) }
+    if visit.part { html(&Part { p, found }) } else { html(&Show { p, name, found }) }
 }
 
 async fn check(visit: &Visit, name: &str) -> Result<Found, Failure> {
@@ -90,4 +115,30 @@ async fn check(visit: &Visit, name: &str) -> Result<Found, Failure> {
         }
     }
     Ok(found)
+}
+
+#[cfg(test)]
+mod tests {
+    use crate::{accounts::Role, admin::tests::TestBox};
+
+    #[tokio::test]
+    async fn what_would_change_it_is_one_click_away() {
+        let school = TestBox::new().await;
+        let page = school.get(Role::Head, "/check?name=bet365.com").await;
+        assert!(
+            page.has("/categories/cell?category=gambling&#38;profile=ks2&#38;cell=allow"),
+            "{}",
+            page.body
+        );
+        let allow =
+            [("names", "bet365.com"), ("profile.ks2", "yes"), ("action", "allow"), ("owner", "The head")];
+        let asked = school.post(Role::Head, "/sites/new", &allow).await;
+        assert!(asked.has("Please say why") && asked.has(">bet365.com</textarea>"), "{}", asked.body);
+        let block = [("names", "play.example"), ("profile.staff", "yes"), ("action", "block")];
+        let done = school.post(Role::Head, "/sites/new", &block).await;
+        assert!(done.leads_to().starts_with("/sites?changed="), "{}", done.body);
+        let page = school.get(Role::Head, "/check?name=play.example").await;
+        assert!(page.has("See the school&#39;s rules"), "{}", page.body);
+        assert!(!school.get(Role::Teacher, "/check?name=bet365.com").await.has("/categories/cell"));
+    }
 }

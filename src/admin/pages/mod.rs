@@ -1,19 +1,47 @@
 //! The pages: one module for each, with what it shows, and what its forms do.
 
+mod account;
 mod audit;
+mod change;
 mod check;
+mod effect;
+mod lessons;
+mod limits;
+mod lists;
 mod log;
+mod networks;
 mod overview;
+mod policy;
+mod proposals;
+mod schedules;
+mod set_up;
 mod sign_in;
+mod sites;
+mod system;
+mod tokens;
+mod users;
 
 use super::routes::Routes;
 
 /// The addresses of all pages.
 pub(super) fn routes(routes: Routes) -> Routes {
     routes
-        .with(sign_in::routes)
-        .with(check::routes)
-        .with(overview::routes)
-        .with(log::routes)
+        .with(account::routes)
         .with(audit::routes)
+        .with(check::routes)
+        .with(lessons::routes)
+        .with(limits::routes)
+        .with(lists::routes)
+        .with(log::routes)
+        .with(networks::routes)
+        .with(overview::routes)
+        .with(policy::routes)
+        .with(proposals::routes)
+        .with(schedules::routes)
+        .with(set_up::routes)
+        .with(sign_in::routes)
+        .with(sites::routes)
+        .with(system::routes)
+        .with(tokens::routes)
+        .with(users::routes)
 }

@@ -16,7 +16,7 @@ use super::super::{
     routes::Routes,
     visit::{Identity, Visit, no_session_cookie, session_cookie, theme_cookie},
 };
-use crate::accounts::{Secret, SignIn, SignInError, Stage};
+use crate::accounts::{Proposal, Secret, SignIn, SignInError, Stage};
 
 pub(super) fn routes(routes: Routes) -> Routes {
     routes
@@ -84,11 +84,23 @@ async fn sign_in(visit: Visit, Form(form): Form<SignInForm>) -> Result<Response,
     match outcome {
         Ok(signed_in) => went_on(&visit, signed_in, &to),
         Err(error) => {
+            refused(&visit, &name, &error)?;
             let (status, wrong) = said(&visit, error)?;
             let p = visit.page("sign-in-title", "");
             html_with(status, &Show { p, to: own_place(&to).to_owned(), name, wrong })
         }
     }
+}
+
+/// Writes down that somebody did not get in, for who looks for break-ins. Of a name that nobody has only that: people type
+/// passwords there by mistake.
+fn refused(visit: &Visit, name: &str, error: &SignInError) -> Result<(), Failure> {
+    if matches!(error, SignInError::Wrong | SignInError::Code) {
+        let known = visit.admin.accounts.user_named(name).map_err(Failure::inside)?;
+        let who = known.map_or_else(|| String::from("a name that nobody has"), |user| user.name);
+        visit.admin.control.audit_from("nobody", "sign-in.refused", &who, Some(visit.address()));
+    }
+    Ok(())
 }
 
 /// What a refusal says, and with which status. What the box could not do is a failure of the page.
@@ -163,13 +175,18 @@ async fn step(visit: &Visit, status: StatusCode, to: &str, wrong: String) -> Res
         _ => {
             let token = visit.token.clone().unwrap_or_default();
             let proposal = visit.admin.accounts.propose_second_factor(&token).map_err(Failure::inside)?;
-            let qr = BASE64.encode(proposal.qr.expose().as_bytes());
+            let qr = picture(&proposal);
             let secret = proposal.secret.expose().to_owned();
             ("sign-in-factor-title", Step::SecondFactor { qr, secret })
         }
     };
     let p = visit.page(title, "");
     html_with(status, &Next { p, to: own_place(to).to_owned(), step, wrong })
+}
+
+/// The picture of a second factor, for an address of the kind `data:`.
+pub(super) fn picture(proposal: &Proposal) -> String {
+    BASE64.encode(proposal.qr.expose().as_bytes())
 }
 
 #[derive(Debug, Deserialize)]

@@ -26,6 +26,7 @@ use crate::{
     policy::{FirstAsked, Question},
     querylog::{Event, Fate, LogFolder, QueryLog, Transport},
     resolver::AnswerSource,
+    tls::Certificates,
 };
 
 /// The password of everybody in a [`TestBox`].
@@ -127,7 +128,7 @@ impl TestBox {
         let admin = Admin::new(Parts {
             control,
             accounts: Arc::new(accounts),
-            certificates: None,
+            certificates: Some(Arc::new(Certificates::open(data.path(), &[], &clock).unwrap())),
             log: Some(log),
             clock,
             config: Config::default(),
@@ -187,6 +188,12 @@ impl TestBox {
     /// A form that somebody of a role sends.
     pub(super) async fn post(&self, role: Role, path: &str, form: &[(&str, &str)]) -> Answer {
         let request = self.request(Some(role), Method::POST, path);
+        self.send(request.header(header::CONTENT_TYPE, FORM).body(form_of(form).into()).unwrap()).await
+    }
+
+    /// A form that somebody of a role sends by htmx.
+    pub(super) async fn part_post(&self, role: Role, path: &str, form: &[(&str, &str)]) -> Answer {
+        let request = self.request(Some(role), Method::POST, path).header("hx-request", "true");
         self.send(request.header(header::CONTENT_TYPE, FORM).body(form_of(form).into()).unwrap()).await
     }
 

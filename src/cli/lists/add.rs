@@ -12,7 +12,7 @@ use crate::{
     control::{Answer, Request},
     lists::{
         Format,
-        catalogue::{Catalogue, Listing, SchoolKind},
+        catalogue::{Catalogue, SchoolKind},
         format::MatchMode,
     },
     policy::{Action, AppliesTo, ListFile},
@@ -113,7 +113,7 @@ fn missing(context: &Context, kind: SchoolKind) -> Result<Vec<ListFile>, Failure
     let Answer::Lists(known) = context.ask(Request::ListsStatus)? else { return Err(other_version()) };
     let there = |id: &str| known.lists.iter().any(|list| list.id == id);
     let wanted = Catalogue::shipped().recommended(kind).filter(|listing| !there(&listing.id));
-    Ok(wanted.map(listed).collect())
+    Ok(wanted.map(ListFile::from).collect())
 }
 
 fn of_catalogue(id: &str, args: &Args) -> Result<ListFile, Failure> {
@@ -126,48 +126,13 @@ fn of_catalogue(id: &str, args: &Args) -> Result<ListFile, Failure> {
              --upload or --paste)"
         )));
     };
-    let list = listed(listing);
+    let list = ListFile::from(listing);
     Ok(ListFile {
         category: args.category.clone().unwrap_or(list.category),
         title: args.title.clone().unwrap_or(list.title),
         minimum: args.minimum,
         ..list
     })
-}
-
-/// A subscription to a list of the catalogue.
-fn listed(listing: &Listing) -> ListFile {
-    ListFile {
-        url: Some(listing.url.clone()),
-        mirrors: listing.mirrors.clone(),
-        format: Some(listing.format),
-        matching: listing.matching,
-        refresh_hours: listing.refresh_hours,
-        ..plain(listing.id.clone(), listing.title.clone(), listing.category.clone())
-    }
-}
-
-fn plain(id: String, title: String, category: String) -> ListFile {
-    ListFile {
-        id,
-        title,
-        category,
-        action: Action::Block,
-        url: None,
-        mirrors: Vec::new(),
-        credential: None,
-        file: None,
-        zone: None,
-        primaries: Vec::new(),
-        key: None,
-        upload: false,
-        text: None,
-        applies_to: AppliesTo::Names,
-        minimum: None,
-        format: None,
-        matching: MatchMode::Subdomains,
-        refresh_hours: 24,
-    }
 }
 
 fn described(id: String, args: &Args) -> Result<ListFile, Failure> {
@@ -189,7 +154,7 @@ fn described(id: String, args: &Args) -> Result<ListFile, Failure> {
         matching: if args.exact { MatchMode::Exact } else { MatchMode::Subdomains },
         refresh_hours: args.refresh,
         // Asked for beside every source.
-        ..plain(id, title.clone().unwrap_or_default(), category.clone().unwrap_or_default())
+        ..ListFile::new(id, title.clone().unwrap_or_default(), category.clone().unwrap_or_default())
     })
 }
 

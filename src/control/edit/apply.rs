@@ -3,10 +3,10 @@
 use jiff::{Timestamp, civil::Date};
 use toml::value::Datetime;
 
-use super::{Days, Edit, EditError, SchoolEdit, SupplierEdit};
+use super::{Days, Edit, EditError, MitigationEdit, SchoolEdit, SupplierEdit};
 use crate::{
     category::Categories,
-    policy::{DateRange, PolicyFile, SupplierFile, Tables},
+    policy::{DateRange, MitigationFile, PolicyFile, SupplierFile, Tables},
     spelling::nearest,
 };
 
@@ -96,6 +96,7 @@ impl Known<'_> {
                 Ok(())
             }
             Edit::SetSupplier(supplier) => set_supplier(file, supplier),
+            Edit::SetMitigation(said) => set_mitigation(file, said),
         }
     }
 }
@@ -129,6 +130,22 @@ fn set_supplier(file: &mut PolicyFile, said: &SupplierEdit) -> Result<(), EditEr
         note: said.note.trim().to_owned(),
     };
     put(&mut file.suppliers, supplier, |supplier| &supplier.category);
+    Ok(())
+}
+
+fn set_mitigation(file: &mut PolicyFile, said: &MitigationEdit) -> Result<(), EditError> {
+    let text = said.text.trim().to_owned();
+    if text.is_empty() {
+        file.mitigations.retain(|mitigation| mitigation.limit != said.limit);
+        return Ok(());
+    }
+    let mitigation = MitigationFile {
+        limit: said.limit.clone(),
+        text,
+        decided: said.decided.map(day).transpose()?,
+        by: said.by.trim().to_owned(),
+    };
+    put(&mut file.mitigations, mitigation, |mitigation| &mitigation.limit);
     Ok(())
 }
 

@@ -9,7 +9,7 @@ use crate::{
 };
 
 /// Categories by profile.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, schemars::JsonSchema)]
 pub struct Matrix {
     /// The revision that it is of.
     pub revision: i64,
@@ -20,7 +20,7 @@ pub struct Matrix {
 }
 
 /// A column.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, schemars::JsonSchema)]
 pub struct MatrixProfile {
     /// The profile's identifier.
     pub id: String,
@@ -33,7 +33,7 @@ pub struct MatrixProfile {
 }
 
 /// A row: one category.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, schemars::JsonSchema)]
 pub struct MatrixRow {
     /// The category's identifier.
     pub id: String,
@@ -54,7 +54,7 @@ pub struct MatrixRow {
 }
 
 /// A service within a category.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, schemars::JsonSchema)]
 pub struct MatrixService {
     /// The service's identifier.
     pub id: String,
@@ -67,7 +67,7 @@ pub struct MatrixService {
 }
 
 /// The state of a category or a service in a profile.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, schemars::JsonSchema)]
 pub struct MatrixCell {
     /// The state now. Of a service that is not switched by itself, that of its category.
     pub state: Cell,
@@ -88,19 +88,20 @@ impl Control {
         let (file, revision) = self.in_force();
         let every = file.every_category(&self.categories);
         let tables = Tables::shipped();
+        let bare: Vec<ProfileFile> = file.profiles.iter().map(unsaid).collect();
         let rows = every.iter().map(|(_, category)| {
             let locked = |profile: &ProfileFile| {
                 LOCKED.iter().any(|(id, whom)| *id == category.id && whom.contains(&profile.audience))
             };
-            let cell = |profile: &ProfileFile| MatrixCell {
+            let cell = |(profile, bare): (&ProfileFile, &ProfileFile)| MatrixCell {
                 state: if locked(profile) { Cell::Locked } else { profile.cell(category, tables) },
                 set: profile.categories.contains_key(&category.id)
                     || (category.id == UNCATEGORISED && profile.uncategorised.is_some()),
-                usual: if locked(profile) { Cell::Locked } else { unsaid(profile).cell(category, tables) },
+                usual: if locked(profile) { Cell::Locked } else { bare.cell(category, tables) },
                 locked: locked(profile),
                 why: profile.why.get(&category.id).cloned().unwrap_or_default(),
             };
-            let cells: Vec<MatrixCell> = file.profiles.iter().map(cell).collect();
+            let cells: Vec<MatrixCell> = file.profiles.iter().zip(&bare).map(cell).collect();
             let services = tables.services.iter().filter(|service| service.category == category.id);
             MatrixRow {
                 services: services

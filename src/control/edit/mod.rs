@@ -7,6 +7,7 @@ mod apply;
 mod matrix;
 mod preview;
 mod profiles;
+mod proposals;
 mod publish;
 mod rules;
 #[cfg(test)]
@@ -21,6 +22,7 @@ use serde::{Deserialize, Serialize};
 pub use self::{
     matrix::{Matrix, MatrixCell, MatrixProfile, MatrixRow, MatrixService},
     preview::{LONGEST_PREVIEW, Preview, PreviewName, PreviewSide},
+    proposals::{Decided, Proposal},
     publish::{EditAsked, EditReport, InForce, LONGEST_REASON, LaterChange},
 };
 use crate::{
@@ -33,7 +35,7 @@ use crate::{
 
 /// One change of the policy.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
-#[serde(tag = "edit", rename_all = "kebab-case", rename_all_fields = "kebab-case", deny_unknown_fields)]
+#[serde(tag = "edit", rename_all = "kebab-case", deny_unknown_fields)]
 pub enum Edit {
     /// Give a category, or a single service, a state in a profile.
     SetCell {
@@ -146,11 +148,13 @@ pub enum Edit {
     SetSchool(SchoolEdit),
     /// State who supplies a category that is locked for everyone.
     SetSupplier(SupplierEdit),
+    /// Say what the school does about what DNS filtering can't do.
+    SetMitigation(MitigationEdit),
 }
 
 /// New settings of a profile; what is left out stays.
 #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
-#[serde(rename_all = "kebab-case", deny_unknown_fields, default)]
+#[serde(deny_unknown_fields, default)]
 pub struct ProfileEdit {
     /// The profile's identifier.
     pub profile: String,
@@ -194,7 +198,7 @@ pub struct ProfileEdit {
 
 /// A profile to be added.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
-#[serde(rename_all = "kebab-case", deny_unknown_fields)]
+#[serde(deny_unknown_fields)]
 pub struct NewProfile {
     /// Its identifier: small letters, digits and hyphens, at most 64.
     pub profile: String,
@@ -213,7 +217,7 @@ pub struct NewProfile {
 
 /// A rule of the school.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
-#[serde(rename_all = "kebab-case", deny_unknown_fields)]
+#[serde(deny_unknown_fields)]
 pub struct RuleEdit {
     /// What it does.
     pub action: Action,
@@ -229,6 +233,9 @@ pub struct RuleEdit {
     /// Why it was made; the reason that was given for the change, if empty.
     #[serde(default, skip_serializing_if = "String::is_empty")]
     pub reason: String,
+    /// Who answers for it.
+    #[serde(default, skip_serializing_if = "String::is_empty")]
+    pub owner: String,
     /// When it ends.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub until: Option<Timestamp>,
@@ -236,7 +243,7 @@ pub struct RuleEdit {
 
 /// What tells a rule from others.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
-#[serde(rename_all = "kebab-case", deny_unknown_fields)]
+#[serde(deny_unknown_fields)]
 pub struct WhichRule {
     /// The name, as in the rule.
     pub name: String,
@@ -253,7 +260,7 @@ pub struct WhichRule {
 
 /// Some days, the first and the last included.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
-#[serde(rename_all = "kebab-case", deny_unknown_fields)]
+#[serde(deny_unknown_fields)]
 pub struct Days {
     /// The first day.
     pub from: Date,
@@ -264,7 +271,7 @@ pub struct Days {
 
 /// A lesson to be started.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
-#[serde(rename_all = "kebab-case", deny_unknown_fields)]
+#[serde(deny_unknown_fields)]
 pub struct Lesson {
     /// What people call it.
     pub name: String,
@@ -281,7 +288,7 @@ pub struct Lesson {
 
 /// Names to be opened for a time.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
-#[serde(rename_all = "kebab-case", deny_unknown_fields)]
+#[serde(deny_unknown_fields)]
 pub struct Opening {
     /// Names as in a rule, `service:ID`, `bundle:ID`.
     pub what: Vec<String>,
@@ -297,7 +304,7 @@ pub struct Opening {
 
 /// What the policy says of the school; what is left out stays.
 #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
-#[serde(rename_all = "kebab-case", deny_unknown_fields, default)]
+#[serde(deny_unknown_fields, default)]
 pub struct SchoolEdit {
     /// The school's name.
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -318,7 +325,7 @@ pub struct SchoolEdit {
 
 /// A statement of who supplies a category that is locked for everyone.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
-#[serde(rename_all = "kebab-case", deny_unknown_fields)]
+#[serde(deny_unknown_fields)]
 pub struct SupplierEdit {
     /// The category.
     pub category: String,
@@ -336,6 +343,23 @@ pub struct SupplierEdit {
     /// Whatever else is worth knowing.
     #[serde(default)]
     pub note: String,
+}
+
+/// What the school does about one limit of DNS filtering.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct MitigationEdit {
+    /// The limit, by its word.
+    pub limit: String,
+    /// What the school does; nothing is said any more, if empty.
+    #[serde(default)]
+    pub text: String,
+    /// The day on which that was decided.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub decided: Option<Date>,
+    /// Who decided it.
+    #[serde(default)]
+    pub by: String,
 }
 
 /// What an edit asks for can't be done.

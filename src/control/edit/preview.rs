@@ -36,7 +36,7 @@ const SHOWN: usize = 200;
 const PATIENCE: Duration = Duration::from_millis(900);
 
 /// What edits would do to the questions of the last days. Numbers are reckoned where a part of the log was left out.
-#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize, schemars::JsonSchema)]
 pub struct Preview {
     /// The revision that the edits were held against.
     pub revision: i64,
@@ -59,7 +59,7 @@ pub struct Preview {
 }
 
 /// The names that would be treated otherwise.
-#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize, schemars::JsonSchema)]
 pub struct PreviewSide {
     /// How many names.
     pub names: u64,
@@ -74,7 +74,7 @@ pub struct PreviewSide {
 }
 
 /// A name that would be treated otherwise.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, schemars::JsonSchema)]
 pub struct PreviewName {
     /// The name, or the digest that stands for it.
     pub name: String,

@@ -33,10 +33,13 @@ pub struct EditAsked {
     /// Only say what would change.
     #[serde(default)]
     pub dry_run: bool,
+    /// Whoever asks opens nothing on their own word: a change that loosens waits for somebody else's approval.
+    #[serde(default)]
+    pub propose: bool,
 }
 
 /// What became of a change.
-#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize, schemars::JsonSchema)]
 pub struct EditReport {
     /// Nothing was changed, since nothing was to be.
     pub dry_run: bool,
@@ -64,7 +67,7 @@ pub struct InForce {
 }
 
 /// A change that came after another one.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, schemars::JsonSchema)]
 pub struct LaterChange {
     /// Its number, who made it and when.
     #[serde(flatten)]
@@ -96,29 +99,55 @@ impl Control {
     ///
     /// # Errors
     ///
-    /// When somebody else changed the policy meanwhile ([`ControlError::Collision`]), the change loosens and no reason
-    /// is given ([`ControlError::ReasonWanted`]), a change can't be made, or the outcome is no policy; then nothing has
-    /// changed.
+    /// When whoever asks may open nothing and the change does ([`ControlError::Proposed`]: it waits for approval),
+    /// somebody else changed the policy meanwhile ([`ControlError::Collision`]), the change loosens and no reason is given
+    /// ([`ControlError::ReasonWanted`]), a change can't be made, or the outcome is no policy; then nothing has changed.
     pub async fn edit(&self, edits: Vec<Edit>, asked: EditAsked) -> Result<EditReport, ControlError> {
+        // A teacher who ends a lesson goes back to what the school decided.
+        let ends = edits.iter().all(|edit| matches!(edit, Edit::EndLesson { .. }));
+        // What ends by itself is for whoever gives the lesson.
+        let passing =
+            |edit: &Edit| matches!(edit, Edit::StartLesson(_) | Edit::EndLesson { .. } | Edit::Open(_));
+        let reason = asked.reason()?;
+        if asked.propose && !asked.dry_run && !edits.iter().all(passing) {
+            let dry = EditAsked { dry_run: true, ..asked.clone() };
+            let new = |current: &PolicyFile| self.edited(current, &edits, reason);
+            let report = self.amend("policy.edit", &dry, ends, new).await?;
+            if !report.loosens.is_empty() {
+                if reason.is_empty() {
+                    return Err(ControlError::ReasonWanted { loosens: report.loosens });
+                }
+                let proposal = self.propose(edits, &asked, report.loosens)?;
+                return Err(ControlError::Proposed { number: proposal.number, loosens: proposal.loosens });
+            }
+        }
+        self.amend("policy.edit", &asked, ends, |current| self.edited(current, &edits, reason)).await
+    }
+
+    /// Publishes what `new` makes of the policy in force, under the terms that were asked for; `ends` is a change that
+    /// needs no reason whatever it opens.
+    async fn amend(
+        &self,
+        action: &str,
+        asked: &EditAsked,
+        ends: bool,
+        new: impl FnOnce(&PolicyFile) -> Result<PolicyFile, ControlError>,
+    ) -> Result<EditReport, ControlError> {
         let reason = asked.reason()?;
         let change = Change {
             name: "policy",
             by: &asked.by,
-            action: "policy.edit",
+            action,
             dry_run: asked.dry_run,
             reason,
             from: asked.from.as_deref(),
+            expect: asked.expect,
         };
         let mut loosens = Vec::new();
         let report = self
             .change(change, |current| {
-                if let Some(expected) = asked.expect {
-                    self.expected(expected)?;
-                }
-                let new = self.edited(&current, &edits, reason)?;
+                let new = new(&current)?;
                 loosens = self.loosening(&current, &new);
-                // A teacher who ends a lesson goes back to what the school decided.
-                let ends = edits.iter().all(|edit| matches!(edit, Edit::EndLesson { .. }));
                 let wanted = !asked.dry_run && !ends && reason.is_empty() && !loosens.is_empty();
                 // What is wrong anyway is told first: no reason would help.
                 if wanted && self.is_sound(&new) {
@@ -148,17 +177,47 @@ impl Control {
             dry_run: asked.dry_run,
             reason: if given.is_empty() { &usual } else { given },
             from: asked.from.as_deref(),
+            expect: asked.expect,
         };
         let mut loosens = Vec::new();
         let report = self
             .change(change, |current| {
                 let before = self.before(revision)?;
                 loosens = self.loosening(&current, &before);
+                // One's own change may be taken back; what others closed is not opened so.
+                let own = self.revision(revision)?.is_some_and(|undone| undone.by == asked.by);
+                if asked.propose && !own && !loosens.is_empty() {
+                    return Err(ControlError::Input(String::from(
+                        "to take this back opens what somebody else closed: it is for who may approve that",
+                    )));
+                }
                 Ok(before)
             })
             .await?;
         let (dry_run, revision) = (report.dry_run, report.revision);
         Ok(EditReport { dry_run, revision, changes: report.changes, loosens, warnings: report.warnings })
+    }
+
+    /// Puts a whole policy in the place of the one in force, as after a disaster: what is asked for an [`edit`](Self::edit)
+    /// holds here too.
+    ///
+    /// # Errors
+    ///
+    /// Names every problem of the text with its place; else as for an edit. Then nothing has changed.
+    pub async fn restore(&self, text: &str, asked: EditAsked) -> Result<EditReport, ControlError> {
+        let wrong = |errors| ControlError::Policy { name: String::from("policy.toml"), errors };
+        let new = PolicyFile::parse(text).map_err(wrong)?;
+        if asked.propose && !asked.dry_run {
+            let dry = EditAsked { dry_run: true, ..asked.clone() };
+            let report = self.amend("policy.import", &dry, false, |_| Ok(new.clone())).await?;
+            if !report.loosens.is_empty() {
+                return Err(ControlError::Input(format!(
+                    "this policy opens what is closed, which is for who may approve that: {}",
+                    report.loosens.join(" ")
+                )));
+            }
+        }
+        self.amend("policy.import", &asked, false, |_| Ok(new)).await
     }
 
     /// The policy in force, with who published it and when.
@@ -239,7 +298,7 @@ impl Control {
     }
 
     /// That a revision is the one in force.
-    fn expected(&self, expected: i64) -> Result<(), ControlError> {
+    pub(in crate::control) fn expected(&self, expected: i64) -> Result<(), ControlError> {
         let InForce { file, revision: current, by, at } = self.policy_file()?;
         if expected == current {
             return Ok(());

@@ -60,6 +60,7 @@ impl Known<'_> {
             profiles: some(&new.profiles),
             clients: some(&new.clients),
             reason: given.to_owned(),
+            owner: new.owner.trim().to_owned(),
             until: new.until.map(|until| self.end(until)).transpose()?,
         };
         let identity = Identity::of(&rule);
@@ -161,6 +162,7 @@ impl Known<'_> {
                 profiles: opening.profiles.clone(),
                 clients: opening.clients.clone(),
                 reason: String::new(),
+                owner: String::new(),
                 until: Some(opening.until),
             };
             self.put_rule(file, &rule)?;

@@ -39,9 +39,24 @@ impl Control {
     ///
     /// When there is no such list or it is not one that the school writes; then nothing has changed.
     pub async fn edit_list(&self, id: &str, text: String, by: &str) -> Result<ImportReport, ControlError> {
+        self.edit_list_expecting(id, text, by, None).await
+    }
+
+    /// The same, for who has seen the text as it was at a revision of the policy.
+    ///
+    /// # Errors
+    ///
+    /// As [`edit_list`](Self::edit_list); also [`ControlError::Collision`] when the policy is another one meanwhile.
+    pub async fn edit_list_expecting(
+        &self,
+        id: &str,
+        text: String,
+        by: &str,
+        expect: Option<i64>,
+    ) -> Result<ImportReport, ControlError> {
         self.own_text(id)?;
         let name = format!("list {id}");
-        let change = Change { name: &name, by, action: "lists.edit", dry_run: false, ..Change::default() };
+        let change = Change { name: &name, by, action: "lists.edit", expect, ..Change::default() };
         self.change(change, |mut file| {
             for list in file.lists.iter_mut().filter(|list| list.id == id) {
                 list.text = Some(text.clone());

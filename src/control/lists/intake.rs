@@ -1,6 +1,6 @@
 //! From a text that came to a version in force or held, or to the reason why not.
 
-use std::{path::Path, sync::atomic::AtomicBool};
+use std::sync::atomic::AtomicBool;
 
 use jiff::Timestamp;
 
@@ -69,12 +69,8 @@ impl Library {
     }
 
     /// A text that somebody brought.
-    pub(super) fn brought(list: ListFile, text: &Path) -> Fetched {
-        let got = Obtained::Text {
-            source: Source::at(text),
-            served: crate::feeds::shelf::Served::default(),
-            scratch: None,
-        };
+    pub(super) fn brought(list: ListFile, source: Source) -> Fetched {
+        let got = Obtained::Text { source, served: crate::feeds::shelf::Served::default(), scratch: None };
         Fetched { list, got: Ok(got) }
     }
 

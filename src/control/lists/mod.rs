@@ -37,6 +37,7 @@ use super::{Control, ControlError, Prepared, SuppliersReport};
 use crate::{
     background::in_background,
     feeds::{self, shelf::State},
+    lists::source::Source,
     policy::{ListFile, ListSource, PolicyFile},
 };
 
@@ -112,14 +113,37 @@ impl Control {
         accept: bool,
         by: &str,
     ) -> Result<UpdateReport, ControlError> {
-        let list = self.one(id)?;
-        if list.source() != Some(ListSource::Upload) {
-            return Err(ControlError::Input(format!(
-                "list {id} is not brought by hand; write upload = true in its place to do so"
-            )));
-        }
+        let list = self.brought_by_hand(id)?;
         let manner = if accept { Manner::Accept } else { Manner::Keep };
-        self.take_in(vec![Library::brought(list, text)], manner, by).await
+        self.take_in(vec![Library::brought(list, Source::at(text))], manner, by).await
+    }
+
+    /// The same with the text at hand.
+    ///
+    /// # Errors
+    ///
+    /// As [`upload`](Self::upload).
+    pub async fn upload_text(
+        &self,
+        id: &str,
+        text: Vec<u8>,
+        accept: bool,
+        by: &str,
+    ) -> Result<UpdateReport, ControlError> {
+        let list = self.brought_by_hand(id)?;
+        let manner = if accept { Manner::Accept } else { Manner::Keep };
+        let source = Source::bytes("the text", text);
+        self.take_in(vec![Library::brought(list, source)], manner, by).await
+    }
+
+    fn brought_by_hand(&self, id: &str) -> Result<ListFile, ControlError> {
+        let list = self.one(id)?;
+        if list.source() == Some(ListSource::Upload) {
+            return Ok(list);
+        }
+        Err(ControlError::Input(format!(
+            "list {id} is not brought by hand; write upload = true in its place to do so"
+        )))
     }
 
     /// Puts the held versions of lists in force.
@@ -407,6 +431,14 @@ impl Control {
     fn fetching(&self, id: &str) -> Arc<tokio::sync::Mutex<()>> {
         let mut fetching = self.fetching.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
         Arc::clone(fetching.entry(id.to_owned()).or_default())
+    }
+
+    /// The lists that are being fetched now.
+    #[must_use]
+    pub fn being_fetched(&self) -> Vec<String> {
+        let fetching = self.fetching.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
+        let busy = fetching.iter().filter(|(_, lock)| lock.try_lock().is_err());
+        busy.map(|(id, _)| id.clone()).collect()
     }
 
     /// Makes downloads that are under way end soon.

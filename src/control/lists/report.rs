@@ -14,7 +14,7 @@ use crate::{
 };
 
 /// What the lists are.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, schemars::JsonSchema)]
 pub struct ListsReport {
     /// The school's lists in the policy's order, then the starter lists.
     pub lists: Vec<ListReport>,
@@ -24,7 +24,7 @@ pub struct ListsReport {
 }
 
 /// What one list is.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, schemars::JsonSchema)]
 pub struct ListReport {
     /// The identifier.
     pub id: String,
@@ -45,7 +45,7 @@ pub struct ListReport {
 }
 
 /// What became of a subscription.
-#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize, schemars::JsonSchema)]
 pub struct SubscriptionReport {
     /// The number of the version in force.
     pub number: Option<u32>,
@@ -82,7 +82,7 @@ pub struct SubscriptionReport {
 }
 
 /// A version that waits for a person.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, schemars::JsonSchema)]
 pub struct HeldReport {
     /// Its number.
     pub number: u32,
@@ -99,7 +99,7 @@ pub struct HeldReport {
 }
 
 /// A version that is kept.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, schemars::JsonSchema)]
 pub struct VersionReport {
     /// Its number.
     pub number: u32,
@@ -332,7 +332,7 @@ impl SubscriptionReport {
 }
 
 /// What an update did, or would do.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, schemars::JsonSchema)]
 pub struct UpdateReport {
     /// Nothing was changed: only looked.
     pub dry_run: bool,
@@ -341,7 +341,7 @@ pub struct UpdateReport {
 }
 
 /// What became of one list.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, schemars::JsonSchema)]
 pub struct Updated {
     /// The list.
     pub id: String,
@@ -368,7 +368,7 @@ pub struct Updated {
 }
 
 /// How an update of one list went.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, schemars::JsonSchema)]
 #[serde(rename_all = "kebab-case")]
 pub enum Outcome {
     /// Nothing newer is there.
@@ -454,7 +454,7 @@ impl fmt::Display for UpdateReport {
 }
 
 /// What changed between two versions of a list.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, schemars::JsonSchema)]
 pub struct DiffReport {
     /// The list.
     pub id: String,
@@ -473,7 +473,7 @@ pub struct DiffReport {
 }
 
 /// A name that one version of a list has and another has not.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, schemars::JsonSchema)]
 pub struct ChangedName {
     /// The entry: a name, `=name` for the name alone, `@@` in front when it opens, ` (a name server)` behind when it is
     /// about one.

@@ -10,7 +10,7 @@ use crate::{
 };
 
 /// Which lists say what of a name.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, schemars::JsonSchema)]
 pub struct WhyReport {
     /// The name, in A-label form.
     pub name: String,

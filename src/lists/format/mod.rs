@@ -34,7 +34,7 @@ use self::lines::Line;
 use crate::name::Key;
 
 /// How the lines of a list are written.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize, schemars::JsonSchema)]
 #[serde(rename_all = "lowercase")]
 pub enum Format {
     /// One name a line, also as `.name` or `*.name`.
@@ -128,7 +128,7 @@ pub struct UnknownFormat {
 
 /// What a bare name means in a source of [`Domains`](Format::Domains) or [`Hosts`](Format::Hosts); the other formats
 /// say it themselves.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize, Default)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize, Default, schemars::JsonSchema)]
 #[serde(rename_all = "lowercase")]
 pub enum MatchMode {
     /// The name and everything below it.

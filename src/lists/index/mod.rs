@@ -266,6 +266,19 @@ impl DomainIndex {
             .filter_map(|(name, set)| Some((name, u32::try_from(set).ok()?)))
             .filter(|(_, set)| (*set as usize) < self.sets.len())
     }
+
+    /// The names below a name, not that name itself, with their places in [`sets`](Self::sets), as [`names`](Self::names)
+    /// gives them.
+    pub fn below(&self, key: &Key) -> impl Iterator<Item = (Vec<u8>, u32)> {
+        let mut beginning = key.as_bytes().to_vec();
+        if !beginning.is_empty() {
+            beginning.push(b'.');
+        }
+        self.names
+            .below(self.region(Region::Names), beginning, self.header.counts.names)
+            .filter_map(|(name, set)| Some((name, u32::try_from(set).ok()?)))
+            .filter(|(_, set)| (*set as usize) < self.sets.len())
+    }
 }
 
 impl Default for DomainIndex {

@@ -139,6 +139,19 @@ impl Names {
             steps: steps(count),
         }
     }
+
+    /// The names that begin with these bytes, in the order of their bytes.
+    pub(super) fn below<'a>(&self, bytes: &'a [u8], beginning: Vec<u8>, count: u64) -> Iter<'a> {
+        let (mut at, mut value) = (Some(self.root), 0_u64);
+        for &input in &beginning {
+            let step = at.and_then(|at| Node::read(bytes, at)).and_then(|node| node.step(input));
+            at = step.as_ref().map(|step| step.to);
+            value = value.wrapping_add(step.map_or(0, |step| step.output));
+        }
+        let depth = beginning.len();
+        let stack = at.map(|at| Frame { at, next: 0, value, depth }).into_iter().collect();
+        Iter { bytes, stack, key: beginning, steps: steps(count) }
+    }
 }
 
 /// How many steps there are at most to so many names.
@@ -462,6 +475,25 @@ mod tests {
                     changed.walk(&bytes, name, |_, _| {});
                 }
                 prop_assert!(changed.iter(&bytes, names.len() as u64).take(10_000).count() <= 10_000);
+                prop_assert!(changed.below(&bytes, b"a.".to_vec(), 9).take(10_000).count() <= 10_000);
+            }
+        }
+    }
+
+    proptest! {
+        #[test]
+        fn the_names_that_begin_so_are_found(names in names(), beginning in prop::collection::vec(any::<u8>(), 0..3)) {
+            let bytes = build(&names);
+            let built = Names::check(&bytes, names.len() as u64).unwrap();
+            let longer = names.keys().next().map(|name| name[..1].to_vec());
+            for beginning in longer.into_iter().chain([beginning, b"a.".to_vec()]) {
+                let wanted: Vec<(Vec<u8>, u64)> = names
+                    .iter()
+                    .filter(|(name, _)| name.starts_with(&beginning))
+                    .map(|(name, value)| (name.clone(), *value))
+                    .collect();
+                let found: Vec<_> = built.below(&bytes, beginning, names.len() as u64).collect();
+                prop_assert_eq!(found, wanted);
             }
         }
     }

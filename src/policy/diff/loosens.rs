@@ -167,7 +167,7 @@ impl Loosening<'_> {
     }
 
     fn rules(&mut self, old: &PolicyFile, new: &PolicyFile) {
-        let bare = |rule: &RuleFile| RuleFile { reason: String::new(), ..rule.clone() };
+        let bare = |rule: &RuleFile| RuleFile { reason: String::new(), owner: String::new(), ..rule.clone() };
         let has =
             |file: &PolicyFile, rule: &RuleFile| file.rules.iter().any(|other| bare(other) == bare(rule));
         for rule in new.rules.iter().filter(|rule| rule.action == Action::Allow && !has(old, rule)) {

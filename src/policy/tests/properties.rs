@@ -56,6 +56,7 @@ fn rule() -> impl Strategy<Value = RuleFile> {
         profiles,
         clients,
         reason: String::new(),
+        owner: String::new(),
         until,
     })
 }

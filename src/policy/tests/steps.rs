@@ -455,6 +455,7 @@ fn what_loosens_is_said_in_sentences() {
         profiles: Some(vec!["ks2".into()]),
         clients: None,
         reason: String::new(),
+        owner: String::new(),
         until: Some("2020-01-01T00:00:00Z".parse().unwrap()),
     };
     assert_eq!(said(&|file| file.rules.push(rule(Action::Allow))), [""; 0], "it is over");

@@ -2,6 +2,7 @@
 
 mod conflicts;
 mod lists;
+mod mitigations;
 mod rules;
 mod services;
 mod suppliers;
@@ -61,6 +62,7 @@ impl PolicyFile {
         check.rules();
         check.lists();
         check.suppliers();
+        check.mitigations();
         check.problems.into_vec()
     }
 

@@ -13,6 +13,7 @@ mod tests;
 mod verify;
 mod zip;
 
+pub(crate) use self::zip::ZipWriter;
 pub use self::{
     make::{About, Made, Order, filters, make},
     package::{FORMAT, FileEntry, Kind, MANIFEST, Manifest, SIGNATURE, VERSION},

@@ -191,9 +191,9 @@ fn is_plain(name: &str) -> bool {
 
 /// Size and digest of what was written or read.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(super) struct Contents {
-    pub(super) bytes: u64,
-    pub(super) sha256: [u8; 32],
+pub(crate) struct Contents {
+    pub(crate) bytes: u64,
+    pub(crate) sha256: [u8; 32],
 }
 
 /// Counts and digests what passes.
@@ -222,7 +222,7 @@ impl Meter {
 }
 
 /// Writes an archive, one file after the other; however large a file is, it passes through little memory.
-pub(super) struct ZipWriter<W> {
+pub(crate) struct ZipWriter<W> {
     to: W,
     at: u64,
     stamp: u32,
@@ -230,7 +230,7 @@ pub(super) struct ZipWriter<W> {
 }
 
 /// A file of an archive that is being written.
-pub(super) struct Member<'a, W: Write> {
+pub(crate) struct Member<'a, W: Write> {
     to: DeflateEncoder<&'a mut W>,
     meter: Meter,
 }
@@ -250,12 +250,12 @@ impl<W: Write> Write for Member<'_, W> {
 
 impl<W: Write + Seek> ZipWriter<W> {
     /// Begins an archive; its files have this date and time.
-    pub(super) fn new(to: W, time: Timestamp) -> Self {
+    pub(crate) fn new(to: W, time: Timestamp) -> Self {
         Self { to, at: 0, stamp: stamp(time), headers: Vec::new() }
     }
 
     /// Writes a file, by what `write` puts into it.
-    pub(super) fn add<T>(
+    pub(crate) fn add<T>(
         &mut self,
         name: &str,
         write: impl FnOnce(&mut Member<'_, W>) -> io::Result<T>,
@@ -290,7 +290,7 @@ impl<W: Write + Seek> ZipWriter<W> {
     }
 
     /// Ends the archive.
-    pub(super) fn finish(mut self) -> io::Result<W> {
+    pub(crate) fn finish(mut self) -> io::Result<W> {
         self.to.write_all(&tail(&self.headers, self.at))?;
         self.to.flush()?;
         Ok(self.to)

@@ -45,7 +45,7 @@ pub struct Erase {
 }
 
 /// What was taken out, and what was not.
-#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize, schemars::JsonSchema)]
 pub struct EraseReport {
     /// The device, as it was named.
     pub client: String,
@@ -66,7 +66,7 @@ pub struct EraseReport {
 }
 
 /// What was taken out of one day.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, schemars::JsonSchema)]
 pub struct ErasedDay {
     /// The UTC day: `2026-11-22`.
     pub day: String,
@@ -75,7 +75,7 @@ pub struct ErasedDay {
 }
 
 /// What a legal hold kept.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, schemars::JsonSchema)]
 pub struct Spared {
     /// The hold.
     pub hold: String,

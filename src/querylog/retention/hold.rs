@@ -21,7 +21,7 @@ use crate::{
 const VERSION: u32 = 1;
 
 /// One legal hold: whatever it covers is neither reduced, deleted nor erased while it stands.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, schemars::JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct Hold {
     /// What it is called: `hold-1`.
@@ -49,7 +49,7 @@ pub struct Hold {
 }
 
 /// How a hold ended.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, schemars::JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct Lifted {
     /// When.

@@ -14,7 +14,7 @@ use crate::querylog::{
 };
 
 /// The length of time that one count is for. Days are UTC days.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize, schemars::JsonSchema)]
 #[serde(rename_all = "kebab-case")]
 pub enum Step {
     /// An hour.
@@ -48,7 +48,9 @@ impl Step {
 }
 
 /// What counts are told apart by.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[derive(
+    Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize, schemars::JsonSchema,
+)]
 #[serde(rename_all = "kebab-case")]
 pub enum By {
     /// The profile.
@@ -91,7 +93,7 @@ pub struct CountQuery {
 }
 
 /// How many questions there were.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, schemars::JsonSchema)]
 pub struct Count {
     /// When the hour or day begins.
     pub from: Timestamp,
@@ -152,7 +154,7 @@ pub struct TopQuery {
 }
 
 /// A name that was asked for much, or a client that asked much.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, schemars::JsonSchema)]
 pub struct Top {
     /// The name as people write it, or the client: an address or a pseudonym.
     pub what: String,

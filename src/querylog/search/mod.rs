@@ -42,11 +42,12 @@ use crate::{clock::Day, policy::Policy};
 const MOST_READ: u64 = 20_000_000;
 
 /// Some of the questions that were searched for.
-#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize, schemars::JsonSchema)]
 pub struct Page {
     /// The questions, the newest first.
     pub entries: Vec<Entry>,
     /// Where the next page begins: [`Query::after`] of it. None when there are no more.
+    #[schemars(with = "Option<String>")]
     pub next: Option<Place>,
     /// The search was broken off to say what it has, since it takes long; it goes on at `next`, even where there are
     /// no entries.
@@ -58,7 +59,7 @@ pub struct Page {
 }
 
 /// Questions that were counted and not kept.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, schemars::JsonSchema)]
 pub struct Unkept {
     /// When the first of them arrived.
     pub from: Timestamp,
@@ -71,7 +72,7 @@ pub struct Unkept {
 }
 
 /// A day that can't be read.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, schemars::JsonSchema)]
 pub struct Unreadable {
     /// The UTC day.
     pub day: Date,

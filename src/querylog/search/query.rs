@@ -20,7 +20,7 @@ pub const USUAL: u32 = 100;
 pub const MOST: u32 = 10_000;
 
 /// What somebody asked to be searched for, in their own words: the arguments of `schoolgate log search`.
-#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize, schemars::JsonSchema)]
 #[serde(default, deny_unknown_fields)]
 pub struct Asked {
     /// The earliest time; [`moment`] says how times are written.

@@ -68,7 +68,7 @@ impl Item {
 }
 
 /// How a sink fares.
-#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize, schemars::JsonSchema)]
 pub struct SinkStatus {
     /// `dnstap` or `syslog`.
     pub kind: String,

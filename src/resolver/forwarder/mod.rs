@@ -36,6 +36,7 @@ use super::{
     backend::{Backend, Failure, Found},
     config::ResolverError,
     records::{is_about_denial, is_about_dname},
+    report::ServerReport,
 };
 use crate::{
     delegation::Delegations,
@@ -256,6 +257,22 @@ impl Drop for Unanswered<'_> {
 }
 
 impl Backend for Forwarder {
+    fn servers(&self) -> Vec<ServerReport> {
+        let now = Instant::now();
+        let report = |(index, (line, _)): (usize, &(Line, Mutex<Health>))| {
+            let health = self.health(index);
+            ServerReport {
+                server: line.upstream().to_string(),
+                encrypted: line.upstream().transport.is_encrypted(),
+                // Of one that fails, the time says only how long it is put off.
+                time: health.time.filter(|_| health.failures == 0),
+                failures: health.failures,
+                resting: health.rested_until.is_some_and(|until| until > now),
+            }
+        };
+        self.lines.iter().enumerate().map(report).collect()
+    }
+
     fn ask<'a>(
         &'a self,
         query: &'a Query,

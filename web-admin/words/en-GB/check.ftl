@@ -19,3 +19,7 @@ check-path = Where it leads
 check-nothing = Nothing needs to
 check-allow = Allow it here
 check-block = Block it here
+check-change-category = Change the category
+check-change-service = Change the service
+check-change-rule = See the school's rules
+check-change-profile = Change the profile

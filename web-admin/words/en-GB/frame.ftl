@@ -10,6 +10,7 @@ frame-sign-in-again = Sign in again
 
 nav-overview = Overview
 nav-policy = Categories
+nav-proposals = Proposals
 nav-sites = Sites
 nav-check = Check a site
 nav-lists = Lists
@@ -30,6 +31,8 @@ role-teacher = Teacher
 role-governor = Governor
 role-auditor = Auditor
 
+banner-set-up = The set-up of this box is not finished.
+banner-trial-over = The trial is over, and profiles still only watch: nothing but locked and security categories is blocked.
 banner-no-supplier = Nobody is named as supplier of the lists of illegal content.
 banner-watch = A profile only watches: nothing but locked and security categories is blocked there.
 
@@ -45,8 +48,10 @@ failure-limited = Finish setting up your account first: the second factor, or a 
 failure-foreign = This request did not come from a page of this box, so nothing was done. Open the page again and repeat it.
 failure-input = Something in the form is not right, so nothing was changed.
 failure-inside = The box could not do this. What happened is in its own log; please tell the technician.
+failure-busy = Too many people sign in just now. Please try again in a moment.
 failure-collision = Somebody else changed this meanwhile, so nothing was changed now. Look at the page again.
 failure-reason = Please say why: this opens what was closed, so nothing was changed yet.
+failure-proposed = This opens something, so somebody else has to approve it. It is kept as a proposal, and nothing has changed yet.
 failure-token = This token is wrong, has ended or was revoked.
 failure-form = The form could not be read.
 failure-method = This address does not take such a request.

@@ -69,8 +69,8 @@ fn a_copied_profile_keeps_what_is_locked_for_its_own_audience() {
 #[test]
 fn settings_of_a_profile_change_one_by_one() {
     let file = after(&[r#"{"edit":"set-profile","profile":"pupils","name":"Key Stage 2","mode":"watch",
-        "safe-search":false,"youtube":"off","block-with":"refused","log":"blocked-only","strip-ech":false,
-        "canaries":false,"newly-seen":"block","bundles":["nrich"],"why":{"safe_search":"a trial"}}"#]);
+        "safe_search":false,"youtube":"off","block_with":"refused","log":"blocked-only","strip_ech":false,
+        "canaries":false,"newly_seen":"block","bundles":["nrich"],"why":{"safe_search":"a trial"}}"#]);
     let pupils = profile(&file, "pupils");
     assert_eq!((pupils.name.as_str(), pupils.mode, pupils.safe_search), ("Key Stage 2", Mode::Watch, false));
     assert_eq!((pupils.strip_ech, pupils.canaries, pupils.why.len()), (false, false, 1));
@@ -88,11 +88,11 @@ fn a_profile_comes_and_goes_with_what_is_its_own() {
         {"action":"block","name":"one.example","profiles":["year-6"]},
         {"action":"block","name":"two.example","profiles":["year-6","staff"]}]}"#;
     let device = r#"{"edit":"put-device","name":"Cart","address":"10.9.0.7","profile":"year-6"}"#;
-    let fallback = r#"{"edit":"set-school","fallback_profile":"year-6"}"#.replace('_', "-");
-    let file = after(&[add, rules, device, &fallback]);
+    let fallback = r#"{"edit":"set-school","fallback_profile":"year-6"}"#;
+    let file = after(&[add, rules, device, fallback]);
     assert_eq!(profile(&file, "year-6").categories["games"], Cell::Allow);
     let gone = r#"{"edit":"remove-profile","profile":"year-6","to":"pupils"}"#;
-    let file = after(&[add, rules, device, &fallback, gone]);
+    let file = after(&[add, rules, device, fallback, gone]);
     assert_eq!(file.rules.iter().map(|rule| rule.name.as_str()).collect::<Vec<_>>(), ["two.example"]);
     assert_eq!(file.devices[0].profile.as_deref(), Some("pupils"));
     assert_eq!(file.fallback_profile.as_deref(), Some("pupils"));
@@ -211,8 +211,8 @@ fn the_next_opening_takes_out_those_that_are_over() {
 #[test]
 fn what_is_said_of_the_school_and_its_suppliers_changes() {
     let file = after(&[
-        r#"{"edit":"set-school","name":"Oak Road","timezone":"Europe/Dublin","fallback-profile":"",
-            "contact":"mailto:office@school.example","own-names":["oak.example"]}"#,
+        r#"{"edit":"set-school","name":"Oak Road","timezone":"Europe/Dublin","fallback_profile":"",
+            "contact":"mailto:office@school.example","own_names":["oak.example"]}"#,
         r#"{"edit":"set-retention","allowed_days":7}"#,
         r#"{"edit":"set-supplier","category":"illegal-terrorism","by":"upstream","who":"The trust",
             "verified":"2026-11-20"}"#,
@@ -221,6 +221,16 @@ fn what_is_said_of_the_school_and_its_suppliers_changes() {
     assert_eq!((file.fallback_profile.as_deref(), file.own_names.len()), (None, 1));
     assert_eq!((file.log.allowed_days, file.log.blocked_days), (7, 365));
     assert_eq!(file.suppliers[0].verified.unwrap().to_string(), "2026-11-20");
+}
+
+#[test]
+fn a_mitigation_is_written_and_taken_out() {
+    let said = r#"{"edit": "set-mitigation", "limit": "vpn", "text": " The firewall. ", "decided": "2026-11-20", "by": "Head"}"#;
+    let file = after(&[said]);
+    assert_eq!(file.mitigations[0].text, "The firewall.");
+    assert_eq!(file.mitigations[0].decided.unwrap().to_string(), "2026-11-20");
+    let none = after(&[said, r#"{"edit": "set-mitigation", "limit": "vpn", "text": ""}"#]);
+    assert!(none.mitigations.is_empty());
 }
 
 #[test]

@@ -38,7 +38,7 @@ impl School {
 
 fn asked(reason: &str, expect: Option<i64>) -> EditAsked {
     let (by, from) = (String::from("A. Head"), Some(String::from("10.9.0.4")));
-    EditAsked { by, reason: reason.into(), expect, from, dry_run: false }
+    EditAsked { by, reason: reason.into(), expect, from, ..EditAsked::default() }
 }
 
 fn set(profile: &str, category: &str, cell: &str) -> Vec<Edit> {
@@ -115,6 +115,22 @@ async fn the_second_of_two_administrators_hears_what_the_first_changed() {
     assert_eq!((expected, current, by.as_str(), at), (1, 2, "A. Head", Some(now())));
     assert_eq!(changes, ["profile \"pupils\": shopping: block, was allow"]);
     assert!(!is_blocked(&control, "play.example", "10.9.0.5", NOW));
+}
+
+#[tokio::test]
+async fn a_whole_policy_is_put_back_with_a_reason_where_it_opens() {
+    let school = School::new();
+    let control = school.open().await;
+    let now = control.policy_file().unwrap();
+    let looser = PolicyFile { timezone: String::from("Europe/Paris"), ..now.file }.to_toml();
+    let wanted = control.restore(&looser, asked("", Some(now.revision))).await.unwrap_err();
+    assert!(matches!(wanted, ControlError::ReasonWanted { .. }), "{wanted}");
+    let stale = control.restore(&looser, asked("moved", Some(now.revision + 1))).await.unwrap_err();
+    assert!(matches!(stale, ControlError::Collision { .. }), "{stale}");
+    assert!(control.restore("version = 7", asked("moved", None)).await.unwrap_err().is_bad_input());
+    assert_eq!(control.policy_file().unwrap().revision, now.revision);
+    control.restore(&looser, asked("moved", Some(now.revision))).await.unwrap();
+    assert_eq!(control.policy_file().unwrap().file.timezone, "Europe/Paris");
 }
 
 #[tokio::test]

@@ -1,0 +1,242 @@
+use axum::{
+    body::Body,
+    http::{Method, StatusCode, header},
+};
+use jiff::civil::date;
+
+use super::{super::super::tests::TestBox, Step, path};
+use crate::{
+    accounts::{Role, Stage},
+    policy::Mode,
+    school::Kind,
+};
+
+const MOMENT: &str = "2026-11-26T10:15:00Z";
+
+async fn claimed(code: &str, form: &[(&str, &str)]) -> (TestBox, super::super::super::tests::Answer) {
+    let new = TestBox::unclaimed_at(MOMENT);
+    let right = new.admin.accounts.setup_code().unwrap().unwrap();
+    let code = if code.is_empty() { right.expose().to_owned() } else { code.to_owned() };
+    let mut fields = vec![("code", code.as_str())];
+    fields.extend_from_slice(form);
+    let answer = new.post_as_nobody("/set-up", &fields).await;
+    (new, answer)
+}
+
+const PERSON: [(&str, &str); 5] = [
+    ("full_name", "Adaeze <b>Okafor</b>"),
+    ("name", "adaeze"),
+    ("role", "head"),
+    ("password", "purple kettle under seven bridges"),
+    ("again", "purple kettle under seven bridges"),
+];
+
+#[tokio::test]
+async fn every_page_of_a_new_box_leads_to_set_up_which_asks_for_the_code() {
+    let new = TestBox::unclaimed_at(MOMENT);
+    for page in ["/", "/check?name=a.example", "/set-up/school", "/no-such-page"] {
+        assert!(new.get_as_nobody(page).await.leads_to().starts_with("/set-up"), "{page}");
+    }
+    assert_eq!(new.get_as_nobody("/sign-in").await.leads_to(), "/set-up");
+    let door = new.get_as_nobody("/set-up").await;
+    assert!(door.has("Set-up code") && door.has("name=\"code\""), "{}", door.body);
+    let code = new.admin.accounts.setup_code().unwrap().unwrap();
+    assert!(!door.has(code.expose()), "it is for those alone who see the box");
+}
+
+#[tokio::test]
+async fn a_wrong_code_claims_nothing_and_what_was_typed_stays_but_for_passwords() {
+    let (new, refused) = claimed("AAAA-AAAA", &PERSON).await;
+    assert_eq!(refused.status, StatusCode::FORBIDDEN);
+    assert!(refused.has("The set-up code is wrong"), "{}", refused.body);
+    assert!(refused.has("value=\"adaeze\"") && !refused.has("purple kettle") && !refused.has("<b>Okafor"));
+    assert!(new.admin.accounts.setup_code().unwrap().is_some());
+    let (_, refused) = claimed("", &[PERSON[0], PERSON[1], PERSON[2], PERSON[3], ("again", "other")]).await;
+    assert!(refused.has("The two passwords are not the same"), "{}", refused.body);
+    let weak = [PERSON[0], PERSON[1], PERSON[2], ("password", "short"), ("again", "short")];
+    let (_, refused) = claimed("", &weak).await;
+    assert_eq!(refused.status, StatusCode::UNPROCESSABLE_ENTITY);
+    assert!(refused.has("too short"), "{}", refused.body);
+}
+
+#[tokio::test]
+async fn whoever_has_the_code_is_signed_in_and_sets_up_a_second_factor_first() {
+    let (new, answer) = claimed("", &PERSON).await;
+    assert_eq!(answer.leads_to(), "/sign-in/next?to=/set-up/break-glass");
+    let cookie = answer.headers[header::SET_COOKIE].to_str().unwrap().split(';').next().unwrap().to_owned();
+    let token = cookie.split_once('=').unwrap().1;
+    assert_eq!(new.admin.accounts.limited(token).unwrap().unwrap().stage, Stage::SecondFactorSetUp);
+    assert_eq!(new.admin.accounts.users().unwrap()[0].role, Role::Head);
+    let again = new.post_as_nobody("/set-up", &PERSON).await;
+    assert_eq!(again.leads_to(), "/set-up", "nobody claims it twice");
+    assert_eq!(new.get_as_nobody("/set-up").await.leads_to(), "/sign-in?to=/set-up");
+    let request = new.request(None, Method::GET, "/set-up/school").header(header::COOKIE, cookie);
+    let unfinished = new.send(request.body(Body::empty()).unwrap()).await;
+    assert!(unfinished.leads_to().starts_with("/sign-in/next"), "{}", unfinished.leads_to());
+}
+
+#[tokio::test]
+async fn steps_are_gone_through_from_first_to_last_and_taken_up_where_they_were_left() {
+    let school = TestBox::at(MOMENT).await;
+    let head = Role::Head;
+    assert_eq!(school.get(head, "/set-up").await.leads_to(), "/set-up/break-glass");
+    let code = school.post(head, "/set-up/break-glass", &[]).await;
+    assert!(code.has("Print this page now"), "{}", code.body);
+    assert!(school.admin.accounts.break_glass().unwrap().sealed.is_some());
+    assert_eq!(school.get(head, "/set-up").await.leads_to(), "/set-up/school");
+    let form = [
+        ("name", "St <script>alert(1)</script> Mary's"),
+        ("kind", "junior"),
+        ("contact", "office@school.example"),
+        ("timezone", "Europe/London"),
+    ];
+    assert_eq!(school.post(head, "/set-up/school", &form).await.leads_to(), "/set-up/people");
+    let policy = school.admin.control.policy().load_full();
+    let ids: Vec<&str> = policy.file().profiles.iter().map(|profile| profile.id.as_str()).collect();
+    assert_eq!(ids, Kind::Junior.profiles());
+    assert_eq!(policy.file().contact.as_deref(), Some("mailto:office@school.example"));
+    let people = school.get(head, "/set-up/people").await;
+    assert!(!people.has("<script>alert") && people.has("Designated safeguarding lead"), "{}", people.body);
+    let form = [("lead-name", "Ms Obi"), ("lead-email", "obi@school.example"), ("governor-name", "Dr Ray")];
+    assert_eq!(school.post(head, "/set-up/people", &form).await.leads_to(), "/set-up/suppliers");
+    let form = [("by", "broadband"), ("who", "Example Broadband"), ("tested", "2026-11-20")];
+    assert_eq!(school.post(head, "/set-up/suppliers", &form).await.leads_to(), "/set-up/networks");
+    assert!(!school.get(head, "/set-up/networks").await.has("Nobody is named as supplier"));
+    let form = [("networks", "10.20.2.0/24, ks2\n10.20.3.0/24, Staff")];
+    assert_eq!(school.post(head, "/set-up/networks", &form).await.leads_to(), "/set-up/directory");
+    let policy = school.admin.control.policy().load_full();
+    assert_eq!(policy.profile(policy.identify("10.20.3.9".parse().unwrap(), None).profile).0, "staff");
+    for (step, next) in [("directory", "resolving"), ("resolving", "categories"), ("categories", "start")] {
+        let page = school.get(head, &format!("/set-up/{step}")).await;
+        assert_eq!(page.status, StatusCode::OK, "{step}: {}", page.body);
+        let went = school.post(head, &format!("/set-up/{step}"), &[("skip", "yes")]).await;
+        assert_eq!(went.leads_to(), format!("/set-up/{next}"));
+    }
+    assert_eq!(school.get(head, "/set-up").await.leads_to(), "/set-up/start");
+    let form = [("start", "watch")];
+    assert_eq!(school.post(head, "/set-up/start", &form).await.leads_to(), "/set-up/finish");
+    let policy = school.admin.control.policy().load_full();
+    assert!(policy.file().profiles.iter().all(|profile| profile.mode == Mode::Watch));
+    assert_eq!(school.admin.school.file().trial_until, Some(date(2026, 12, 3)));
+    let finish = school.get(head, "/set-up/finish").await;
+    assert!(finish.has("10.20.0.53") && finish.has("Waiting for the first question"), "{}", finish.body);
+    for guide in ["Windows Server", "UniFi", "MikroTik", "DrayTek", "pfSense", "broadband provider"] {
+        assert!(finish.has(guide), "{guide}");
+    }
+    let part = school.part(head, "/set-up/finish").await;
+    assert!(part.has("hx-trigger=\"every 2s\"") && !part.has("<html"), "{}", part.body);
+    assert_eq!(school.post(head, "/set-up/finish", &[]).await.leads_to(), "/?done=done-set-up");
+    assert_eq!(school.admin.school.file().next_step(), None);
+}
+
+#[tokio::test]
+async fn what_is_wrong_is_said_by_its_field_and_what_was_typed_stays() {
+    let school = TestBox::at(MOMENT).await;
+    for (step, form, said, kept) in [
+        ("school", &[("name", ""), ("kind", "primary")][..], "Name of the school", ""),
+        ("school", &[("name", "St Mary"), ("kind", "castle")], "Type of school", "St Mary"),
+        (
+            "school",
+            &[("name", "St Mary"), ("kind", "primary"), ("timezone", "Moon/Sea")],
+            "Moon/Sea",
+            "St Mary",
+        ),
+        ("school", &[("name", "A"), ("kind", "primary"), ("contact", "\"><script>")], "blocked site", ""),
+        ("people", &[("lead-name", "")], "safeguarding lead", ""),
+        ("people", &[("lead-name", "Obi"), ("lead-email", "obi")], "“obi” is no e-mail", "value=\"Obi\""),
+        ("suppliers", &[], "Choose one", ""),
+        ("suppliers", &[("by", "firewall")], "Its name", ""),
+        (
+            "suppliers",
+            &[("by", "firewall"), ("who", "Wall"), ("tested", "2027-01-01")],
+            "a day that was",
+            "Wall",
+        ),
+        ("networks", &[("networks", "10.20.2.0, ks2")], "line 1", "10.20.2.0, ks2"),
+        ("directory", &[("domain", "")], "Domain: it is empty", ""),
+        ("directory", &[("domain", "ad.example"), ("server", "dc1")], "“dc1” is no address", "ad.example"),
+        ("directory", &[("domain", "a b.example"), ("server", "192.0.2.1")], "a b.example", ""),
+        ("directory", &[("domain", "ad.example"), ("server", "127.0.0.1")], "127.0.0.1", ""),
+        ("start", &[], "choose one", ""),
+    ] {
+        let answer = school.post(Role::Technician, &format!("/set-up/{step}"), form).await;
+        assert_eq!(answer.status, StatusCode::UNPROCESSABLE_ENTITY, "{step} {form:?}: {}", answer.body);
+        assert!(answer.has(said) && answer.has("role=\"alert\""), "{step} {form:?}: {}", answer.body);
+        assert!(answer.has(kept) && !answer.has("<script>"), "{step} {form:?}: {}", answer.body);
+    }
+    assert!(school.admin.school.file().set_up.is_empty());
+}
+
+#[tokio::test]
+async fn networks_that_overlap_are_saved_only_when_somebody_is_sure() {
+    let school = TestBox::at(MOMENT).await;
+    let networks = ("networks", "10.20.0.0/16, staff\n10.20.2.0/24, pupil-byod");
+    let asked = school.post(Role::Head, "/set-up/networks", &[networks]).await;
+    assert_eq!(asked.status, StatusCode::OK);
+    assert!(asked.has("own devices share a network") && asked.has("name=\"sure\""), "{}", asked.body);
+    let has_networks = || {
+        let policy = school.admin.control.policy().load_full();
+        policy.file().profiles.iter().any(|profile| profile.subnets.iter().any(|net| net.starts_with("10.")))
+    };
+    assert!(!has_networks());
+    school.post(Role::Head, "/set-up/networks", &[networks, ("sure", "yes")]).await;
+    assert!(has_networks());
+}
+
+#[tokio::test]
+async fn after_the_set_up_a_change_that_opens_something_needs_a_reason() {
+    let school = TestBox::at(MOMENT).await;
+    school.admin.school.change(|file| file.set_up.extend(Step::ALL)).unwrap();
+    let refused = school.post(Role::Head, "/set-up/start", &[("start", "watch")]).await;
+    assert_eq!(refused.status, StatusCode::UNPROCESSABLE_ENTITY);
+    assert!(refused.has("name=\"reason\""), "{}", refused.body);
+    let form = [("start", "watch"), ("reason", "a new trial")];
+    let done = school.post(Role::Head, "/set-up/start", &form).await;
+    assert_eq!(done.leads_to(), "/set-up/start?done=done-saved");
+}
+
+#[tokio::test]
+async fn two_people_do_not_overwrite_each_other() {
+    let school = TestBox::at(MOMENT).await;
+    let form = [("networks", "10.20.2.0/24, ks2\n10.20.3.0/24, staff"), ("revision", "0")];
+    assert_eq!(school.post(Role::Head, "/set-up/networks", &form).await.status, StatusCode::SEE_OTHER);
+    let form = [("start", "watch"), ("revision", "0")];
+    let late = school.post(Role::Technician, "/set-up/start", &form).await;
+    assert_eq!(late.status, StatusCode::CONFLICT);
+    assert!(late.has("changed meanwhile") && late.has("by head"), "{}", late.body);
+}
+
+#[tokio::test]
+async fn another_type_of_school_brings_back_the_profiles_that_it_needs_as_they_ship() {
+    let school = TestBox::at(MOMENT).await;
+    let shipped = school.admin.control.policy().load_full().file().clone();
+    let put = |kind: &'static str| {
+        let form = [("name", "St Mary"), ("kind", kind), ("timezone", "Europe/London")];
+        let school = &school;
+        async move { school.post(Role::Head, "/set-up/school", &form).await }
+    };
+    assert_eq!(put("infant").await.status, StatusCode::SEE_OTHER);
+    assert_eq!(put("all-through").await.status, StatusCode::SEE_OTHER);
+    let now = school.admin.control.policy().load_full();
+    for id in Kind::AllThrough.profiles() {
+        let of = |file: &crate::policy::PolicyFile| {
+            let mut profile = file.profiles.iter().find(|profile| profile.id == *id).unwrap().clone();
+            profile.subnets.clear();
+            profile.categories.clear();
+            profile
+        };
+        assert_eq!(of(now.file()), of(&shipped), "{id}");
+    }
+    let cells = |file: &crate::policy::PolicyFile| {
+        let secondary = file.profiles.iter().find(|profile| profile.id == "secondary").unwrap().clone();
+        let every = file.every_category(school.admin.control.categories());
+        let tables = crate::policy::Tables::shipped();
+        every.iter().map(|(_, category)| secondary.cell(category, tables)).collect::<Vec<_>>()
+    };
+    assert_eq!(cells(now.file()), cells(&shipped));
+}
+
+#[test]
+fn each_step_has_its_own_address() {
+    assert_eq!(path(Step::BreakGlass), "/set-up/break-glass");
+}
