@@ -42,7 +42,9 @@ document.addEventListener("htmx:beforeSwap", (event) => {
 function draw(figure) {
   if (!window.uPlot || figure.dataset.drawn) return;
   figure.dataset.drawn = "yes";
-  const { times, series, zone } = JSON.parse(figure.dataset.chart);
+  const { times, series, zone, time } = JSON.parse(figure.dataset.chart);
+  const clock = new Intl.DateTimeFormat(document.documentElement.lang, { hour: "2-digit", minute: "2-digit", timeZone: zone });
+  const hour = (seconds) => (seconds == null ? "–" : clock.format(new Date(seconds * 1000)));
   const style = getComputedStyle(document.documentElement);
   const colour = (name) => style.getPropertyValue(name).trim();
   const options = {
@@ -52,11 +54,12 @@ function draw(figure) {
     cursor: { drag: { x: false, y: false } },
     legend: { live: true },
     axes: [
-      { stroke: colour("--text-quiet"), grid: { stroke: colour("--line"), width: 1 } },
+      { stroke: colour("--text-quiet"), grid: { stroke: colour("--line"), width: 1 },
+        values: (_, seconds) => seconds.map(hour) },
       { stroke: colour("--text-quiet"), grid: { stroke: colour("--line"), width: 1 }, size: 60,
         values: (_, values) => values.map((value) => value.toLocaleString()) },
     ],
-    series: [{}].concat(series.map((one, place) => ({
+    series: [{ label: time ?? "", value: (_, seconds) => hour(seconds) }].concat(series.map((one, place) => ({
       label: one.label,
       stroke: colour(`--series-${(place % 6) + 1}`),
       fill: place === 0 ? colour("--series-fill") : undefined,

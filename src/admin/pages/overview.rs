@@ -265,7 +265,8 @@ impl Day {
                 .map(|profile| json!({ "label": title(profile), "values": of(profile) }))
                 .collect();
             let times: Vec<i64> = figures.hours.iter().map(|hour| hour.as_second()).collect();
-            json!({ "times": times, "series": series, "zone": when.zone() }).to_string()
+            json!({ "times": times, "series": series, "zone": when.zone(), "time": p.t("overview-hour") })
+                .to_string()
         };
         let profiles = figures.profiles.iter().map(|profile| ProfileLine {
             title: title(profile),

@@ -37,7 +37,6 @@ audit-where = from { $address }
 audit-before = Before
 audit-after = After
 audit-not-set = not set
-audit-no-reason = no reason given
 audit-older = Older
 audit-csv = These lines as a spreadsheet (10,000 at most)
 
