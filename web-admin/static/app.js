@@ -76,8 +76,9 @@ document.addEventListener("htmx:afterSwap", (event) => drawAll(event.target));
 
 // What ends by itself says how long it still lasts.
 function countDown() {
-  for (const left of document.querySelectorAll("[data-until]")) {
-    const minutes = Math.ceil((Date.parse(left.dataset.until) - Date.now()) / 60000);
+  for (const left of document.querySelectorAll("[data-seconds]")) {
+    // From when the page was made: the clock of this device may be wrong.
+    const minutes = Math.ceil((left.dataset.seconds - performance.now() / 1000) / 60);
     left.textContent = minutes > 0 ? left.dataset.left.replace("%", minutes) : left.dataset.over;
   }
 }

@@ -47,9 +47,10 @@ struct Running {
     what: Vec<String>,
     /// How many more names there are than `what` has.
     more: usize,
-    /// When it ends, for people and for scripts; empty for a lesson that does not.
+    /// When it ends; empty for a lesson that does not.
     until: String,
-    moment: String,
+    /// How long that is away.
+    seconds: i64,
     minutes: i64,
     /// What the form sends that ends it.
     names: Vec<String>,
@@ -122,12 +123,12 @@ fn running(policy: &Policy, now: &Zoned) -> Vec<Running> {
     let ends = |until: Option<Timestamp>| match until {
         Some(until) => {
             let left = until.duration_since(now.timestamp());
-            let minutes = (left.as_secs() + 59) / 60;
+            let seconds = left.as_secs();
             let same_day = until.to_zoned(zone.clone()).date() == now.date();
             let said = if same_day { when.hour(until) } else { when.minute(until, now.timestamp()) };
-            (said, until.to_string(), minutes)
+            (said, seconds, (seconds + 59) / 60)
         }
-        None => (String::new(), String::new(), 0),
+        None => (String::new(), 0, 0),
     };
     let mut found: Vec<(Option<Timestamp>, Running)> = Vec::new();
     for lesson in &file.lessons {
@@ -135,7 +136,7 @@ fn running(policy: &Policy, now: &Zoned) -> Vec<Running> {
         if lesson.until.is_some() && until.is_none_or(|until| until <= now.timestamp()) {
             continue;
         }
-        let (said, moment, minutes) = ends(until);
+        let (said, seconds, minutes) = ends(until);
         let (what, more) = described(policy, &lesson.only);
         found.push((
             until,
@@ -146,7 +147,7 @@ fn running(policy: &Policy, now: &Zoned) -> Vec<Running> {
                 what,
                 more,
                 until: said,
-                moment,
+                seconds,
                 minutes,
                 names: Vec::new(),
                 clients: Vec::new(),
@@ -179,7 +180,7 @@ fn running(policy: &Policy, now: &Zoned) -> Vec<Running> {
         let names: Vec<String> = rules.iter().map(|rule| rule.name.clone()).collect();
         let clients = first.clients.clone().unwrap_or_default();
         let (what, more) = described(policy, &names);
-        let (said, moment, minutes) = ends(Some(until));
+        let (said, seconds, minutes) = ends(Some(until));
         found.push((
             Some(until),
             Running {
@@ -189,7 +190,7 @@ fn running(policy: &Policy, now: &Zoned) -> Vec<Running> {
                 what,
                 more,
                 until: said,
-                moment,
+                seconds,
                 minutes,
                 names,
                 clients,
