@@ -19,7 +19,7 @@ use super::{
     access::Right,
     failure::{Failure, Problem},
     listen::Peer,
-    page::{Page, SignedIn, html_with},
+    page::{Page, SignedIn, html_with, see},
     words::Words,
 };
 use crate::{
@@ -372,10 +372,14 @@ fn failed(admin: &Arc<Admin>, request: &Parts, failure: &Failure, headers: Heade
         Problem::of(failure, sentence).into_response()
     } else if failure.status == StatusCode::ACCEPTED {
         // What waits for approval is shown where it waits.
-        let to = "/proposals?done=done-proposed";
-        let header = if visit.part { HeaderName::from_static("hx-redirect") } else { header::LOCATION };
-        let status = if visit.part { StatusCode::OK } else { StatusCode::SEE_OTHER };
-        (status, [(header, to)]).into_response()
+        let mut response = see("/proposals", "done-proposed");
+        if visit.part
+            && let Some(to) = response.headers_mut().remove(header::LOCATION)
+        {
+            *response.status_mut() = StatusCode::OK;
+            response.headers_mut().insert(HeaderName::from_static("hx-redirect"), to);
+        }
+        response
     } else if failure.status == StatusCode::NOT_FOUND
         && request.method == Method::GET
         && !path.starts_with("/static/")

@@ -21,7 +21,7 @@ fn subnets(school: &TestBox, id: &str) -> Vec<String> {
 
 async fn add(school: &TestBox, subnets: &str, profile: &str) -> crate::admin::tests::Answer {
     let form = [("subnets", subnets), ("profile", profile), ("reason", "new cabling")];
-    school.post(Role::Technician, "/networks/add", &form).await
+    school.post(Role::Head, "/networks/add", &form).await
 }
 
 #[tokio::test]

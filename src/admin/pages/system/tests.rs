@@ -26,19 +26,19 @@ async fn a_policy_is_taken_out_looked_at_and_put_back() {
     let backup = school.get(Role::Head, "/system/policy.toml").await;
     assert!(backup.headers[header::CONTENT_DISPOSITION].to_str().unwrap().contains("policy-0.toml"));
     let other = backup.body.replace("timezone = \"Europe/London\"", "timezone = \"Europe/Paris\"");
-    let looked = school.post(Role::Technician, "/system/restore", &[("text", &other)]).await;
+    let looked = school.post(Role::Head, "/system/restore", &[("text", &other)]).await;
     assert_eq!(looked.status, StatusCode::OK);
     assert!(looked.has("Europe/Paris") && looked.has("name=\"apply\""), "{}", looked.body);
     assert_eq!(school.admin.control.policy_file().unwrap().revision, 0, "only looked at");
     let apply = |reason: &'static str, expect: &'static str| {
         vec![("text", other.as_str()), ("apply", "on"), ("reason", reason), ("expect", expect)]
     };
-    let wanted = school.post(Role::Technician, "/system/restore", &apply("", "0")).await;
+    let wanted = school.post(Role::Head, "/system/restore", &apply("", "0")).await;
     assert_eq!(wanted.status, StatusCode::UNPROCESSABLE_ENTITY);
     assert!(wanted.has("say why") && wanted.has("name=\"apply\""), "{}", wanted.body);
-    let late = school.post(Role::Technician, "/system/restore", &apply("moved", "7")).await;
+    let late = school.post(Role::Head, "/system/restore", &apply("moved", "7")).await;
     assert_eq!(late.status, StatusCode::CONFLICT);
-    let done = school.post(Role::Technician, "/system/restore", &apply("moved", "0")).await;
+    let done = school.post(Role::Head, "/system/restore", &apply("moved", "0")).await;
     assert_eq!(done.leads_to(), "/system?done=done-restored#backup", "{}", done.body);
     assert_eq!(school.admin.control.policy().load().file().timezone, "Europe/Paris");
     for (text, said) in [("", "Choose the file"), ("version = 7 # <script>alert(1)</script>", "version")] {
