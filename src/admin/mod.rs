@@ -1,8 +1,8 @@
 //! The web admin and the HTTP API: how people and programs run the box.
 //!
-//! Every address has one line in [`routes`](self::routes()), with the right that it needs ([`access`]). A request goes
-//! through [`security`] (what browsers are told, and which requests are not let in), [`visit`] (who asks, and whether they
-//! may), and to a page in `pages/` or a call in `api/`; what goes wrong becomes a page or a problem in [`visit`] again.
+//! Every address has one line in `routes`, with the right that it needs ([`access`]). A request goes
+//! through `security` (what browsers are told, and which requests are not let in), `visit` (who asks, and whether they
+//! may), and to a page in `pages/` or a call in `api/`; what goes wrong becomes a page or a problem in `visit` again.
 //! Pages are templates under `web-admin/templates/`, sentences are in `web-admin/words/`. Nothing here touches the
 //! answering path: pages read what `control`, the accounts and the log tell.
 

@@ -40,7 +40,7 @@ fn quoted(cell: &str) -> Cow<'_, str> {
 }
 
 /// The rows of a text of CSV, each with the number of its first line, from 1. Empty lines are left out, and what
-/// [`line`] put before a cell that would be a formula is taken off again.
+/// [`line()`] put before a cell that would be a formula is taken off again.
 ///
 /// A quote that is never closed reaches to the end of the text.
 #[must_use]
