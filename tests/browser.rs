@@ -9,7 +9,10 @@ mod driver;
 
 use boxed::{PASSWORD, address, set_up_code, set_up_second_factor, sign_in_first, start};
 use driver::Browser;
-use hickory_proto::rr::RecordType;
+use hickory_proto::{
+    op::ResponseCode,
+    rr::{Name, RecordType},
+};
 use support::{Running, out};
 
 /// Adds somebody by the command line; gives the password that it made.
@@ -140,4 +143,100 @@ async fn a_new_box_is_set_up_and_filters_its_first_question() {
     let other = Browser::start().await;
     other.page.goto(&address(&school, "/set-up")).await.expect("the door");
     other.until("return location.pathname === '/sign-in'", "the door").await;
+}
+
+/// Whether a question is let through: where there is no internet, it fails then, and else it is answered as a block.
+fn is_open(school: &Running, name: &str) -> bool {
+    school.ask(name, RecordType::A).metadata.response_code == ResponseCode::ServFail
+}
+
+/// A school whose own device is a pupil's, and its head teacher at a browser.
+async fn with_head(data: &std::path::Path) -> (Running, Browser) {
+    let school = start(data, "[resolver]\ntime_limit_ms = 500\n");
+    let password = add_user(&school, "ada", "head");
+    let browser = Browser::start().await;
+    browser.width(1280).await;
+    sign_in_first(&browser, &school, "ada", &password).await;
+    (school, browser)
+}
+
+#[tokio::test]
+async fn a_category_is_opened_with_a_reason_and_closed_again_and_names_follow_at_once() {
+    let data = tempfile::tempdir().expect("a folder");
+    let (school, browser) = with_head(data.path()).await;
+    assert!(!is_open(&school, "roblox.com."));
+    browser.page.goto(&address(&school, "/policy")).await.expect("the page");
+    // Somebody else has the page open as it is now.
+    let other = Browser::start().await;
+    other.width(1280).await;
+    let password = add_user(&school, "sam", "policy-owner");
+    sign_in_first(&other, &school, "sam", &password).await;
+    other.page.goto(&address(&school, "/policy")).await.expect("the page");
+    other.find("#games--ks2 button[value$=' allow']").await;
+
+    browser.find("#games--ks2 button[value$=' allow']").await.click().await.expect("clicked");
+    browser.fill("#panel input[name=why]", "Year 6 makes games this term").await;
+    assert!(!is_open(&school, "roblox.com."), "nothing opens without a reason");
+    browser.find("#panel form .buttons button").await.click().await.expect("clicked");
+    browser.find("#panel .bar .good").await;
+    assert!(is_open(&school, "roblox.com."));
+    browser.picture("policy-changed-desk-light").await;
+
+    // Who still sees the old page is told, and changes nothing.
+    other.find("#games--ks2 button[value$=' allow']").await.click().await.expect("clicked");
+    other.until_text("ada").await;
+    other.picture("policy-collision-desk-light").await;
+
+    browser.find("#panel .bar form button").await.click().await.expect("clicked");
+    browser.find("#games--ks2.block").await;
+    assert!(!is_open(&school, "roblox.com."));
+}
+
+#[tokio::test]
+async fn what_devices_ask_for_is_found_in_the_log_and_harms_no_page() {
+    let data = tempfile::tempdir().expect("a folder");
+    let (school, browser) = with_head(data.path()).await;
+    school.ask("bet365.com.", RecordType::A);
+    // A name is whatever a device sends.
+    let labels = [&b"<script>window.hacked=1</script>"[..], b"\"onfocus=x", b"example"];
+    let hostile = Name::from_labels(labels).expect("labels may have any bytes");
+    school.ask(&hostile.to_string(), RecordType::A);
+    let flushed = school.command(&["log", "search", "--limit", "10"]);
+    assert!(out(&flushed).contains("bet365.com"), "{flushed:?}");
+    browser.page.goto(&address(&school, "/log")).await.expect("the page");
+    browser.until_text("bet365.com").await;
+    browser.until_text("script").await;
+    let hacked = browser.page.execute("return window.hacked === undefined", vec![]).await.expect("an answer");
+    assert_eq!(hacked, serde_json::json!(true));
+    browser.picture("log-lines-desk-light").await;
+    browser.page.goto(&address(&school, "/log?name=bet365.com")).await.expect("the page");
+    browser.until_text("bet365.com").await;
+    assert!(!browser.text().await.contains("window.hacked"));
+    browser.page.goto(&address(&school, "/")).await.expect("the page");
+    browser.until_text("bet365.com").await;
+    browser.picture("overview-busy-desk-light").await;
+    assert!(browser.complaints().await.is_empty());
+}
+
+#[tokio::test]
+async fn pages_are_used_by_keyboard_alone() {
+    let data = tempfile::tempdir().expect("a folder");
+    let (school, browser) = with_head(data.path()).await;
+    browser.page.goto(&address(&school, "/check")).await.expect("the page");
+    let body = browser.find("body").await;
+    body.send_keys("\u{e004}").await.expect("Tab");
+    let on = "return document.activeElement.className";
+    assert_eq!(browser.page.execute(on, vec![]).await.expect("an element"), serde_json::json!("skip"));
+    browser.page.active_element().await.expect("it").send_keys("\u{e007}").await.expect("Enter");
+    // The first thing after the banners' links that takes a key is the field, and Enter sends it.
+    let field = "return document.activeElement.name === 'name'";
+    for _ in 0..8 {
+        if browser.page.execute(field, vec![]).await.expect("an answer") == serde_json::json!(true) {
+            break;
+        }
+        browser.page.active_element().await.expect("it").send_keys("\u{e004}").await.expect("Tab");
+    }
+    let at = browser.page.active_element().await.expect("the field");
+    at.send_keys("bet365.com\u{e007}").await.expect("typed");
+    browser.until_text("Starter list: Gambling").await;
 }
