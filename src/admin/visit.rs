@@ -159,6 +159,20 @@ impl Visit {
         }
     }
 
+    /// Turns a proposal down: any, for who may approve; one's own, for who made it.
+    ///
+    /// # Errors
+    ///
+    /// When it is neither, there is no such proposal, or it is decided.
+    pub(super) fn turn_down(&self, number: u64, note: &str) -> Result<(), Failure> {
+        let control = &self.admin.control;
+        let own = control.proposals()?.iter().any(|one| one.number == number && one.by == self.by());
+        if !own && !self.may(Right::Approve) {
+            return Err(Failure::not_yours());
+        }
+        Ok(control.turn_down(number, &self.by(), note)?)
+    }
+
     /// Who asks, for the audit.
     pub(super) fn by(&self) -> String {
         self.identity.name()

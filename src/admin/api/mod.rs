@@ -19,6 +19,7 @@ mod openapi;
 mod overview;
 mod policy;
 mod profiles;
+mod proposals;
 mod schedules;
 mod sites;
 mod system;
@@ -43,6 +44,7 @@ pub(super) fn routes(routes: Routes) -> Routes {
         .with(check::routes)
         .with(policy::routes)
         .with(profiles::routes)
+        .with(proposals::routes)
         .with(sites::routes)
         .with(networks::routes)
         .with(schedules::routes)
