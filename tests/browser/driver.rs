@@ -1,7 +1,8 @@
 //! Debian's Chromium, driven by its own driver.
 
 use std::{
-    io::{BufRead, BufReader},
+    io::{BufRead, BufReader, Read as _, Write as _},
+    net::TcpStream,
     path::Path,
     process::{Child, Command, Stdio},
     time::{Duration, Instant},
@@ -18,6 +19,9 @@ const PATIENCE: Duration = Duration::from_secs(20);
 pub(crate) struct Browser {
     pub(crate) page: Client,
     driver: Child,
+    /// Where the driver listens, and the session that it has.
+    port: String,
+    session: String,
     /// Where it keeps what it remembers.
     _profile: tempfile::TempDir,
 }
@@ -76,7 +80,8 @@ impl Browser {
             .connect(&format!("http://127.0.0.1:{port}"))
             .await
             .expect("a browser");
-        Self { page, driver, _profile: profile }
+        let session = page.session_id().await.expect("a session").expect("one");
+        Self { page, driver, port, session, _profile: profile }
     }
 
     async fn own(&self, path: &'static str, body: Value) -> Value {
@@ -205,7 +210,19 @@ impl Browser {
 
 impl Drop for Browser {
     fn drop(&mut self) {
-        // Chromium ends with its driver.
+        // Chromium ends with its session, and not with a driver that is killed.
+        let asked = TcpStream::connect(format!("127.0.0.1:{}", self.port)).and_then(|mut driver| {
+            driver.set_read_timeout(Some(Duration::from_secs(5)))?;
+            let (session, port) = (&self.session, &self.port);
+            write!(
+                driver,
+                "DELETE /session/{session} HTTP/1.1\r\nHost: 127.0.0.1:{port}\r\nConnection: close\r\n\r\n"
+            )?;
+            driver.read(&mut [0; 256])
+        });
+        if let Err(error) = asked {
+            eprintln!("the browser did not close: {error}");
+        }
         let _ = self.driver.kill();
         let _ = self.driver.wait();
     }

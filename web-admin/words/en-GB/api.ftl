@@ -6,7 +6,6 @@ failure-not-there = There is nothing of that name.
 failure-head-only = Only a head teacher looks after heads, safeguarding leads and auditors.
 failure-people-only = Tokens are made by people who signed in with their own name: a token can't make another one.
 failure-password-first = This needs your password again: make the token at /account/tokens.
-failure-busy = Too many calls at once; try again in a moment.
 api-docs-title = HTTP API
 api-docs-lead = Whatever the pages do, programs can do too: in JSON, under /api/v1.
 api-docs-token = Programs sign in with an API token in a header:
