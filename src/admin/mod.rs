@@ -60,8 +60,8 @@ pub use self::{
     listen::{Limits, Peer, Serve},
 };
 use crate::{
-    accounts::Accounts,
-    clock::Clock,
+    accounts::{Accounts, User},
+    clock::{Clock, Day},
     control::Control,
     places::Places,
     policy::{Mode, Supply},
@@ -197,6 +197,14 @@ impl Admin {
     /// Whether somebody has set the box up; taken as so when that can't be read, since then nobody may claim it.
     fn is_claimed(&self) -> bool {
         !matches!(self.accounts.setup_code(), Ok(Some(_)))
+    }
+
+    /// Whether somebody can approve what others propose to open; taken as so when that can't be read. While a technician
+    /// is alone with a new box, there is nobody whose word would be gone around.
+    fn has_approver(&self) -> bool {
+        let today = Day::of(self.clock.now()).date();
+        let is_one = |user: &User| Right::Approve.is_of(user.role) && user.is_active(today);
+        self.accounts.users().map_or(true, |users| users.iter().any(is_one))
     }
 
     /// What must not be forgotten, for every page: a sentence, and where it can be seen to.

@@ -147,7 +147,8 @@ impl Visit {
         self.identity.may(right)
     }
 
-    /// A change of the policy, as who asks may make it: one who may not open anything on their own word proposes that.
+    /// A change of the policy, as who asks may make it: one who may not open anything on their own word proposes that,
+    /// where there is somebody to approve it.
     pub(super) fn asked(&self, reason: &str, expect: Option<i64>) -> EditAsked {
         EditAsked {
             by: self.by(),
@@ -155,7 +156,7 @@ impl Visit {
             expect,
             from: Some(self.address().to_string()),
             dry_run: false,
-            propose: !self.may(Right::Approve),
+            propose: !self.may(Right::Approve) && self.admin.has_approver(),
         }
     }
 

@@ -82,7 +82,7 @@ mod tests {
     use axum::http::StatusCode;
 
     use crate::{
-        accounts::Role,
+        accounts::{Role, UserChange},
         admin::tests::TestBox,
         control::{ControlError, Edit},
         policy::Cell,
@@ -157,5 +157,19 @@ mod tests {
         assert_eq!(back.leads_to(), "/proposals?done=done-turned-down");
         assert_ne!(games(&school), Some(Cell::Allow));
         assert!(school.get(Role::Auditor, "/proposals").await.has("not now"));
+    }
+
+    #[tokio::test]
+    async fn a_technician_who_is_alone_with_a_box_waits_for_nobody() {
+        let school = TestBox::new().await;
+        let form = [("subnets", "10.20.2.0/24"), ("profile", "ks2"), ("reason", "new cabling")];
+        let waits = school.post(Role::Technician, "/networks/add", &form).await;
+        assert_eq!(waits.leads_to(), "/proposals?done=done-proposed");
+        for role in [Role::Head, Role::Safeguarding, Role::PolicyOwner] {
+            let gone = UserChange { disabled: Some(true), ..UserChange::default() };
+            let _ = school.admin.accounts.change(school.user(role), &gone, None).unwrap();
+        }
+        let done = school.post(Role::Technician, "/networks/add", &form).await;
+        assert_eq!(done.leads_to(), "/networks?changed=1&done=done-saved", "{}", done.body);
     }
 }

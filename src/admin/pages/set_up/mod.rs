@@ -25,7 +25,7 @@ use super::super::{
     visit::Visit,
 };
 use crate::{
-    control::{ControlError, Edit, EditAsked},
+    control::{ControlError, Edit},
     querylog::search::zone,
     school::Step,
 };
@@ -173,15 +173,9 @@ async fn edit(visit: &Visit, fields: &Fields, edits: Vec<Edit>) -> Result<Result
     let given = fields.get("reason");
     let reason =
         if given.is_empty() && !is_finished { visit.words.get("set-up-reason") } else { given.to_owned() };
-    let asked = EditAsked {
-        by: visit.by(),
-        reason,
-        expect: fields.get("revision").parse().ok(),
-        from: Some(visit.address().to_string()),
-        dry_run: false,
-        // Who sets the box up decides how it begins; afterwards the rule is that of the other pages.
-        propose: is_finished && !visit.may(Right::Approve),
-    };
+    let mut asked = visit.asked(&reason, fields.get("revision").parse().ok());
+    // Who sets the box up decides how it begins; afterwards the rule is that of the other pages.
+    asked.propose &= is_finished;
     match visit.admin.control.edit(edits, asked).await {
         Ok(_) => Ok(Ok(())),
         Err(error @ ControlError::Collision { .. }) => {
