@@ -18,7 +18,6 @@ mod health;
 mod listen;
 mod live;
 mod metrics;
-mod moment;
 mod monitor;
 mod page;
 mod pages;

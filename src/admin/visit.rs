@@ -279,6 +279,10 @@ pub(super) fn theme_cookie(theme: &str) -> String {
 
 /// Finds out who asks, before anything else looks at the request.
 pub(super) async fn identify(State(admin): State<Arc<Admin>>, mut request: Request, next: Next) -> Response {
+    // What is the same for everybody needs no look into the accounts.
+    if request.uri().path().starts_with("/static/") {
+        return next.run(request).await;
+    }
     let secure = request.extensions().get::<Peer>().is_some_and(|peer| peer.secure);
     let headers = request.headers();
     let token = headers

@@ -2,11 +2,10 @@
 
 use axum::http::StatusCode;
 
-use super::super::{failure::Failure, moment, visit::Visit};
+use super::super::{failure::Failure, visit::Visit, when::When};
 use crate::{
     control::{ControlError, Edit, EditAsked, EditReport},
     policy::PolicyErrors,
-    querylog::search::zone,
 };
 
 /// Why a form was not done, as it is told above the form, which keeps what was typed.
@@ -47,7 +46,7 @@ impl Trouble {
             ControlError::Collision { by, at, changes, .. } => {
                 let policy = visit.admin.control.policy().load_full();
                 let now = visit.admin.clock.now();
-                let when = at.map(|at| moment::said(at, &zone(&policy), now)).unwrap_or_default();
+                let when = at.map(|at| When::of(&policy).minute(at, now)).unwrap_or_default();
                 let wrong = words.with("change-collision", [("who", by.into()), ("when", when.into())]);
                 Self { status: StatusCode::CONFLICT, wrong, lines: changes, reason_wanted: false }
             }

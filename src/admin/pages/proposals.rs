@@ -12,7 +12,7 @@ use super::super::{
     routes::Routes,
     visit::Visit,
 };
-use crate::{control::Proposal, querylog::search::zone};
+use crate::{admin::when::When, control::Proposal};
 
 /// How many that are decided are shown.
 const DECIDED: usize = 30;
@@ -45,8 +45,8 @@ struct Show {
 
 async fn show(visit: Visit) -> Result<Response, Failure> {
     let control = &visit.admin.control;
-    let zone = zone(&control.policy().load());
-    let time = |at: Timestamp| at.to_zoned(zone.clone()).strftime("%a %-d %b, %H:%M").to_string();
+    let (when, now) = (When::of(&control.policy().load()), visit.admin.clock.now());
+    let time = |at: Timestamp| when.minute(at, now);
     let by = visit.by();
     let lines = control.proposals()?.into_iter().map(|proposal| Line {
         at: time(proposal.at),

@@ -2,7 +2,7 @@
 
 use askama::Template;
 use axum::{extract::Form, http::StatusCode, response::Response};
-use jiff::{Timestamp, civil::Date, tz::TimeZone};
+use jiff::{civil::Date, tz::TimeZone};
 use serde::Deserialize;
 
 use super::{
@@ -17,7 +17,7 @@ use super::{
 };
 use crate::{
     accounts::{ApiToken, NewToken, Scope, Session, TokenId},
-    querylog::search::zone,
+    admin::when::{When, day},
 };
 
 pub(super) fn routes(routes: Routes) -> Routes {
@@ -55,23 +55,14 @@ struct Line {
     is_over: bool,
 }
 
-/// A moment as people read it.
-fn moment(time: Timestamp, zone: &TimeZone) -> String {
-    time.to_zoned(zone.clone()).strftime("%a %-d %b %Y, %H:%M").to_string()
-}
-
-fn day(day: Date) -> String {
-    day.strftime("%a %-d %b %Y").to_string()
-}
-
 impl Line {
-    fn of(token: ApiToken, today: Date, zone: &TimeZone) -> Self {
+    fn of(token: ApiToken, today: Date, when: &When) -> Self {
         Self {
             id: token.id.0,
             name: token.name,
             scopes: token.scopes,
-            made: moment(token.made, zone),
-            used: token.last_used.map(|used| moment(used, zone)).unwrap_or_default(),
+            made: when.full(token.made),
+            used: token.last_used.map(|used| when.full(used)).unwrap_or_default(),
             ends: token.ends.map(day).unwrap_or_default(),
             is_over: token.ends.is_some_and(|ends| ends < today),
         }
@@ -99,13 +90,13 @@ async fn page(
         Some(own) => visit.aside(move |visit| visit.admin.accounts.tokens(Some(own))).await??,
         None => Vec::new(),
     };
-    let zone = zone(&visit.admin.control.policy().load_full());
+    let when = When::of(&visit.admin.control.policy().load());
     let today = visit.admin.clock.now().to_zoned(TimeZone::UTC).date();
     // A role may hold scopes for nothing that it may do; those that there are, are all that can be given.
     let scopes = session.role.scopes().iter().map(|scope| (*scope, typed.scopes.contains(scope)));
     let shown = Show {
         p: visit.page("tokens-title", ""),
-        tokens: tokens.into_iter().map(|token| Line::of(token, today, &zone)).collect(),
+        tokens: tokens.into_iter().map(|token| Line::of(token, today, &when)).collect(),
         scopes: if own.is_some() { scopes.collect() } else { Vec::new() },
         name: typed.name,
         ends: typed.ends,

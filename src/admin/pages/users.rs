@@ -20,7 +20,7 @@ use crate::{
     accounts::{
         AccessLine, AccountChange, AccountsError, NewUser, Role, Session, SessionId, User, UserChange, UserId,
     },
-    querylog::search::zone,
+    admin::when::{When, day},
 };
 
 #[cfg(test)]
@@ -70,11 +70,7 @@ struct All {
 /// A moment as people of the school read it: `Thu 26 Nov 2026, 14:05`.
 pub(super) fn moment(visit: &Visit, at: Timestamp) -> String {
     let policy = visit.admin.control.policy().load_full();
-    at.to_zoned(zone(&policy)).strftime("%a %-d %b %Y, %H:%M").to_string()
-}
-
-fn day(day: Date) -> String {
-    day.strftime("%a %-d %b %Y").to_string()
+    When::of(&policy).full(at)
 }
 
 /// Whether the school has a head who can sign in.

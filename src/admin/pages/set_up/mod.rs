@@ -25,8 +25,8 @@ use super::super::{
     visit::Visit,
 };
 use crate::{
+    admin::when::When,
     control::{ControlError, Edit},
-    querylog::search::zone,
     school::Step,
 };
 
@@ -189,7 +189,7 @@ async fn edit(visit: &Visit, fields: &Fields, edits: Vec<Edit>) -> Result<Result
 /// A moment as people of the school read it: `Thu 26 Nov, 14:05`.
 fn moment(visit: &Visit, at: Timestamp) -> String {
     let policy = visit.admin.control.policy().load_full();
-    at.to_zoned(zone(&policy)).strftime("%a %-d %b, %H:%M").to_string()
+    When::of(&policy).minute(at, visit.admin.clock.now())
 }
 
 /// The profiles of the policy: identifiers and titles.

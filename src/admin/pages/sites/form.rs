@@ -21,9 +21,9 @@ use super::{
 use crate::{
     admin::{
         failure::Failure,
-        moment,
         page::{Page, html_with, see},
         visit::Visit,
+        when::When,
     },
     control::{Edit, RuleEdit},
     name::host_of,
@@ -77,7 +77,7 @@ impl Typed {
             clients: rule.clients.iter().flatten().cloned().collect::<Vec<_>>().join(", "),
             reason: rule.reason.clone(),
             owner: rule.owner.clone(),
-            until: until.map(|until| moment::field(until, &school.zone)).unwrap_or_default(),
+            until: until.map(|until| When::by(school.zone.clone()).field(until)).unwrap_or_default(),
             place: place.to_string(),
             revision: revision.to_string(),
             others: BTreeMap::new(),
@@ -133,7 +133,7 @@ pub(super) fn action(word: &str) -> Option<Action> {
 
 /// A moment to come.
 pub(super) fn until(text: &str, school: &School) -> Option<Timestamp> {
-    moment::read(text, &school.zone).filter(|until| *until > school.now)
+    When::by(school.zone.clone()).read(text).filter(|until| *until > school.now)
 }
 
 /// Words with commas between them.

@@ -18,10 +18,10 @@ use super::{
     super::{
         access::Right,
         failure::Failure,
-        moment,
         page::{Page, html_with, see},
         routes::Routes,
         visit::Visit,
+        when::When,
     },
     change::{self, Trouble},
 };
@@ -100,7 +100,7 @@ impl Line {
             clients: rule.clients.iter().flatten().cloned().collect::<Vec<_>>().join(", "),
             reason: school.policy.masked(&rule.reason).into_owned(),
             owner: rule.owner.clone(),
-            until: end.map(|end| moment::said(end, &school.zone, school.now)).unwrap_or_default(),
+            until: end.map(|end| When::by(school.zone.clone()).minute(end, school.now)).unwrap_or_default(),
             has_ended: end.is_some_and(|end| end <= school.now),
         }
     }
