@@ -11,6 +11,7 @@ use std::{
 const FLOORS: &[(&str, u8)] = &[
     ("name", 0),
     ("background", 0),
+    ("memory", 0),
     ("category", 0),
     ("clock", 0),
     ("disk", 0),

@@ -7,12 +7,13 @@ use tracing::{info, warn};
 use tracing_subscriber::EnvFilter;
 
 use super::{Context, Failure, print};
-use crate::appliance::Appliance;
+use crate::{appliance::Appliance, memory};
 
 /// The variable that says how much the service tells of itself, as `tracing` filters are written.
 const LOG_VARIABLE: &str = "SCHOOLGATE_LOG";
 
 pub(super) fn run(context: &Context) -> Result<bool, Failure> {
+    memory::give_back_large_blocks();
     let config = context.settings()?;
     let filter = EnvFilter::try_from_env(LOG_VARIABLE).unwrap_or_else(|_| {
         EnvFilter::new("warn,schoolgate=info,hickory_resolver=error,hickory_net=error,hickory_proto=error")

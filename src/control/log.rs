@@ -1,6 +1,6 @@
 //! Looking into the query log.
 
-use std::fmt;
+use std::{fmt, time::Duration};
 
 use jiff::{Timestamp, civil::Date};
 use serde::{Deserialize, Serialize};
@@ -12,6 +12,9 @@ use crate::querylog::{
     search::{self, Asked, Page, Query, Tail},
     stats::{self, Stats},
 };
+
+/// How long who looks at a page waits for what arrived a moment ago to be written.
+pub(crate) const GLANCE: Duration = Duration::from_millis(80);
 
 /// What was found in the log.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
@@ -37,20 +40,27 @@ impl Control {
         LogFolder::in_data(&self.folder)
     }
 
-    /// Searches the log: a page of questions, the newest first, also of those that arrived a moment ago. Reads on a
-    /// thread that may block.
+    /// Searches the log: a page of questions, the newest first, also of those that arrived a moment ago, as far as they
+    /// are written within `patience`; with none, however long that takes. Reads on a thread that may block.
     ///
     /// # Errors
     ///
     /// When an argument is wrong (the error names it), a newer program wrote a day, or the folder can't be read.
-    pub async fn log_search(&self, asked: Asked) -> Result<LogReport, ControlError> {
+    pub async fn log_search(
+        &self,
+        asked: Asked,
+        patience: Option<Duration>,
+    ) -> Result<LogReport, ControlError> {
         let (folder, policy, now) = (self.log_folder(), self.policy.load_full(), self.clock.now());
         let log = self.log.clone();
         blocking(move || {
             let query = Query::understand(&asked, &policy, &folder, now)?;
             if let Some(log) = log.filter(|_| query.after.is_none()) {
                 // What can't be written is told by the status; what was written can be searched all the same.
-                let _ = log.flush();
+                match patience {
+                    Some(patience) => log.settle(patience),
+                    None => drop(log.flush()),
+                }
             }
             let page = search::search(&folder, &query, &policy)?;
             Ok(LogReport { timezone: policy.file().timezone.clone(), page })

@@ -51,6 +51,7 @@ pub use lists::{
     ChangedName, DiffReport, HeldReport, LibraryError, ListReport, ListsReport, Outcome, SubscriptionReport,
     UpdateReport, Updated, VersionReport, WhyReport,
 };
+pub(crate) use log::GLANCE;
 pub use log::{LogReport, LogTail};
 pub use log_keeping::{EraseAsked, HoldAsked, HoldsReport};
 pub use log_out::{Actor, ExportRequest, RevealReport, RevealRequest, SAFEGUARDING, SubjectRequest};
@@ -351,7 +352,7 @@ impl Control {
                 Answer::LogRevealed(self.log_reveal(&actor, reveal).await?)
             }
             Request::Seen { days } => Answer::Seen(self.new_names(days)?),
-            Request::LogSearch(asked) => Answer::Log(self.log_search(asked).await?),
+            Request::LogSearch(asked) => Answer::Log(self.log_search(asked, None).await?),
             Request::LogTail(_) => {
                 let message =
                     String::from("the log can only be followed over the socket of a running server");

@@ -2,7 +2,7 @@
 
 use jiff::tz::TimeZone;
 
-use super::{Control, ControlError, LogReport, LogTail};
+use super::{Control, ControlError, GLANCE, LogReport, LogTail};
 use crate::{
     clock::Day,
     querylog::{Entry, LogError, privacy, search::Asked},
@@ -27,7 +27,7 @@ impl Control {
     /// As [`log_search`](Self::log_search); also when somebody searches for a device who must not see any.
     pub async fn log_search_for(&self, asked: Asked, sight: Sight) -> Result<LogReport, ControlError> {
         may_ask(&asked, sight)?;
-        let mut report = self.log_search(asked).await?;
+        let mut report = self.log_search(asked, Some(GLANCE)).await?;
         self.veil(&mut report.page.entries, sight);
         Ok(report)
     }

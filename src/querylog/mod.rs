@@ -35,7 +35,7 @@ mod who;
 use std::{
     sync::{
         Arc, Mutex, PoisonError,
-        mpsc::{SyncSender, sync_channel},
+        mpsc::{Receiver, SyncSender, sync_channel},
     },
     thread::{self, JoinHandle},
     time::Duration,
@@ -138,9 +138,21 @@ impl QueryLog {
     /// Says why it can't be written; it is kept and tried again.
     pub fn flush(&self) -> Result<(), String> {
         let stopped = || LogError::Stopped.to_string();
+        self.ask_to_flush().and_then(|answer| answer.recv().ok()).ok_or_else(stopped)?
+    }
+
+    /// Waits until what was recorded before is on the disk, but no longer than this: the writer may be looking through
+    /// a large file for damage, or have a slow disk. For threads that may block.
+    pub fn settle(&self, patience: Duration) {
+        // Who looks at the log sees what is there; the status tells what can't be written.
+        let _ = self.ask_to_flush().map(|answer| answer.recv_timeout(patience));
+    }
+
+    /// What comes once everything is on the disk; none where the writer has ended.
+    fn ask_to_flush(&self) -> Option<Receiver<Result<(), String>>> {
         let (done, answer) = sync_channel(1);
-        self.commands.send(Command::Flush(done)).map_err(|_| stopped())?;
-        answer.recv().map_err(|_| stopped())?
+        self.commands.send(Command::Flush(done)).ok()?;
+        Some(answer)
     }
 
     /// Writes everything and ends. What is recorded afterwards is gone. For threads that may block.

@@ -13,7 +13,7 @@ use super::{
     },
     Fields, Step, Wizard, around, moment, went_on,
 };
-use crate::querylog::search::Asked;
+use crate::{control::GLANCE, querylog::search::Asked};
 
 /// What gives devices their addresses, with the number of steps that each takes.
 const GUIDES: &[(&str, usize)] =
@@ -131,7 +131,7 @@ fn obstacle(visit: &Visit) -> String {
 /// The newest question from any address but the box's own.
 async fn first(visit: &Visit) -> Result<First, Failure> {
     let asked = Asked { limit: Some(50), ..Asked::default() };
-    let report = match visit.admin.control.log_search(asked).await {
+    let report = match visit.admin.control.log_search(asked, Some(GLANCE)).await {
         Ok(report) => report,
         // A log that can't be read is told elsewhere, and keeps nobody from going on.
         Err(error) => {
