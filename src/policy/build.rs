@@ -64,21 +64,9 @@ impl Policy {
     /// Makes a policy of a file without errors.
     fn compile(file: &PolicyFile, tables: &Tables, categories: Arc<Categories>, views: Vec<View>) -> Self {
         let zone = zone(&file.timezone).unwrap_or(TimeZone::UTC);
-        let profile_place = |id: &str| file.profiles.iter().position(|profile| profile.id == id);
-        let schedule_place = |id: &str| file.schedules.iter().position(|schedule| schedule.id == id);
-        let group_place = |id: &str| file.groups.iter().position(|group| group.id == id);
         let device_place = |name: &str| file.devices.iter().position(|device| device.name == name);
-        let profiles: Vec<Profile> = file
-            .profiles
-            .iter()
-            .map(|profile| Profile::new(profile, file, &categories, tables, schedule_place, group_place))
-            .collect();
-        let fallback = file
-            .fallback_profile
-            .as_deref()
-            .and_then(profile_place)
-            .or_else(|| strictest(&profiles))
-            .unwrap_or_default();
+        let profiles = profiles(file, tables, &categories);
+        let fallback = fallback(file, &profiles);
         let members = |words: &[String]| Members::read(words, device_place).0;
         Self {
             security: categories.security(),
@@ -184,6 +172,23 @@ fn views(
         views.push(View::new(Arc::clone(index), of_lists.into(), &approves, categories.sealed()));
     }
     views
+}
+
+/// The profiles of a file, ready to decide.
+pub(crate) fn profiles(file: &PolicyFile, tables: &Tables, categories: &Categories) -> Vec<Profile> {
+    let schedule = |id: &str| file.schedules.iter().position(|schedule| schedule.id == id);
+    let group = |id: &str| file.groups.iter().position(|group| group.id == id);
+    let ready = |profile| Profile::new(profile, file, categories, tables, schedule, group);
+    file.profiles.iter().map(ready).collect()
+}
+
+/// The place of the profile of clients that nobody knows: the one that is named, else the strictest.
+pub(crate) fn fallback(file: &PolicyFile, profiles: &[Profile]) -> usize {
+    let named = file.fallback_profile.as_deref();
+    named
+        .and_then(|id| file.profiles.iter().position(|profile| profile.id == id))
+        .or_else(|| strictest(profiles))
+        .unwrap_or_default()
 }
 
 /// The place of the strictest pupil profile, the first of equals; of any profile, where none is for pupils.

@@ -1,6 +1,7 @@
 //! What a new policy would change, in plain words, for `policy import --dry-run`.
 
 mod loosens;
+mod networks;
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -52,6 +53,8 @@ impl PolicyFile {
         diff.option("fallback_profile", self.fallback_profile.as_ref(), new.fallback_profile.as_ref(), true);
         diff.option("contact", self.contact.as_ref(), new.contact.as_ref(), false);
         diff.value("block_ttl", &self.block_ttl, &new.block_ttl, false);
+        let (before, after) = (self.end_of_day(), new.end_of_day());
+        diff.value("day_ends", &clock(before), &clock(after), after > before);
         diff.words("own name", &self.own_names, &new.own_names, (true, false));
         diff.whole("terms", &self.terms, &new.terms);
         diff.whole("holidays", &self.holidays, &new.holidays);
@@ -319,7 +322,7 @@ impl Diff<'_> {
             let what = format!("list {:?} ({})", list.id, list.category);
             match old.iter().find(|other| other.id == list.id) {
                 None => self.added(opens(list), what),
-                Some(other) if other != list => self.push(true, what, "changed"),
+                Some(other) if other != list => self.push(!only_adds(other, list), what, "changed"),
                 Some(_) => {}
             }
         }
@@ -327,6 +330,22 @@ impl Diff<'_> {
             self.removed(!opens(list), format!("list {:?} ({})", list.id, list.category));
         }
     }
+}
+
+/// Whether a list only blocks more than it did: names were written beside those that the school wrote before.
+fn only_adds(old: &ListFile, new: &ListFile) -> bool {
+    fn lines(list: &ListFile) -> BTreeSet<&str> {
+        let lines = list.text.iter().flat_map(|text| text.lines()).map(str::trim);
+        lines.filter(|line| !line.is_empty() && !line.starts_with('#')).collect()
+    }
+    // Any other sign could be one of a form that opens names, or have the whole read in another form.
+    let is_name = |line: &&str| line.chars().all(|c| c.is_ascii_alphanumeric() || "-._".contains(c));
+    let bare = |list: &ListFile| ListFile { text: None, title: String::new(), ..list.clone() };
+    let (before, after) = (lines(old), lines(new));
+    old.action == Action::Block
+        && bare(old) == bare(new)
+        && before.is_subset(&after)
+        && after.difference(&before).all(is_name)
 }
 
 /// What a statement says, apart from its category.
@@ -342,6 +361,11 @@ fn say_supplier(supplier: &SupplierFile) -> String {
         text.push_str(&format!(" by {}", supplier.verified_by));
     }
     text
+}
+
+/// `15:30`.
+fn clock(time: jiff::civil::Time) -> String {
+    time.strftime("%H:%M").to_string()
 }
 
 fn strictness_of_mode(mode: Mode) -> u8 {

@@ -49,6 +49,10 @@ pub struct PolicyFile {
     /// How long a client may keep a blocked answer, in seconds: 1 to 300.
     #[serde(default = "ten", skip_serializing_if = "is_ten")]
     pub block_ttl: u32,
+    /// When the school day ends, by the school's clock, as `15:30`: what is opened for a lesson ends by then; 18:00, if left
+    /// out.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub day_ends: Option<String>,
     /// The school's own names: never blocked by lists, and free to have private addresses.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub own_names: Vec<String>,

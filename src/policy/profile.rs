@@ -222,7 +222,7 @@ impl Members {
 }
 
 /// An IPv4-mapped subnet as the IPv4 one, as client addresses are.
-fn canonical(net: IpNet) -> IpNet {
+pub(crate) fn canonical(net: IpNet) -> IpNet {
     match (net.network().to_canonical(), net.prefix_len().checked_sub(96)) {
         (IpAddr::V4(base), Some(length)) if net.network().is_ipv6() => {
             IpNet::new(base.into(), length).map_or_else(|_| net.trunc(), |net| net.trunc())

@@ -12,7 +12,7 @@
 use jiff::{Timestamp, civil, tz::TimeZone};
 use toml::value::Datetime;
 
-use super::file::{DateRange, RuleFile, ScheduleFile, WindowFile};
+use super::file::{DateRange, PolicyFile, RuleFile, ScheduleFile, WindowFile};
 
 /// Minutes of a day.
 const DAY: u16 = 24 * 60;
@@ -47,6 +47,25 @@ struct Window {
     /// Minutes since midnight.
     from: u16,
     to: u16,
+}
+
+/// When a school day ends where the school does not say.
+const USUAL_END: civil::Time = civil::Time::constant(18, 0, 0, 0);
+
+impl PolicyFile {
+    /// When the school day ends, by the school's clock.
+    #[must_use]
+    pub fn end_of_day(&self) -> civil::Time {
+        let written = self.day_ends.as_deref().and_then(|text| end_of_day(text).ok());
+        written.unwrap_or(USUAL_END)
+    }
+}
+
+/// Reads when a school day ends: a time of the day after midnight.
+pub(crate) fn end_of_day(text: &str) -> Result<civil::Time, String> {
+    let time =
+        civil::Time::strptime("%H:%M", text.trim()).ok().filter(|time| *time != civil::Time::midnight());
+    time.ok_or_else(|| format!("{text:?} is no time of the day"))
 }
 
 impl Schedule {

@@ -27,6 +27,7 @@ impl PolicyFile {
             fallback_profile: None,
             contact: None,
             block_ttl: 10,
+            day_ends: None,
             own_names: Vec::new(),
             terms: Vec::new(),
             holidays: Vec::new(),

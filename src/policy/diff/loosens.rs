@@ -3,9 +3,13 @@
 use ipnet::IpNet;
 use jiff::{Timestamp, tz::TimeZone};
 
-use super::{Diff, strictness_of_mode, strictness_of_youtube};
+use super::{
+    Diff, clock,
+    networks::{Moved, moved},
+    strictness_of_mode, strictness_of_youtube,
+};
 use crate::{
-    category::Categories,
+    category::{Categories, NEWLY_SEEN, UNCATEGORISED},
     policy::{
         build::{subnet, zone},
         file::{
@@ -20,8 +24,8 @@ impl PolicyFile {
     /// Says in plain sentences what `new` would open, or watch less closely, than this policy does: what needs a
     /// reason. Empty where it only tightens.
     ///
-    /// What can't be judged alone (a schedule's times, a group's members, a subnet's profile) counts. Rules and lessons
-    /// that are over at `now` don't.
+    /// What can't be judged alone (a schedule's times, a group's members) counts. Rules and lessons that are over at `now`
+    /// don't. A network counts where some of its addresses would get a profile that is looser in anything.
     #[must_use]
     pub fn loosens(&self, new: &Self, categories: &Categories, now: Timestamp) -> Vec<String> {
         let all = new.every_category(&self.every_category(categories));
@@ -76,35 +80,55 @@ impl Loosening<'_> {
 
     fn profiles(&mut self, old: &PolicyFile, new: &PolicyFile) {
         for profile in &new.profiles {
-            match old.profiles.iter().find(|other| other.id == profile.id) {
-                None if profile.subnets.is_empty() => {}
-                None => self.say(format!(
-                    "{} would have the new profile {} instead of the one of now.",
-                    profile.subnets.join(", "),
-                    profile.title()
-                )),
-                Some(other) => self.profile(other, profile),
+            if let Some(other) = old.profiles.iter().find(|other| other.id == profile.id) {
+                if other.audience != profile.audience {
+                    self.say(format!(
+                        "{} would be for other people, whose locked categories are others.",
+                        profile.title()
+                    ));
+                }
+                self.profile(other, profile);
             }
         }
-        for gone in old.profiles.iter().filter(|old| !new.profiles.iter().any(|other| other.id == old.id)) {
-            self.say(format!("The clients of {} would get another profile.", gone.title()));
-        }
-        // Places decide among equals, so another order can mean another fallback.
-        let ids = |file: &PolicyFile| file.profiles.iter().map(|p| p.id.clone()).collect::<Vec<_>>();
-        if old.fallback_profile != new.fallback_profile {
-            self.say(String::from("Devices that nobody knows would get another profile."));
-        } else if new.fallback_profile.is_none() && ids(old) != ids(new) {
-            self.say(String::from(
-                "Devices that nobody knows may get another profile, as none is named for them.",
-            ));
+        for Moved { net, from, to } in moved(old, new, self.categories) {
+            let mut between = Loosening { categories: self.categories, said: Vec::new() };
+            between.profile(from, to);
+            between.rules_between((old, from), (new, to));
+            if let Some(what) = in_one(&between.said) {
+                let whose =
+                    net.map_or_else(|| String::from("Devices that nobody knows"), |net| net.to_string());
+                let (from, to) = (from.title(), to.title());
+                self.say(format!("{whose} would have the profile {to} instead of {from}: {what}."));
+            }
         }
     }
 
+    /// The rules of the school that open something for one profile and not for the other, or block for the other alone.
+    fn rules_between(
+        &mut self,
+        (old, from): (&PolicyFile, &ProfileFile),
+        (new, to): (&PolicyFile, &ProfileFile),
+    ) {
+        let of = |file: &PolicyFile, profile: &ProfileFile, action: Action| -> Vec<RuleFile> {
+            let has = |rule: &&RuleFile| {
+                rule.action == action && rule.profiles.as_ref().is_none_or(|ids| ids.contains(&profile.id))
+            };
+            let alike = |rule: &RuleFile| RuleFile { profiles: None, ..bare(rule) };
+            file.rules.iter().filter(has).map(alike).collect()
+        };
+        let (allowed, blocked) = (of(old, from, Action::Allow), of(new, to, Action::Block));
+        for rule in of(new, to, Action::Allow).iter().filter(|rule| !allowed.contains(rule)) {
+            self.say(format!("{} would be open.", rule.name));
+        }
+        for rule in of(old, from, Action::Block).iter().filter(|rule| !blocked.contains(rule)) {
+            self.say(format!("{} would not be blocked by the school any more.", rule.name));
+        }
+    }
+
+    /// What one profile opens, or watches less closely, that another one does not: `new` may be the same profile after a
+    /// change, or the profile that clients of `old` would get.
     fn profile(&mut self, old: &ProfileFile, new: &ProfileFile) {
         let title = new.title();
-        if old.audience != new.audience {
-            self.say(format!("{title} would be for other people, whose locked categories are others."));
-        }
         if strictness_of_mode(new.mode) < strictness_of_mode(old.mode) {
             self.say(match new.mode {
                 Mode::Watch => format!("{title} would only watch and block next to nothing."),
@@ -134,18 +158,23 @@ impl Loosening<'_> {
         if closeness(new.log_level()) < closeness(old.log_level()) {
             self.say(format!("Less would be logged of {title}."));
         }
-        for net in new.subnets.iter().filter(|net| !old.subnets.contains(net)) {
-            self.say(format!("{net} would have the profile {title}."));
-        }
-        for net in old.subnets.iter().filter(|net| !new.subnets.contains(net)) {
-            self.say(format!("{net} would not have the profile {title} any more."));
-        }
-        for bundle in new.bundles.iter().filter(|bundle| !old.bundles.contains(bundle)) {
+        // Approval opens only what is on no list, where that is blocked.
+        let needs_approval =
+            old.mode == Mode::AllowOnly || !matches!(old.unlisted(), Cell::Allow | Cell::Report);
+        for bundle in new.bundles.iter().filter(|bundle| needs_approval && !old.bundles.contains(bundle)) {
             self.say(format!("The sites of {bundle} would be approved for {title}."));
         }
         let tables = Tables::shipped();
-        for (_, category) in self.categories.iter() {
-            let (before, after) = (old.cell(category, tables), new.cell(category, tables));
+        for (id, category) in self.categories.iter() {
+            // Where only approved names are open, nobody asks whether one is new or on no list.
+            if new.mode == Mode::AllowOnly && [NEWLY_SEEN, UNCATEGORISED].contains(&category.id.as_str()) {
+                continue;
+            }
+            let state = |profile: &ProfileFile| match self.categories.locked(profile.audience).contains(id) {
+                true => Cell::Locked,
+                false => profile.cell(category, tables),
+            };
+            let (before, after) = (state(old), state(new));
             if before != after && opens(&before, &after) {
                 self.said.push(format!("{} for {title}.", opened(&category.title, &after)));
             }
@@ -167,7 +196,6 @@ impl Loosening<'_> {
     }
 
     fn rules(&mut self, old: &PolicyFile, new: &PolicyFile) {
-        let bare = |rule: &RuleFile| RuleFile { reason: String::new(), owner: String::new(), ..rule.clone() };
         let has =
             |file: &PolicyFile, rule: &RuleFile| file.rules.iter().any(|other| bare(other) == bare(rule));
         for rule in new.rules.iter().filter(|rule| rule.action == Action::Allow && !has(old, rule)) {
@@ -231,6 +259,8 @@ impl Loosening<'_> {
     fn rest(&mut self, old: &PolicyFile, new: &PolicyFile) {
         let mut diff = Diff { categories: self.categories, changes: Vec::new() };
         diff.value("The time zone of schedules", &old.timezone, &new.timezone, true);
+        let (before, after) = (old.end_of_day(), new.end_of_day());
+        diff.value("The end of the school day", &clock(before), &clock(after), after > before);
         diff.words("The school's own name", &old.own_names, &new.own_names, (true, false));
         diff.whole("The term dates", &old.terms, &new.terms);
         diff.whole("The holidays", &old.holidays, &new.holidays);
@@ -247,6 +277,23 @@ impl Loosening<'_> {
         let opened = diff.changes.into_iter().filter(|change| change.loosens);
         self.said.extend(opened.map(|change| format!("{}.", change.what)));
     }
+}
+
+/// The first of some sentences as one, without its end; none where there are none.
+fn in_one(said: &[String]) -> Option<String> {
+    const FIRST: usize = 3;
+    let first: Vec<&str> = said.iter().take(FIRST).map(|sentence| sentence.trim_end_matches('.')).collect();
+    let more = said.len().saturating_sub(FIRST);
+    match (first.is_empty(), more) {
+        (true, _) => None,
+        (false, 0) => Some(first.join("; ")),
+        (false, more) => Some(format!("{}; and {more} more", first.join("; "))),
+    }
+}
+
+/// A rule without what says why it is there.
+fn bare(rule: &RuleFile) -> RuleFile {
+    RuleFile { reason: String::new(), owner: String::new(), ..rule.clone() }
 }
 
 fn all_services<'a>(

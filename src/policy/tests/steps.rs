@@ -467,3 +467,67 @@ fn what_loosens_is_said_in_sentences() {
     assert_eq!(said(&|file| file.rules.push(RuleFile { until: None, ..rule(Action::Block) })), [""; 0]);
     assert_eq!(said(&|file| file.school = String::from("Oak Road")), [""; 0]);
 }
+
+#[test]
+fn a_network_loosens_only_where_its_addresses_get_a_looser_profile() {
+    let mut old = PolicyFile::shipped();
+    old.fallback_profile = Some(String::from("ks1"));
+    let put = |file: &mut PolicyFile, id: &str, subnets: &[&str]| {
+        let profile = file.profiles.iter_mut().find(|profile| profile.id == id).unwrap();
+        profile.subnets = subnets.iter().map(|net| String::from(*net)).collect();
+    };
+    put(&mut old, "staff", &["10.9.0.0/16"]);
+    put(&mut old, "ks2", &["10.2.0.0/16"]);
+    let said = |changes: &[(&str, &[&str])]| -> Vec<String> {
+        let mut new = old.clone();
+        for (id, subnets) in changes {
+            put(&mut new, id, subnets);
+        }
+        old.loosens(&new, &Categories::shipped(), time(MORNING))
+    };
+    assert_eq!(said(&[("ks1", &["10.1.0.0/16"])]), [""; 0], "they had that profile already");
+    assert_eq!(said(&[("staff", &[])]), [""; 0], "they fall back to a stricter one");
+    assert_eq!(said(&[("ks2", &["10.2.0.0/17", "10.2.128.0/17"])]), [""; 0], "written otherwise");
+    assert_eq!(said(&[("ks2", &["10.2.0.0/16", "10.9.7.0/24"])]), [""; 0], "a class room within staff's");
+    assert_eq!(
+        said(&[("ks2", &[])]),
+        [
+            "10.2.0.0/16 would have the profile Key Stage 1 instead of Key Stage 2: Music would be open for Key \
+             Stage 1."
+        ]
+    );
+    let one = |changes: &[(&str, &[&str])], begin: &str| {
+        let said = said(changes);
+        assert!(said.len() == 1 && said[0].starts_with(begin), "{said:?}");
+    };
+    one(
+        &[("ks2", &["10.2.0.0/16", "10.3.0.0/16"])],
+        "10.3.0.0/16 would have the profile Key Stage 2 instead of Key Stage 1: ",
+    );
+    one(
+        &[("staff", &["10.9.0.0/16", "10.2.0.0/24"])],
+        "10.2.0.0/24 would have the profile Staff instead of Key Stage 2: ",
+    );
+}
+
+#[test]
+fn a_rule_for_one_profile_counts_where_a_network_gets_it() {
+    let text = "version = 1\nfallback_profile = 'a'\n[[profile]]\nid = 'a'\naudience = 'pupil'\n\
+                [[profile]]\nid = 'b'\naudience = 'pupil'\n";
+    let rule = |action: &str, of: &str| {
+        format!("[[rule]]\naction = '{action}'\nname = 'x.example'\nprofiles = ['{of}']\n")
+    };
+    for (rule, loosens) in [
+        (String::new(), false),
+        (rule("allow", "b"), true),
+        (rule("allow", "a"), false),
+        (rule("block", "a"), true),
+        (rule("block", "b"), false),
+    ] {
+        let old = PolicyFile::parse(&format!("{text}{rule}")).unwrap();
+        let mut new = old.clone();
+        new.profiles[1].subnets = vec![String::from("10.0.0.0/8")];
+        let said = old.loosens(&new, &Categories::shipped(), time(MORNING));
+        assert_eq!(!said.is_empty(), loosens, "{rule}: {said:?}");
+    }
+}

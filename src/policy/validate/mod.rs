@@ -111,6 +111,9 @@ impl PolicyFile {
             let what = format!("{contact:?} is no mailto:, tel:, sips: or https: address");
             problems.error("contact", what, "write it as mailto:office@school.example");
         }
+        if let Some(Err(what)) = self.day_ends.as_deref().map(schedule::end_of_day) {
+            problems.error("day_ends", what, "write when the school day ends, as 15:30");
+        }
         for (i, name) in self.own_names.iter().enumerate() {
             check_name(problems, &format!("own_names[{i}]"), name);
         }
