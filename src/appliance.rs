@@ -30,6 +30,7 @@ use crate::{
     policy::Policy,
     querylog::{LogFolder, QueryLog},
     resolver::{self, Resolver, ResolverError},
+    school::School,
     seen::Seen,
     store::StoreError,
 };
@@ -120,11 +121,14 @@ impl Appliance {
         });
         control.keep_log();
         tasks.spawn(control::socket::serve(socket, Arc::clone(&control), stop.clone()));
+        let school = Arc::new(School::open(&config.data));
+        tasks.spawn(Arc::clone(&control).keep_trial(Arc::clone(&school), stop.clone()));
         let means = web::Means {
             control: Arc::clone(&control),
             log: log.clone(),
             clock: pages_clock,
             dns: dns.clone(),
+            school,
             stop: stop.clone(),
         };
         let web = web::start(&config, means, &tasks);

@@ -4,7 +4,7 @@
 //! None of it decides about a name, so it is no part of the policy, and a change of it makes no revision.
 
 use std::{
-    collections::BTreeSet,
+    collections::{BTreeMap, BTreeSet},
     fs, io,
     path::{Path, PathBuf},
     sync::{Arc, Mutex, PoisonError},
@@ -14,7 +14,7 @@ use jiff::civil::Date;
 use serde::{Deserialize, Serialize};
 use tracing::error;
 
-use crate::disk;
+use crate::{disk, policy::Mode};
 
 /// The file's name in the data folder.
 pub const FILE: &str = "school.toml";
@@ -29,13 +29,25 @@ pub struct SchoolFile {
     /// Its type.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub kind: Option<Kind>,
-    /// The last day of a trial in which profiles only watch.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub trial_until: Option<Date>,
     /// What of the set-up was done.
     pub set_up: BTreeSet<Step>,
     /// Who answers for what.
     pub people: People,
+    /// The trial that goes on.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub trial: Option<Trial>,
+}
+
+/// A time in which profiles only watch.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Trial {
+    /// Its first day.
+    pub began: Date,
+    /// The day on which filtering begins by itself.
+    pub ends: Date,
+    /// How each profile that watches for it decided before.
+    #[serde(default)]
+    pub modes: BTreeMap<String, Mode>,
 }
 
 /// Who answers for filtering and monitoring.
@@ -329,7 +341,11 @@ mod tests {
                 file.kind = Some(Kind::AllThrough);
                 file.people.governor =
                     Person::new(" Ada Obi ", "ada@school.example", "01632 960 001").unwrap();
-                file.trial_until = Some(jiff::civil::date(2026, 12, 3));
+                file.trial = Some(Trial {
+                    began: jiff::civil::date(2026, 11, 26),
+                    ends: jiff::civil::date(2026, 12, 3),
+                    modes: [(String::from("ks1"), Mode::AllowOnly)].into(),
+                });
                 file.set_up.extend(Step::ALL);
             })
             .unwrap();

@@ -2,8 +2,11 @@
 
 use axum::http::StatusCode;
 
-use super::{failure::Failure, visit::Visit};
-use crate::control::ControlError;
+use super::{failure::Failure, visit::Visit, when::When, words::Words};
+use crate::{
+    control::{ControlError, LaterChange},
+    policy::{PolicyErrors, Problem, Severity},
+};
 
 /// The fields of a form, as they came.
 #[derive(Debug, Clone, Default)]
@@ -37,56 +40,83 @@ impl Fields {
     }
 }
 
-/// Why a form was refused.
+/// Why a form was not done, as it is told above the form, which keeps what was typed. The default is that it was.
 #[derive(Debug, Clone, Default)]
 pub(super) struct Refusal {
-    /// What is said at the form.
+    /// What is said; empty where nothing is wrong.
     pub(super) sentence: String,
     /// One line each of what exactly.
     pub(super) details: Vec<String>,
-    /// Whether a reason would do.
+    /// It is only that nobody said why.
     pub(super) wants_reason: bool,
     status: StatusCode,
 }
 
 impl Refusal {
-    /// A sentence of the catalogue, or of a part that refused.
+    /// Something in the form is wrong: a sentence of the catalogue, or of a part that refused.
     pub(super) fn new(sentence: impl Into<String>) -> Self {
         Self { sentence: sentence.into(), status: StatusCode::UNPROCESSABLE_ENTITY, ..Self::default() }
+    }
+
+    /// Some things in the form are wrong.
+    pub(super) fn listing(sentence: impl Into<String>, details: Vec<String>) -> Self {
+        Self { details, ..Self::new(sentence) }
+    }
+
+    /// Somebody changed what the form was made from.
+    pub(super) fn outdated(words: &Words) -> Self {
+        Self { status: StatusCode::CONFLICT, ..Self::new(words.get("change-revision-old")) }
     }
 
     /// What is said of a change that was not made.
     ///
     /// # Errors
     ///
-    /// When the box could not, which is a failure of the page.
+    /// When the box could not, which is a failure of the page; and for a proposal, which is kept, and told on a page of
+    /// its own.
     pub(super) fn of(visit: &Visit, error: ControlError) -> Result<Self, Failure> {
         let words = &visit.words;
-        match error {
-            ControlError::Collision { by, changes, .. } => {
-                let sentence = if by.is_empty() {
-                    words.get("failure-collision")
-                } else {
-                    words.with("form-collision", [("who", by.into())])
+        Ok(match error {
+            ControlError::ReasonWanted { loosens } => {
+                Self { wants_reason: true, ..Self::listing(words.get("change-reason-wanted"), loosens) }
+            }
+            ControlError::Collision { by, at, changes, .. } => {
+                let policy = visit.admin.control.policy().load_full();
+                let when = at.map(|at| When::of(&policy).minute(at, visit.admin.clock.now()));
+                let sentence = match when {
+                    Some(when) => words.with("change-collision", [("who", by.into()), ("when", when.into())]),
+                    None => words.get("failure-collision"),
                 };
-                let status = StatusCode::CONFLICT;
-                Ok(Self { sentence, details: changes, status, ..Self::default() })
+                Self { status: StatusCode::CONFLICT, ..Self::listing(sentence, changes) }
             }
-            ControlError::ReasonWanted { loosens } => Ok(Self {
-                wants_reason: true,
-                details: loosens,
-                ..Self::new(words.get("form-reason-wanted"))
-            }),
-            // It is kept, and where that is told is another page.
-            error @ ControlError::Proposed { .. } => Err(error.into()),
+            ControlError::InTheWay { later, .. } => {
+                let line = |later: LaterChange| {
+                    let by = later.revision.by;
+                    later.changes.into_iter().map(move |change| format!("{by}: {change}"))
+                };
+                let lines = later.into_iter().flat_map(line).collect();
+                Self { status: StatusCode::CONFLICT, ..Self::listing(words.get("change-in-the-way"), lines) }
+            }
+            ControlError::Policy { errors: PolicyErrors(problems), .. } => {
+                let line = |problem: Problem| match problem.instead {
+                    Some(instead) if !instead.is_empty() => format!("{}: {instead}.", problem.what),
+                    _ => format!("{}.", problem.what),
+                };
+                let errors = problems.into_iter().filter(|problem| problem.severity == Severity::Error);
+                Self::listing(words.get("change-wrong"), errors.map(line).collect())
+            }
+            error @ ControlError::Proposed { .. } => return Err(error.into()),
             error if error.is_bad_input() => {
-                let said = error.to_string();
-                let mut lines = said.lines().map(|line| line.trim_start_matches("policy: ").to_owned());
-                let first = lines.next().unwrap_or_default();
-                Ok(Self { details: lines.collect(), ..Self::new(first) })
+                let lines = error.to_string().lines().map(str::to_owned).collect();
+                Self::listing(words.get("change-wrong"), lines)
             }
-            error => Err(error.into()),
-        }
+            error => return Err(error.into()),
+        })
+    }
+
+    /// That nothing is wrong.
+    pub(super) fn is_none(&self) -> bool {
+        self.sentence.is_empty()
     }
 
     /// The status of the page that says so.

@@ -65,7 +65,7 @@ use crate::{
     places::Places,
     policy::{Mode, Supply},
     querylog::QueryLog,
-    school::School,
+    school::{School, Trial},
     tls::Certificates,
 };
 
@@ -92,7 +92,7 @@ pub struct Admin {
     /// Where DNS is served, for the pages that say what to type elsewhere.
     pub dns: Vec<std::net::SocketAddr>,
     /// What is known of the school beside its policy.
-    pub school: School,
+    pub school: Arc<School>,
     /// Ends what is streamed.
     pub stop: CancellationToken,
     words: Catalogue,
@@ -132,6 +132,8 @@ pub struct Parts {
     pub config: Config,
     /// Where DNS is served.
     pub dns: Vec<std::net::SocketAddr>,
+    /// What is known of the school beside its policy.
+    pub school: Arc<School>,
     /// Ends what is streamed.
     pub stop: CancellationToken,
 }
@@ -140,8 +142,7 @@ impl Admin {
     /// A web admin of these parts.
     #[must_use]
     pub fn new(parts: Parts) -> Arc<Self> {
-        let Parts { control, accounts, certificates, log, clock, config, dns, stop } = parts;
-        let school = School::open(control.folder());
+        let Parts { control, accounts, certificates, log, clock, config, dns, school, stop } = parts;
         Arc::new(Self {
             searches: Searches::in_data(control.folder()),
             words: Catalogue::shipped(),
@@ -220,15 +221,28 @@ impl Admin {
             banners.push((words.get("banner-no-supplier"), "/limits#suppliers"));
         }
         if file.profiles.iter().any(|profile| profile.mode == Mode::Watch) {
-            let today = self.clock.now().to_zoned(crate::querylog::search::zone(&policy)).date();
-            let is_over = school.trial_until.is_some_and(|last| last < today);
-            banners.push(if is_over && identity.may(Right::ChangeSystem) {
-                (words.get("banner-trial-over"), "/set-up/start")
-            } else {
-                (words.get("banner-watch"), "/policy")
+            let to = if identity.may(Right::ChangeSystem) { "/set-up/start" } else { "/policy" };
+            banners.push(match self.trial() {
+                Some((_, ..=0)) => (words.get("banner-trial-over"), to),
+                Some((trial, _)) => {
+                    (words.with("banner-trial", [("day", when::weekday(trial.ends).into())]), to)
+                }
+                None => (words.get("banner-watch"), "/policy"),
             });
         }
         banners
+    }
+
+    /// The trial for which profiles only watch, and in how many days filtering begins.
+    fn trial(&self) -> Option<(Trial, i32)> {
+        let policy = self.control.policy().load_full();
+        let trial = self.school.file().trial.clone()?;
+        let watches = policy.file().profiles.iter().any(|profile| profile.mode == Mode::Watch);
+        let today = self.clock.now().to_zoned(crate::querylog::search::zone(&policy)).date();
+        watches.then(|| {
+            let left = today.duration_until(trial.ends).as_hours() / 24;
+            (trial, i32::try_from(left).unwrap_or_default())
+        })
     }
 }
 

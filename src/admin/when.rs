@@ -90,6 +90,11 @@ pub(super) fn day(day: civil::Date) -> String {
     day.strftime("%a %-d %b %Y").to_string()
 }
 
+/// `Thursday 3 December`.
+pub(super) fn weekday(day: civil::Date) -> String {
+    day.strftime("%A %-d %B").to_string()
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

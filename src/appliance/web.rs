@@ -19,6 +19,7 @@ use crate::{
     config::Config,
     control::Control,
     querylog::QueryLog,
+    school::School,
     tls::{Certificates, SubjectName},
 };
 
@@ -55,6 +56,7 @@ pub(super) struct Means {
     pub(super) log: Option<Arc<QueryLog>>,
     pub(super) clock: Clock,
     pub(super) dns: Vec<SocketAddr>,
+    pub(super) school: Arc<School>,
     pub(super) stop: CancellationToken,
 }
 
@@ -76,7 +78,7 @@ fn pages(config: &Config, means: Means, tasks: &TaskTracker) -> Web {
     if config.admin.listen.is_empty() {
         return Web::default();
     }
-    let Means { control, log, clock, dns, stop } = means;
+    let Means { control, log, clock, dns, school, stop } = means;
     let settings = config.admin.accounts(&control.policy().load().file().school);
     let accounts = match Accounts::open(&config.data, clock.clone(), control.vault(), settings) {
         Ok(accounts) => Arc::new(accounts),
@@ -110,6 +112,7 @@ fn pages(config: &Config, means: Means, tasks: &TaskTracker) -> Web {
         clock,
         config: config.admin.clone(),
         dns,
+        school,
         stop: stop.clone(),
     });
     let serve = Serve {

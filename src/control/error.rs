@@ -77,6 +77,9 @@ pub enum ControlError {
     /// What waits for approval can't be read or written.
     #[error("{0}")]
     Proposals(String),
+    /// What is known of the school beside its policy can't be kept.
+    #[error("what is known of the school can't be written: {0}")]
+    School(#[source] std::io::Error),
     /// Something broke off in the middle.
     #[error(transparent)]
     BrokeOff(#[from] BackgroundError),
@@ -116,7 +119,12 @@ impl ControlError {
             | Self::InTheWay { .. } => true,
             Self::Library(error) => error.is_bad_input(),
             Self::Log(error) => error.is_bad_input(),
-            Self::Store(_) | Self::Seen(_) | Self::NoStore | Self::BrokeOff(_) | Self::Proposals(_) => false,
+            Self::Store(_)
+            | Self::Seen(_)
+            | Self::NoStore
+            | Self::BrokeOff(_)
+            | Self::Proposals(_)
+            | Self::School(_) => false,
             Self::Server { bad_input, .. } | Self::Lists { bad_input, .. } => *bad_input,
         }
     }

@@ -2,12 +2,14 @@
 
 use std::sync::Arc;
 
+use jiff::{SignedDuration, Timestamp, Zoned};
+
 use super::{Control, ControlError};
 use crate::{
     category::{self, Category, Risk},
     lists::DomainIndex,
     name::Key,
-    policy::{NamePattern, Policy, Tables},
+    policy::{NamePattern, Policy, PolicyFile, Tables},
 };
 
 /// Why something is not to be opened for a lesson.
@@ -27,6 +29,21 @@ pub enum TooRisky {
         /// What was to be opened, as it was written.
         what: String,
     },
+}
+
+/// The longest that a lesson lasts.
+const LONGEST: SignedDuration = SignedDuration::from_hours(8);
+
+/// The latest end of a lesson that begins now: the end of the school day, or of the day where that is past, and no more
+/// than eight hours.
+#[must_use]
+pub fn latest_lesson_end(file: &PolicyFile, now: &Zoned) -> Timestamp {
+    let longest = now.timestamp() + LONGEST;
+    let at = |end: Result<Zoned, jiff::Error>| end.map_or(longest, |end| end.timestamp());
+    let ends = now.date().to_datetime(file.end_of_day());
+    let evening = at(ends.to_zoned(now.time_zone().clone()));
+    let midnight = at(now.date().tomorrow().and_then(|next| next.to_zoned(now.time_zone().clone())));
+    longest.min(if now.timestamp() < evening { evening } else { midnight })
 }
 
 impl Control {

@@ -5,8 +5,8 @@ use std::{fmt, path::PathBuf};
 use serde::{Deserialize, Serialize};
 
 use super::{
-    Actor, AuditReport, CheckReport, CheckRequest, DiffReport, EraseAsked, ExportRequest, HoldAsked,
-    HoldsReport, ListsReport, LogReport, RevealReport, RevealRequest, SeenReport, SubjectRequest,
+    Actor, AuditReport, CheckReport, CheckRequest, DiffReport, EditReport, EraseAsked, ExportRequest,
+    HoldAsked, HoldsReport, ListsReport, LogReport, RevealReport, RevealRequest, SeenReport, SubjectRequest,
     SuppliersReport, UpdateReport, WhyReport,
 };
 use crate::{
@@ -273,6 +273,13 @@ pub struct ImportReport {
     pub changes: Vec<String>,
     /// What works, but perhaps not as meant.
     pub warnings: Vec<String>,
+}
+
+impl From<EditReport> for ImportReport {
+    fn from(report: EditReport) -> Self {
+        let EditReport { dry_run, revision, changes, warnings, loosens: _ } = report;
+        Self { dry_run, revision, changes, warnings }
+    }
 }
 
 impl fmt::Display for ImportReport {

@@ -1,7 +1,7 @@
 //! What is opened or narrowed for a lesson.
 
 use axum::http::Method;
-use jiff::{SignedDuration, Timestamp};
+use jiff::Timestamp;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use serde_json::json;
@@ -13,19 +13,17 @@ use super::{
 };
 use crate::{
     admin::{access::Right, failure::Failure, routes::Routes, visit::Visit},
-    control::{Edit, EditReport, Lesson, Opening, TooRisky},
+    control::{Edit, EditReport, Lesson, Opening, TooRisky, latest_lesson_end},
     policy::Action,
+    querylog::search::zone,
 };
-
-/// For how long somebody may open or narrow something who may not change the policy.
-const LONGEST: SignedDuration = SignedDuration::from_hours(8);
 
 pub(super) fn routes(routes: Routes) -> Routes {
     let (tag, run) = (Tag::Lessons, Right::RunLessons);
     let show = Doc::new(tag, "The lessons that are going on, and what is open for a time");
     let start = Doc::new(tag, "Let a room reach only a few names until a moment")
         .details(
-            "Teachers: at most 8 hours, and nothing of a category that is locked or of high risk is opened.",
+            "Teachers: at most 8 hours and until the end of the school day, and nothing of a category that is locked or of high risk is opened.",
         )
         .conditional()
         .example(json!({
@@ -34,7 +32,7 @@ pub(super) fn routes(routes: Routes) -> Routes {
         }));
     let end = Doc::new(tag, "End a lesson before its time, with what it opened").conditional();
     let open = Doc::new(tag, "Open names for some clients or profiles until a moment")
-        .details("Teachers: for clients only, at most 8 hours, and nothing of a category that is locked or of high risk.")
+        .details("Teachers: for clients only, at most 8 hours and until the end of the school day, and nothing of a category that is locked or of high risk.")
         .conditional()
         .example(json!({ "what": ["service:youtube"], "clients": ["10.20.6.0/24"], "until": "2026-11-26T11:15:00Z" }));
     let close = Doc::new(tag, "End an opening before its time")
@@ -112,8 +110,12 @@ async fn within_bounds(visit: &Visit, until: Timestamp, opened: &[String]) -> Re
     if visit.may(Right::ChangePolicy) {
         return Ok(());
     }
-    if until.duration_since(visit.admin.clock.now()) > LONGEST {
-        return Err(Failure::input("until: a lesson is at most 8 hours long; write an earlier end"));
+    let policy = visit.admin.control.policy().load_full();
+    let latest = latest_lesson_end(policy.file(), &visit.admin.clock.now().to_zoned(zone(&policy)));
+    if until > latest {
+        return Err(Failure::input(format!(
+            "until: a lesson is at most 8 hours long and ends with the school day; write {latest} or earlier"
+        )));
     }
     let opened = opened.to_vec();
     match visit.aside(move |visit| visit.admin.control.too_risky(&opened)).await?? {

@@ -37,14 +37,13 @@ pub(super) fn routes(routes: Routes) -> Routes {
         .api(Method::PUT, "/api/v1/suppliers/{category}", change, set_supplier, call(edit_supplier))
 }
 
-/// That who changes the policy may say what these edits say of the school.
+/// That who changes the policy may say what these edits say of the school, and change the lists that they change.
 pub(super) fn may_say(visit: &Visit, edits: &[Edit]) -> Result<(), Failure> {
     let speaks = |edit: &Edit| matches!(edit, Edit::SetMitigation(_) | Edit::SetSupplier(_));
-    if edits.iter().any(speaks) && !visit.may(Right::ChangeLimits) {
-        Err(Failure::not_yours())
-    } else {
-        Ok(())
-    }
+    let lists = |edit: &Edit| matches!(edit, Edit::RemoveList { .. } | Edit::WriteList { .. });
+    let forbidden = (edits.iter().any(speaks) && !visit.may(Right::ChangeLimits))
+        || (edits.iter().any(lists) && !visit.may(Right::ChangeLists));
+    if forbidden { Err(Failure::not_yours()) } else { Ok(()) }
 }
 
 /// The same for a whole policy.

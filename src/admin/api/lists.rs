@@ -15,12 +15,12 @@ use serde_json::json;
 use super::{
     call::{Asked, Json, Nothing, Raw, Tagged, Told, call, not_there},
     doc::{Doc, Tag},
-    edit::in_force,
+    edit::{Why, asked, edit, in_force},
 };
 use crate::{
     admin::{access::Right, failure::Failure, routes::Routes, visit::Visit},
     category,
-    control::{DiffReport, ImportReport, ListReport, ListsReport, UpdateReport, WhyReport},
+    control::{DiffReport, Edit, EditReport, ListReport, ListsReport, UpdateReport, WhyReport},
     feeds::Scratch,
     lists::{Format, format::MatchMode},
     policy::{Action, AppliesTo, ListFile},
@@ -38,7 +38,7 @@ pub(super) fn routes(routes: Routes) -> Routes {
     let one = Doc::new(tag, "A list");
     let why = Doc::new(tag, "Which lists say what of a name");
     let add = Doc::new(tag, "Subscribe to a list, or begin one of the school's own")
-        .details("It names one source: url, zone, upload or text.")
+        .details("It names one source: url, zone, upload or text. One that opens names needs a reason.")
         .example(json!({
             "id": "oisd", "category": "advertising", "url": "https://lists.example/oisd.txt", "dry_run": true,
         }));
@@ -53,7 +53,8 @@ pub(super) fn routes(routes: Routes) -> Routes {
     let upload = Doc::new(tag, "Bring a text for a list that is brought by hand")
         .details("Compressed or not, at most 64 MiB.");
     let accept = Doc::new(tag, "Put the held version of a list in force");
-    let back = Doc::new(tag, "Put an older version of a list in force").example(json!({ "to": 3 }));
+    let back = Doc::new(tag, "Put an older version of a list in force")
+        .example(json!({ "to": 3, "reason": "version 4 blocks the library" }));
     let diff = Doc::new(tag, "What changed between two versions of a list").details(
         "By default what accepting the held version would change, else what the version in force changed.",
     );
@@ -145,6 +146,9 @@ struct NewList {
     /// How often it is fetched, in hours; every day, if left out.
     #[serde(default = "day")]
     refresh_hours: u32,
+    /// Why; must be there where it opens names.
+    #[serde(default)]
+    reason: String,
     /// Only say what would change.
     #[serde(default)]
     dry_run: bool,
@@ -156,9 +160,10 @@ fn day() -> u32 {
 
 async fn add_list(
     visit: Visit,
-    asked: Asked<(), Nothing, Json<NewList>>,
-) -> Result<Tagged<ImportReport>, Failure> {
-    let Json(new) = asked.body;
+    request: Asked<(), Nothing, Json<NewList>>,
+) -> Result<Tagged<EditReport>, Failure> {
+    let Json(new) = request.body;
+    let why = Why { reason: new.reason, dry_run: new.dry_run };
     let list = ListFile {
         id: new.id,
         title: new.title,
@@ -180,14 +185,13 @@ async fn add_list(
         matching: new.matching,
         refresh_hours: new.refresh_hours,
     };
-    let report = visit.admin.control.add_lists(vec![list], &visit.by(), new.dry_run).await?;
+    let report = visit.admin.control.add_lists(vec![list], asked(&visit, why, None)).await?;
     Ok(Tagged(report.revision, report))
 }
 
-async fn remove_list(visit: Visit, asked: Asked<String>) -> Result<Tagged<ImportReport>, Failure> {
+async fn remove_list(visit: Visit, asked: Asked<String, Why>) -> Result<Tagged<EditReport>, Failure> {
     subscribed(&visit, &asked.path)?;
-    let report = visit.admin.control.remove_list(&asked.path, &visit.by()).await?;
-    Ok(Tagged(report.revision, report))
+    edit(&visit, vec![Edit::RemoveList { list: asked.path }], asked.query, asked.expect).await
 }
 
 /// The text of a list of the school's own.
@@ -210,12 +214,12 @@ async fn text_of(visit: Visit, asked: Asked<String>) -> Result<Tagged<Text>, Fai
 
 async fn write_list(
     visit: Visit,
-    asked: Asked<String, Nothing, Json<Text>>,
-) -> Result<Tagged<ImportReport>, Failure> {
+    asked: Asked<String, Why, Json<Text>>,
+) -> Result<Tagged<EditReport>, Failure> {
     subscribed(&visit, &asked.path)?;
-    let (Json(Text { text }), by) = (asked.body, visit.by());
-    let report = visit.admin.control.edit_list_expecting(&asked.path, text, &by, asked.expect).await?;
-    Ok(Tagged(report.revision, report))
+    visit.admin.control.own_text(&asked.path)?;
+    let Json(Text { text }) = asked.body;
+    edit(&visit, vec![Edit::WriteList { list: asked.path, text }], asked.query, asked.expect).await
 }
 
 #[derive(Debug, Deserialize, JsonSchema)]
@@ -295,9 +299,18 @@ async fn upload_list(
     Ok(Told(report))
 }
 
-async fn accept_list(visit: Visit, asked: Asked<String>) -> Result<Told<ListsReport>, Failure> {
+/// Why a version is put in force.
+#[derive(Debug, Default, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields, default)]
+struct Because {
+    /// Must be there where names go from the list, or come to one that opens names.
+    reason: String,
+}
+
+async fn accept_list(visit: Visit, asked: Asked<String, Because>) -> Result<Told<ListsReport>, Failure> {
     subscribed(&visit, &asked.path)?;
-    Ok(Told(visit.admin.control.accept_lists(&[asked.path], &visit.by()).await?))
+    let why = visit.asked(&asked.query.reason, None);
+    Ok(Told(visit.admin.control.accept_lists(&[asked.path], &why).await?))
 }
 
 /// The version to go back to.
@@ -306,6 +319,9 @@ async fn accept_list(visit: Visit, asked: Asked<String>) -> Result<Told<ListsRep
 struct Back {
     /// Its number; the good one before, if left out.
     to: Option<u32>,
+    /// Why; must be there.
+    #[serde(default)]
+    reason: String,
 }
 
 async fn roll_back(
@@ -313,5 +329,6 @@ async fn roll_back(
     asked: Asked<String, Nothing, Json<Back>>,
 ) -> Result<Told<ListsReport>, Failure> {
     subscribed(&visit, &asked.path)?;
-    Ok(Told(visit.admin.control.roll_back(&asked.path, asked.body.0.to, &visit.by()).await?))
+    let Json(Back { to, reason }) = asked.body;
+    Ok(Told(visit.admin.control.roll_back(&asked.path, to, &visit.asked(&reason, None)).await?))
 }

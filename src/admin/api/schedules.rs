@@ -43,6 +43,8 @@ pub(super) fn routes(routes: Routes) -> Routes {
 /// Schedules, terms and holidays.
 #[derive(Debug, Serialize, JsonSchema)]
 struct Schedules {
+    /// When the school day ends.
+    day_ends: String,
     /// The time zone that they are read in, by its IANA name.
     timezone: String,
     /// Times of the week.
@@ -73,6 +75,7 @@ async fn schedules(visit: Visit, _: Asked) -> Result<Tagged<Schedules>, Failure>
     let schedules = Schedules {
         terms: now.file.terms.iter().map(SomeDays::from).collect(),
         holidays: now.file.holidays.iter().map(SomeDays::from).collect(),
+        day_ends: now.file.end_of_day().strftime("%H:%M").to_string(),
         timezone: now.file.timezone,
         schedules: now.file.schedules,
     };
@@ -111,9 +114,11 @@ struct Terms {
     terms: Vec<Days>,
     /// Days within terms without school: half-terms, bank holidays, training days.
     holidays: Vec<Days>,
+    /// When the school day ends, as `15:30`; 18:00, if empty. It stays as it is, if left out.
+    day_ends: Option<String>,
 }
 
 async fn set_terms(visit: Visit, asked: Asked<(), Why, Json<Terms>>) -> Result<Tagged<EditReport>, Failure> {
-    let Json(Terms { terms, holidays }) = asked.body;
-    edit(&visit, vec![Edit::SetTerms { terms, holidays }], asked.query, asked.expect).await
+    let Json(Terms { terms, holidays, day_ends }) = asked.body;
+    edit(&visit, vec![Edit::SetTerms { terms, holidays, day_ends }], asked.query, asked.expect).await
 }

@@ -1,7 +1,6 @@
 //! What a change would have done to the questions of the last days, as pages show it.
 
-use super::super::{failure::Failure, visit::Visit, words::Words};
-use super::change::Trouble;
+use super::super::{failure::Failure, form::Refusal, visit::Visit, words::Words};
 use crate::control::{Edit, Preview, PreviewSide};
 
 /// How many days are looked at.
@@ -42,10 +41,10 @@ impl Effect {
 }
 
 /// What edits would do; or why they can't be made.
-pub(super) async fn effect(visit: &Visit, edits: Vec<Edit>) -> Result<Result<Effect, Trouble>, Failure> {
+pub(super) async fn effect(visit: &Visit, edits: Vec<Edit>) -> Result<Result<Effect, Refusal>, Failure> {
     match visit.admin.control.preview(edits, DAYS).await {
         Ok(preview) => Ok(Ok(Effect::new(&visit.words, preview))),
-        Err(error) => Trouble::of(visit, error).map(Err),
+        Err(error) => Refusal::of(visit, error).map(Err),
     }
 }
 
@@ -53,12 +52,12 @@ pub(super) async fn effect(visit: &Visit, edits: Vec<Edit>) -> Result<Result<Eff
 pub(super) async fn effect_of_undoing(
     visit: &Visit,
     back: Vec<Edit>,
-) -> Result<Result<Effect, Trouble>, Failure> {
+) -> Result<Result<Effect, Refusal>, Failure> {
     match visit.admin.control.preview(back, DAYS).await {
         Ok(mut preview) => {
             std::mem::swap(&mut preview.blocked, &mut preview.opened);
             Ok(Ok(Effect::new(&visit.words, preview)))
         }
-        Err(error) => Trouble::of(visit, error).map(Err),
+        Err(error) => Refusal::of(visit, error).map(Err),
     }
 }

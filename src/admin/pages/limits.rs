@@ -54,7 +54,7 @@ struct MitigationForm {
     text: String,
     decided: String,
     by: String,
-    refusal: Option<Refusal>,
+    refusal: Refusal,
 }
 
 /// A category that is locked for everyone, with who supplies it.
@@ -72,7 +72,7 @@ struct SupplierForm {
     verified: String,
     verified_by: String,
     note: String,
-    refusal: Option<Refusal>,
+    refusal: Refusal,
 }
 
 #[derive(Template)]
@@ -120,7 +120,7 @@ fn page(visit: &Visit, status: StatusCode, kept: Option<Kept>) -> Result<Respons
                 text: written.map(|written| written.text.clone()).unwrap_or_default(),
                 decided: today.to_string(),
                 by: me.clone(),
-                refusal: None,
+                refusal: Refusal::default(),
             },
         };
         Limit {
@@ -146,7 +146,7 @@ fn page(visit: &Visit, status: StatusCode, kept: Option<Kept>) -> Result<Respons
                 verified: said.verified.map(|day| day.to_string()).unwrap_or_default(),
                 verified_by: said.verified_by.clone(),
                 note: said.note.clone(),
-                refusal: None,
+                refusal: Refusal::default(),
             },
         };
         Supplier { verified: said.verified.map(day).unwrap_or_default(), said, form }
@@ -207,7 +207,7 @@ async fn mitigate(
                 text: fields.whole("text").to_owned(),
                 decided: fields.get("decided").to_owned(),
                 by: fields.get("by").to_owned(),
-                refusal: Some(refusal.clone()),
+                refusal: refusal.clone(),
             };
             page(&visit, refusal.status(), Some(Kept::Mitigation(limit, form)))
         }
@@ -247,7 +247,7 @@ async fn supply(
                 verified: text("verified"),
                 verified_by: text("verified_by"),
                 note: text("note"),
-                refusal: Some(refusal.clone()),
+                refusal: refusal.clone(),
             };
             page(&visit, refusal.status(), Some(Kept::Supplier(category, form)))
         }
@@ -297,7 +297,7 @@ mod tests {
         // Somebody else still has the form of before.
         let late = school.post(Role::Head, "/limits/vpn", &form).await;
         assert_eq!(late.status, StatusCode::CONFLICT);
-        assert!(late.has("safeguarding changed this meanwhile"), "{}", late.body);
+        assert!(late.has("safeguarding changed the policy meanwhile"), "{}", late.body);
         let none = school.post(Role::Head, "/limits/vpn", &[("text", ""), ("expect", "1")]).await;
         assert_eq!(none.status, StatusCode::SEE_OTHER);
         assert!(!school.get(Role::Head, "/limits").await.has("Firewall"));

@@ -20,7 +20,7 @@ use super::super::{
     routes::Routes,
     streams::{self, News},
     visit::Visit,
-    when::When,
+    when::{When, weekday},
 };
 use crate::policy::Mode;
 
@@ -176,12 +176,21 @@ impl Now {
                 link: if may { finding.link() } else { "" },
             }
         };
+        let trial = visit.admin.trial().map(|(trial, left)| Line {
+            tone: tone(Level::Look),
+            text: words.with(
+                "overview-trial",
+                [("days", i64::from(left.max(0)).into()), ("day", weekday(trial.ends).into())],
+            ),
+            detail: String::new(),
+            link: if visit.may(Right::ChangeSystem) { "/set-up/start" } else { "" },
+        });
         Self {
             tone: tone(worst),
             headline,
             per_minute: snapshot.per_minute().map(|number| p.number(&number)),
             tiles: Part::OF_THE_BOX.into_iter().map(tile).collect(),
-            lines: health.findings.iter().map(line).collect(),
+            lines: trial.into_iter().chain(health.findings.iter().map(line)).collect(),
         }
     }
 }

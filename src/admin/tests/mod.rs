@@ -29,6 +29,7 @@ use crate::{
     policy::{FirstAsked, Question},
     querylog::{Event, Fate, LogFolder, QueryLog, Transport},
     resolver::AnswerSource,
+    school::School,
     tls::Certificates,
 };
 
@@ -136,6 +137,7 @@ impl TestBox {
             clock,
             config: Config::default(),
             dns: vec!["10.20.0.53:53".parse().unwrap()],
+            school: Arc::new(School::open(data.path())),
             stop: tokio_util::sync::CancellationToken::new(),
         });
         let router = admin.router();

@@ -6,7 +6,7 @@ use toml::value::Datetime;
 use super::{Days, Edit, EditError, MitigationEdit, SchoolEdit, SupplierEdit};
 use crate::{
     category::Categories,
-    policy::{DateRange, MitigationFile, PolicyFile, SupplierFile, Tables},
+    policy::{DateRange, ListFile, MitigationFile, PolicyFile, SupplierFile, Tables},
     spelling::nearest,
 };
 
@@ -78,15 +78,20 @@ impl Known<'_> {
             Edit::RemoveSchedule { schedule } => {
                 remove(&mut file.schedules, "schedule", schedule, |schedule| &schedule.id)
             }
-            Edit::SetTerms { terms, holidays } => {
+            Edit::SetTerms { terms, holidays, day_ends } => {
                 file.terms = ranges(terms)?;
                 file.holidays = ranges(holidays)?;
+                if let Some(ends) = day_ends {
+                    file.day_ends = Some(ends.trim().to_owned()).filter(|ends| !ends.is_empty());
+                }
                 Ok(())
             }
             Edit::StartLesson(lesson) => self.start_lesson(file, lesson),
             Edit::EndLesson { name } => self.end_lesson(file, name),
             Edit::Open(opening) => self.open(file, opening),
             Edit::Close { what, clients, profiles } => self.close(file, what, clients, profiles),
+            Edit::RemoveList { list } => remove(&mut file.lists, "list", list, |list| &list.id),
+            Edit::WriteList { list, text } => write_list(file, list, text),
             Edit::SetRetention(log) => {
                 file.log = log.clone();
                 Ok(())
@@ -99,6 +104,14 @@ impl Known<'_> {
             Edit::SetMitigation(said) => set_mitigation(file, said),
         }
     }
+}
+
+fn write_list(file: &mut PolicyFile, id: &str, text: &str) -> Result<(), EditError> {
+    let own = |list: &&ListFile| list.text.is_some();
+    let known: Vec<String> = file.lists.iter().filter(own).map(|list| list.id.clone()).collect();
+    let list = file.lists.iter_mut().find(|list| list.id == id && list.text.is_some());
+    list.ok_or_else(|| unknown("list that the school writes", id, &known))?.text = Some(text.to_owned());
+    Ok(())
 }
 
 fn set_school(file: &mut PolicyFile, school: &SchoolEdit) {

@@ -120,6 +120,9 @@ pub enum Edit {
         terms: Vec<Days>,
         /// Days within terms without school: half-terms, bank holidays, training days.
         holidays: Vec<Days>,
+        /// When the school day ends, as `15:30`; 18:00, if empty. It stays as it is, if left out.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        day_ends: Option<String>,
     },
     /// Let a room reach only a few names until a moment.
     StartLesson(Lesson),
@@ -141,6 +144,18 @@ pub enum Edit {
         /// For which profiles, as it was said then.
         #[serde(default)]
         profiles: Vec<String>,
+    },
+    /// Take a list out, and forget its versions.
+    RemoveList {
+        /// The list's identifier.
+        list: String,
+    },
+    /// Write a list of the school's own anew.
+    WriteList {
+        /// The list's identifier.
+        list: String,
+        /// The text.
+        text: String,
     },
     /// Say what the query log keeps, and for how long. What is left out is as usual.
     SetRetention(LogFile),

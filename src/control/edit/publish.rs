@@ -5,7 +5,7 @@ use serde::{Deserialize, Serialize};
 
 use super::{Edit, apply::Known};
 use crate::{
-    control::{Change, Control, ControlError},
+    control::{Control, ControlError, publish::Change},
     policy::{Change as Difference, PolicyFile, Severity, Tables},
     store::{AuditPage, AuditProof, AuditQuery, Revision, RevisionHead},
 };
@@ -77,8 +77,13 @@ pub struct LaterChange {
 }
 
 impl EditAsked {
+    /// A change that is asked for at the box's console, where whoever has it may do everything.
+    pub(in crate::control) fn at_console(by: &str) -> Self {
+        Self { by: by.to_owned(), reason: String::from("at the console"), ..Self::default() }
+    }
+
     /// The reason, checked.
-    fn reason(&self) -> Result<&str, ControlError> {
+    pub(in crate::control) fn reason(&self) -> Result<&str, ControlError> {
         let reason = self.reason.trim();
         let length = reason.chars().count();
         if length > LONGEST_REASON {
@@ -109,10 +114,16 @@ impl Control {
         let passing =
             |edit: &Edit| matches!(edit, Edit::StartLesson(_) | Edit::EndLesson { .. } | Edit::Open(_));
         let reason = asked.reason()?;
+        let removes = |edit: &Edit| matches!(edit, Edit::RemoveList { .. });
+        let action = match edits.as_slice() {
+            [Edit::RemoveList { .. }] => "lists.remove",
+            [Edit::WriteList { .. }] => "lists.edit",
+            _ => "policy.edit",
+        };
         if asked.propose && !asked.dry_run && !edits.iter().all(passing) {
             let dry = EditAsked { dry_run: true, ..asked.clone() };
             let new = |current: &PolicyFile| self.edited(current, &edits, reason);
-            let report = self.amend("policy.edit", &dry, ends, new).await?;
+            let report = self.amend(action, &dry, ends, new).await?;
             if !report.loosens.is_empty() {
                 if reason.is_empty() {
                     return Err(ControlError::ReasonWanted { loosens: report.loosens });
@@ -121,7 +132,31 @@ impl Control {
                 return Err(ControlError::Proposed { number: proposal.number, loosens: proposal.loosens });
             }
         }
-        self.amend("policy.edit", &asked, ends, |current| self.edited(current, &edits, reason)).await
+        let report = self.amend(action, &asked, ends, |current| self.edited(current, &edits, reason)).await?;
+        if !asked.dry_run && edits.iter().any(removes) {
+            self.forget_lists().await;
+        }
+        Ok(report)
+    }
+
+    /// The same for what can't wait as a proposal: whoever may open nothing on their own word is refused.
+    pub(in crate::control) async fn amend_or_refuse(
+        &self,
+        action: &str,
+        asked: &EditAsked,
+        new: impl Fn(&PolicyFile) -> Result<PolicyFile, ControlError>,
+    ) -> Result<EditReport, ControlError> {
+        if asked.propose && !asked.dry_run {
+            let dry = EditAsked { dry_run: true, ..asked.clone() };
+            let report = self.amend(action, &dry, false, &new).await?;
+            if !report.loosens.is_empty() {
+                return Err(ControlError::Input(format!(
+                    "this opens what is closed, which is for who may approve that: {}",
+                    report.loosens.join(" ")
+                )));
+            }
+        }
+        self.amend(action, asked, false, new).await
     }
 
     /// Publishes what `new` makes of the policy in force, under the terms that were asked for; `ends` is a change that
@@ -207,17 +242,7 @@ impl Control {
     pub async fn restore(&self, text: &str, asked: EditAsked) -> Result<EditReport, ControlError> {
         let wrong = |errors| ControlError::Policy { name: String::from("policy.toml"), errors };
         let new = PolicyFile::parse(text).map_err(wrong)?;
-        if asked.propose && !asked.dry_run {
-            let dry = EditAsked { dry_run: true, ..asked.clone() };
-            let report = self.amend("policy.import", &dry, false, |_| Ok(new.clone())).await?;
-            if !report.loosens.is_empty() {
-                return Err(ControlError::Input(format!(
-                    "this policy opens what is closed, which is for who may approve that: {}",
-                    report.loosens.join(" ")
-                )));
-            }
-        }
-        self.amend("policy.import", &asked, false, |_| Ok(new)).await
+        self.amend_or_refuse("policy.import", &asked, |_| Ok(new.clone())).await
     }
 
     /// The policy in force, with who published it and when.

@@ -11,155 +11,22 @@ use std::{
     sync::Arc,
 };
 
-use serde::{Deserialize, Serialize};
 use tracing::error;
 
+use super::indexes::{Indexes, Ingredient, MadeFrom, SealedIndex, numbers, owned, said};
 use crate::{
     category, disk,
     feeds::shelf::{Shelf, ShelfError, State, Version},
     lists::{
-        DomainIndex, Entry, Format, ListMeta,
-        compiler::{Adding, CompileError, Compiler, Identity},
+        DomainIndex, Entry,
+        compiler::{Adding, CompileError, Compiler},
         format::{MatchMode, Rule, Subject},
         source::SourceError,
     },
     name::Key,
-    policy::{Action, AppliesTo, ListFile},
+    policy::ListFile,
     vault::Vault,
 };
-
-/// The indexes of the school's lists that are in force.
-#[derive(Debug, Clone, Default)]
-pub(crate) struct Indexes {
-    pub(crate) subscribed: Option<Arc<DomainIndex>>,
-    /// The number of the version of each list that it was made from.
-    pub(crate) numbers: Arc<[(String, u32)]>,
-    /// Of the lists that must not be shown; never on disk.
-    pub(crate) sealed: Option<Arc<SealedIndex>>,
-}
-
-/// An index of lists of [sealed](category::is_sealed) categories, which is in memory only.
-#[derive(Debug)]
-pub(crate) struct SealedIndex {
-    index: Arc<DomainIndex>,
-    /// What it was to be made from; of these, it lacks what could not be read.
-    made_from: Vec<Ingredient>,
-}
-
-impl Indexes {
-    pub(crate) fn iter(&self) -> impl Iterator<Item = &Arc<DomainIndex>> {
-        self.subscribed.iter().chain(self.sealed.iter().map(|sealed| &sealed.index))
-    }
-
-    /// Which version of a list is in force, where that is known.
-    pub(crate) fn number(&self, list: &str) -> Option<u32> {
-        let sealed = self.sealed.iter().flat_map(|sealed| numbers(&sealed.made_from, &sealed.index));
-        let open = self.numbers.iter().map(|(id, number)| (id, *number));
-        open.chain(sealed).find(|(id, _)| *id == list).map(|(_, number)| number)
-    }
-
-    /// Whether there are lists that must not be shown and that were not there before, or had other versions.
-    pub(crate) fn seals_more_than(&self, before: &Self) -> bool {
-        match (&self.sealed, &before.sealed) {
-            (Some(sealed), Some(before)) => sealed.made_from != before.made_from,
-            (sealed, _) => sealed.is_some(),
-        }
-    }
-
-    pub(super) fn lack_all(&self) -> bool {
-        self.iter().all(|index| index.lists().is_empty())
-    }
-
-    /// Whether something of a list is in force.
-    fn has(&self, list: &str) -> bool {
-        self.iter().flat_map(|index| index.lists()).any(|meta| meta.id == list)
-    }
-
-    /// Whether the one on disk has a list that must not lie in clear: one that was of another category when it was
-    /// made.
-    pub(crate) fn shows(&self, lists: &[ListFile]) -> bool {
-        let sealed = |id: &str| lists.iter().any(|list| list.id == id && category::is_sealed(&list.category));
-        self.subscribed.iter().flat_map(|index| index.lists()).any(|meta| sealed(&meta.id))
-    }
-}
-
-/// One version of one list, as it goes into an index: equal ones give the same rules.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub(super) struct Ingredient {
-    id: String,
-    title: String,
-    category: String,
-    action: Action,
-    format: Option<Format>,
-    matching: MatchMode,
-    applies_to: AppliesTo,
-    /// The version's authors made it for allowing names.
-    allow: bool,
-    version: u32,
-    /// The digest of its text; a number alone could have been given twice, after files were lost.
-    digest: String,
-}
-
-impl Ingredient {
-    fn new(list: &ListFile, version: &Version) -> Self {
-        Self {
-            id: list.id.clone(),
-            title: title(list),
-            category: list.category.clone(),
-            action: list.action,
-            format: list.format.or(version.format),
-            matching: list.matching,
-            applies_to: list.applies_to,
-            allow: version.allow,
-            version: version.number,
-            digest: version.digest.clone(),
-        }
-    }
-
-    fn identity(&self) -> Identity {
-        Identity { id: self.id.clone(), title: self.title.clone(), category: self.category.clone() }
-    }
-
-    /// What its rules depend on: the text, and how it is read.
-    fn stamp(&self) -> String {
-        let Self { action, format, matching, applies_to, allow, digest, .. } = self;
-        format!("{digest} {action:?} {format:?} {matching:?} {applies_to:?} {allow}")
-    }
-
-    fn allows(&self) -> bool {
-        self.allow || self.action == Action::Allow
-    }
-}
-
-/// What people read for a list.
-pub(super) fn title(list: &ListFile) -> String {
-    if list.title.is_empty() { list.id.clone() } else { list.title.clone() }
-}
-
-/// What an index was made from.
-#[derive(Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
-struct MadeFrom {
-    /// What it was to be made from; of these, it lacks what could not be read.
-    ingredients: Vec<Ingredient>,
-    /// What the index says of its lists: by that it is known.
-    lists: Vec<(String, String)>,
-}
-
-/// The number of the version of each list that an index has.
-fn numbers<'a>(made_from: &'a [Ingredient], index: &DomainIndex) -> impl Iterator<Item = (&'a String, u32)> {
-    made_from
-        .iter()
-        .filter(|ingredient| index.lists().iter().any(|meta| meta.id == ingredient.id))
-        .map(|ingredient| (&ingredient.id, ingredient.version))
-}
-
-fn owned<'a>(numbers: impl Iterator<Item = (&'a String, u32)>) -> Arc<[(String, u32)]> {
-    numbers.map(|(id, number)| (id.clone(), number)).collect()
-}
-
-fn said(lists: &[ListMeta]) -> Vec<(String, String)> {
-    lists.iter().map(|meta| (meta.id.clone(), meta.version.clone())).collect()
-}
 
 /// The sorted rules of a list's version in force, in its folder.
 const RULES: &str = "rules";

@@ -6,12 +6,14 @@
 mod diff;
 mod edit;
 mod habits;
+mod indexes;
 mod intake;
 mod library;
 mod look;
 mod report;
 mod rounds;
 mod undo;
+mod versions;
 mod why;
 
 use std::{path::Path, sync::Arc};
@@ -20,6 +22,12 @@ use jiff::Timestamp;
 use tracing::{error, info, warn};
 
 use self::intake::{Fetched, Manner};
+pub(super) use self::{
+    indexes::Indexes,
+    library::{Compiled, Library},
+    rounds::News,
+    undo::Undo,
+};
 pub use self::{
     library::LibraryError,
     report::{
@@ -28,12 +36,7 @@ pub use self::{
     },
     why::WhyReport,
 };
-pub(super) use self::{
-    library::{Compiled, Indexes, Library},
-    rounds::News,
-    undo::Undo,
-};
-use super::{Control, ControlError, Prepared, SuppliersReport};
+use super::{Control, ControlError, SuppliersReport, publish::Prepared};
 use crate::{
     background::in_background,
     feeds::{self, shelf::State},
@@ -144,89 +147,6 @@ impl Control {
         Err(ControlError::Input(format!(
             "list {id} is not brought by hand; write upload = true in its place to do so"
         )))
-    }
-
-    /// Puts the held versions of lists in force.
-    ///
-    /// # Errors
-    ///
-    /// When there is no such list, nothing of it is held, or it can't be put in force.
-    pub async fn accept_lists(&self, ids: &[String], by: &str) -> Result<ListsReport, ControlError> {
-        let _changing = self.changing.lock().await;
-        let mut accepted = Vec::new();
-        for id in ids {
-            self.one(id)?;
-            let state = self.library.books(id)?;
-            let Some(held) = state.held.clone() else {
-                return Err(ControlError::Input(format!("nothing of list {id} is held")));
-            };
-            accepted.push((id, state, held));
-        }
-        let mut details = Vec::new();
-        let undo = Undo::of(&self.library, ids)?;
-        for (id, mut state, held) in accepted {
-            let shelf = &self.library.shelf;
-            let done = shelf.accept(id, &mut state).and_then(|_| shelf.save(id, &state));
-            done.map_err(|source| LibraryError::Shelf { id: id.clone(), source })?;
-            let reasons = held.reasons.join(", and ");
-            details.push(format!("{id}: version {}, which was held since {reasons}", held.version));
-        }
-        self.put_lists(by).await?;
-        undo.forget();
-        for detail in details {
-            self.record(self.clock.now(), by, "lists.accept", &detail);
-        }
-        Ok(self.lists())
-    }
-
-    /// Puts an older version of a list in force: the good one before, or one by its number.
-    ///
-    /// What was in force does not come back by itself, even if the server has it still.
-    ///
-    /// # Errors
-    ///
-    /// When there is no such list or version, or it can't be put in force.
-    pub async fn roll_back(&self, id: &str, to: Option<u32>, by: &str) -> Result<ListsReport, ControlError> {
-        let list = self.one(id)?;
-        let _changing = self.changing.lock().await;
-        let mut state = self.library.books(id)?;
-        let (before, undo) = (state.in_force, Undo::of(&self.library, [&list.id])?);
-        let known: Vec<String> = state.versions.iter().map(|version| version.number.to_string()).collect();
-        let target = match to {
-            Some(number) => state.version(number).map(|version| version.number),
-            None => state.before_current().map(|version| version.number),
-        };
-        let Some(target) = target else {
-            let asked =
-                to.map_or_else(|| String::from("older version"), |number| format!("version {number}"));
-            let known = if known.is_empty() { String::from("none") } else { known.join(", ") };
-            return Err(ControlError::Input(format!("list {id} has no {asked}; there are: {known}")));
-        };
-        if Some(target) == before {
-            return Err(ControlError::Input(format!("version {target} of list {id} is in force already")));
-        }
-        if state.held.as_ref().is_some_and(|held| held.version == target) {
-            return Err(ControlError::Input(format!(
-                "version {target} of list {id} is held; to put it in force: schoolgate lists accept {id}"
-            )));
-        }
-        for version in &mut state.versions {
-            if Some(version.number) == before {
-                version.rejected = version.number > target;
-            } else if version.number == target {
-                version.rejected = false;
-            }
-        }
-        state.in_force = Some(target);
-        self.library
-            .shelf
-            .save(id, &state)
-            .map_err(|source| LibraryError::Shelf { id: list.id.clone(), source })?;
-        self.put_lists(by).await?;
-        undo.forget();
-        let was = before.map_or_else(|| String::from("none"), |number| number.to_string());
-        self.record(self.clock.now(), by, "lists.rollback", &format!("{id}: version {target}, was {was}"));
-        Ok(self.lists())
     }
 
     /// The lists that are named; all, if none is.

@@ -5,7 +5,7 @@ use std::{borrow::Cow, fmt};
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
-use super::library;
+use super::indexes::title;
 use crate::{
     control::SuppliersReport,
     feeds::shelf::{State, Version},
@@ -168,7 +168,7 @@ impl ListsReport {
             let meta = metas.iter().find(|meta| meta.id == list.id);
             ListReport {
                 id: list.id.clone(),
-                title: library::title(list),
+                title: title(list),
                 category: list.category.clone(),
                 action: list.action,
                 entries: meta.map(|meta| meta.entries),

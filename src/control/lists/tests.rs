@@ -5,7 +5,7 @@ use std::{fs, path::PathBuf};
 use tempfile::TempDir;
 
 use super::*;
-use crate::{clock::Clock, feeds::Feeds, lists::DomainIndex};
+use crate::{clock::Clock, control::EditAsked, feeds::Feeds, lists::DomainIndex};
 
 /// A box with a folder of its own, and files that its lists are read from.
 struct School {
@@ -246,9 +246,10 @@ async fn a_change_that_can_not_be_put_in_force_changes_no_books() {
 
     let before = control.library.shelf.state("bets");
     assert_eq!((before.in_force, before.held.as_ref().unwrap().version), (Some(2), 3));
-    control.roll_back("bets", None, "a test").await.unwrap_err();
+    let why = EditAsked { reason: String::from("a test"), ..EditAsked::default() };
+    control.roll_back("bets", None, &why).await.unwrap_err();
     assert_eq!(control.library.shelf.state("bets"), before);
-    control.accept_lists(&[String::from("bets")], "a test").await.unwrap_err();
+    control.accept_lists(&[String::from("bets")], &why).await.unwrap_err();
     assert_eq!(control.library.shelf.state("bets"), before);
     assert_eq!(listed(&control, "more.example"), ["bets"]);
 }

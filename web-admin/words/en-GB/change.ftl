@@ -1,4 +1,4 @@
-change-reason-wanted = Please say why. This opens something, so nothing was changed yet.
+change-reason-wanted = Please say why: this opens something, or watches it less closely. Nothing was changed yet.
 change-collision = { $who } changed the policy meanwhile ({ $when }), so nothing was changed now. This is what changed:
 change-in-the-way = This can't be undone by itself any more, since others changed the policy after it:
 change-wrong = Nothing was changed, since something is not right:

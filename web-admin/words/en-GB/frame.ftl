@@ -32,7 +32,8 @@ role-governor = Governor
 role-auditor = Auditor
 
 banner-set-up = The set-up of this box is not finished.
-banner-trial-over = The trial is over, and profiles still only watch: nothing but locked and security categories is blocked.
+banner-trial = A trial goes on: nothing but locked and security categories is blocked. Filtering begins by itself on { $day }.
+banner-trial-over = The trial is over, and filtering should have begun by itself, but profiles still only watch. Begin it by hand.
 banner-no-supplier = Nobody is named as supplier of the lists of illegal content.
 banner-watch = A profile only watches: nothing but locked and security categories is blocked there.
 

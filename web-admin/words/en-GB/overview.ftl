@@ -5,6 +5,11 @@ overview-pause = Pause
 overview-go-on = Go on
 overview-good = Filtering works.
 overview-look = Filtering works. Something needs a look.
+overview-trial = Trial: filtering begins by itself { $days ->
+    [0] within a minute
+    [one] tomorrow
+   *[other] in { $days } days, on { $day }
+  }.
 overview-watching = A profile only watches: there, nothing but locked and security categories is blocked.
 overview-bad = Something does not work.
 overview-pace = { $number } questions a minute

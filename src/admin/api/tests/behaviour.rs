@@ -297,7 +297,12 @@ async fn a_list_of_the_schools_own_is_begun_written_and_taken_out() {
     assert_eq!(late.status, StatusCode::PRECONDITION_FAILED, "{}", late.body);
     let why = ask(&school, &HEAD, Method::GET, "/api/v1/listed?name=www.play.example", None, None).await;
     assert_eq!(why.json()["lists"][0]["list"], "club", "{}", why.body);
-    let gone = ask(&school, &HEAD, Method::DELETE, "/api/v1/lists/club", None, None).await;
+    let fewer = json!({ "text": "play.example\n" });
+    let fewer = ask(&school, &HEAD, Method::PUT, "/api/v1/lists/club/text", Some("*"), Some(&fewer)).await;
+    assert!(fewer.has("loosens") && fewer.status == StatusCode::UNPROCESSABLE_ENTITY, "{}", fewer.body);
+    let kept = ask(&school, &HEAD, Method::DELETE, "/api/v1/lists/club", None, None).await;
+    assert!(kept.has("loosens") && kept.status == StatusCode::UNPROCESSABLE_ENTITY, "{}", kept.body);
+    let gone = ask(&school, &HEAD, Method::DELETE, "/api/v1/lists/club?reason=over", None, None).await;
     assert_eq!(gone.status, StatusCode::OK, "{}", gone.body);
     assert_eq!(
         ask(&school, &HEAD, Method::GET, "/api/v1/lists/club", None, None).await.status,

@@ -4,19 +4,17 @@ use jiff::{SignedDuration, Timestamp, Zoned, civil::Time};
 
 use crate::{
     category::Audience,
+    control::latest_lesson_end,
     name::host_of,
     policy::{NamePattern, PolicyFile, Tables},
     spelling::nearest,
 };
 
-/// The longest that a lesson lasts.
-const LONGEST: SignedDuration = SignedDuration::from_hours(8);
-
-/// The hour at which a school day ends, so that nothing that was opened for a lesson is open in the evening.
-const END_OF_DAY: i8 = 18;
-
 /// How long a lesson lasts where nobody says otherwise.
 const USUAL: SignedDuration = SignedDuration::from_mins(45);
+
+/// The lengths that are offered, in minutes.
+pub(super) const LENGTHS: [i64; 6] = [15, 30, 45, 60, 90, 120];
 
 /// A room that can be chosen.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -94,22 +92,12 @@ pub(super) fn wanted<'a>(
     Ok(words)
 }
 
-/// The latest end of a lesson that begins now: the end of the school day, or of the day where that is past, and no more
-/// than eight hours.
-pub(super) fn latest(now: &Zoned) -> Timestamp {
-    let longest = now.timestamp() + LONGEST;
-    let at = |end: Result<Zoned, jiff::Error>| end.map_or(longest, |end| end.timestamp());
-    let evening = at(now.date().at(END_OF_DAY, 0, 0, 0).to_zoned(now.time_zone().clone()));
-    let midnight = at(now.date().tomorrow().and_then(|next| next.to_zoned(now.time_zone().clone())));
-    longest.min(if now.timestamp() < evening { evening } else { midnight })
-}
-
 /// When a lesson ends if nobody says otherwise, to the next five minutes.
-pub(super) fn usual(now: &Zoned) -> String {
+pub(super) fn usual(file: &PolicyFile, now: &Zoned) -> String {
     let end = (now.timestamp() + USUAL).as_second();
     let end =
         Timestamp::from_second(end + (300 - end.rem_euclid(300)) % 300).unwrap_or_else(|_| now.timestamp());
-    end.min(latest(now)).to_zoned(now.time_zone().clone()).strftime("%H:%M").to_string()
+    end.min(latest_lesson_end(file, now)).to_zoned(now.time_zone().clone()).strftime("%H:%M").to_string()
 }
 
 /// Why a time is no end of a lesson.
@@ -123,22 +111,30 @@ pub(super) enum NoEnd {
     TooLate,
 }
 
-/// The moment of today that a typed time means.
-pub(super) fn end(text: &str, now: &Zoned) -> Result<Timestamp, NoEnd> {
-    let time = Time::strptime("%H:%M", text.trim()).map_err(|_| NoEnd::NoTime)?;
-    // 00:00 is the midnight to come.
-    let day = if time == Time::midnight() { now.date().tomorrow() } else { Ok(now.date()) };
-    let end = day
-        .and_then(|day| day.to_datetime(time).to_zoned(now.time_zone().clone()))
-        .map_err(|_| NoEnd::NoTime)?
-        .timestamp();
+/// The moment of today that was asked for: so many minutes from now, or, where none are given, a time by the clock.
+pub(super) fn end(file: &PolicyFile, minutes: &str, text: &str, now: &Zoned) -> Result<Timestamp, NoEnd> {
+    let end = if minutes.is_empty() {
+        at(text, now)?
+    } else {
+        let minutes = minutes.parse::<i64>().ok().filter(|minutes| (1..=1_440).contains(minutes));
+        now.timestamp() + SignedDuration::from_mins(minutes.ok_or(NoEnd::NoTime)?)
+    };
     if end <= now.timestamp() {
         Err(NoEnd::Past)
-    } else if end > latest(now) {
+    } else if end > latest_lesson_end(file, now) {
         Err(NoEnd::TooLate)
     } else {
         Ok(end)
     }
+}
+
+/// The moment of today that a typed time means; 00:00 is the midnight to come.
+fn at(text: &str, now: &Zoned) -> Result<Timestamp, NoEnd> {
+    let time = Time::strptime("%H:%M", text.trim()).map_err(|_| NoEnd::NoTime)?;
+    let day = if time == Time::midnight() { now.date().tomorrow() } else { Ok(now.date()) };
+    day.and_then(|day| day.to_datetime(time).to_zoned(now.time_zone().clone()))
+        .map(|end| end.timestamp())
+        .map_err(|_| NoEnd::NoTime)
 }
 
 #[cfg(test)]
@@ -152,29 +148,42 @@ mod tests {
 
     #[test]
     fn a_lesson_ends_by_the_end_of_the_school_day_and_within_eight_hours() {
-        let hours = |now: &str| {
+        let mut file = PolicyFile::shipped();
+        let hours = |file: &PolicyFile, now: &str| {
             let now = london(now);
-            latest(&now).to_zoned(now.time_zone().clone()).strftime("%H:%M").to_string()
+            latest_lesson_end(file, &now).to_zoned(now.time_zone().clone()).strftime("%H:%M").to_string()
         };
-        assert_eq!(hours("2026-11-26T08:30:00Z"), "16:30");
-        assert_eq!(hours("2026-11-26T14:00:00Z"), "18:00");
-        assert_eq!(hours("2026-07-01T14:00:00Z"), "18:00", "by the clock on the wall");
-        assert_eq!(hours("2026-11-26T20:00:00Z"), "00:00");
-        assert_eq!(usual(&london("2026-11-26T10:17:00Z")), "11:05");
-        assert_eq!(usual(&london("2026-11-26T17:50:00Z")), "18:00");
+        assert_eq!(hours(&file, "2026-11-26T08:30:00Z"), "16:30");
+        assert_eq!(hours(&file, "2026-11-26T14:00:00Z"), "18:00");
+        assert_eq!(hours(&file, "2026-07-01T14:00:00Z"), "18:00", "by the clock on the wall");
+        assert_eq!(hours(&file, "2026-11-26T20:00:00Z"), "00:00");
+        assert_eq!(usual(&file, &london("2026-11-26T10:17:00Z")), "11:05");
+        assert_eq!(usual(&file, &london("2026-11-26T17:50:00Z")), "18:00");
+        file.day_ends = Some(String::from("15:30"));
+        assert_eq!(hours(&file, "2026-11-26T14:00:00Z"), "15:30");
+        assert_eq!(usual(&file, &london("2026-11-26T15:10:00Z")), "15:30");
     }
 
     #[test]
-    fn an_end_is_a_time_to_come_of_today() {
+    fn an_end_is_a_time_to_come_of_today_or_so_many_minutes_away() {
+        let mut file = PolicyFile::shipped();
+        file.day_ends = Some(String::from("15:30"));
+        let at = |text: &str, now: &Zoned| end(&file, "", text, now);
+        let after = |minutes: &str| end(&file, minutes, "", &london("2026-11-26T15:00:00Z"));
+        assert_eq!(after("30"), Ok("2026-11-26T15:30:00Z".parse().unwrap()));
+        assert_eq!(after("31"), Err(NoEnd::TooLate));
+        for wrong in ["0", "-5", "soon", "99999999999999999999", "1e3"] {
+            assert_eq!(after(wrong), Err(NoEnd::NoTime), "{wrong}");
+        }
         let now = london("2026-11-26T10:15:00Z");
-        assert_eq!(end("11:15", &now), Ok("2026-11-26T11:15:00Z".parse().unwrap()));
-        assert_eq!(end("10:15", &now), Err(NoEnd::Past));
-        assert_eq!(end("18:01", &now), Err(NoEnd::TooLate));
+        assert_eq!(at("11:15", &now), Ok("2026-11-26T11:15:00Z".parse().unwrap()));
+        assert_eq!(at("10:15", &now), Err(NoEnd::Past));
+        assert_eq!(at("15:31", &now), Err(NoEnd::TooLate));
         for wrong in ["", "soon", "25:00", "11:15:00:00"] {
-            assert_eq!(end(wrong, &now), Err(NoEnd::NoTime), "{wrong}");
+            assert_eq!(at(wrong, &now), Err(NoEnd::NoTime), "{wrong}");
         }
         let evening = london("2026-11-26T20:00:00Z");
-        assert_eq!(end("00:00", &evening), Ok("2026-11-27T00:00:00Z".parse().unwrap()));
+        assert_eq!(at("00:00", &evening), Ok("2026-11-27T00:00:00Z".parse().unwrap()));
     }
 
     #[test]

@@ -5,7 +5,7 @@ mod asked;
 mod tests;
 
 use askama::Template;
-use axum::{extract::Form, http::StatusCode, response::Response};
+use axum::{extract::Form, response::Response};
 use jiff::{Timestamp, Zoned};
 
 use self::asked::{NoEnd, Room};
@@ -19,7 +19,7 @@ use super::super::{
     when::When,
 };
 use crate::{
-    control::{Edit, Lesson, Opening, TooRisky},
+    control::{Edit, Lesson, Opening, TooRisky, latest_lesson_end},
     policy::{Action, Policy, PolicyFile, RuleFile, Tables},
     querylog::search::zone,
 };
@@ -68,8 +68,9 @@ struct Show {
     /// Whether a room can be typed.
     may_type: bool,
     latest: String,
+    lengths: [i64; 6],
     form: LessonForm,
-    refusal: Option<Refusal>,
+    refusal: Refusal,
 }
 
 /// What stands in the form.
@@ -82,20 +83,23 @@ struct LessonForm {
     also: bool,
     service: String,
     sites: String,
+    /// For how many minutes; empty where `until` counts.
+    minutes: String,
     until: String,
 }
 
 async fn show(visit: Visit) -> Result<Response, Failure> {
-    page(&visit, None, None)
+    page(&visit, None, Refusal::default())
 }
 
-fn page(visit: &Visit, form: Option<LessonForm>, refusal: Option<Refusal>) -> Result<Response, Failure> {
+fn page(visit: &Visit, form: Option<LessonForm>, refusal: Refusal) -> Result<Response, Failure> {
     let policy = visit.admin.control.policy().load_full();
     let now = now(visit, &policy);
     let may_type = visit.may(Right::ChangePolicy);
-    let latest = asked::latest(&now);
-    let status = refusal.as_ref().map_or(StatusCode::OK, Refusal::status);
-    let form = form.unwrap_or_else(|| LessonForm { until: asked::usual(&now), ..LessonForm::default() });
+    let latest = latest_lesson_end(policy.file(), &now);
+    let status = refusal.status();
+    let form = form
+        .unwrap_or_else(|| LessonForm { until: asked::usual(policy.file(), &now), ..LessonForm::default() });
     html_with(
         status,
         &Show {
@@ -105,6 +109,7 @@ fn page(visit: &Visit, form: Option<LessonForm>, refusal: Option<Refusal>) -> Re
             services: Tables::shipped().services.iter().map(|service| service.title.as_str()).collect(),
             may_type,
             latest: When::of(&policy).hour(latest),
+            lengths: asked::LENGTHS,
             form,
             refusal,
         },
@@ -243,9 +248,10 @@ async fn start(visit: Visit, Form(fields): Form<Vec<(String, String)>>) -> Resul
         also: fields.is_on("also"),
         service: text("service"),
         sites: fields.whole("sites").to_owned(),
+        minutes: text("minutes"),
         until: text("until"),
     };
-    page(&visit, Some(form), Some(refusal))
+    page(&visit, Some(form), refusal)
 }
 
 /// The edit that a form asks for, with its reason; or what is wrong with it.
@@ -281,12 +287,13 @@ async fn prepared(visit: &Visit, fields: &Fields) -> Result<Result<(Edit, String
             return Ok(Err(Refusal::new(said)));
         }
     };
-    let until = match asked::end(fields.get("until"), &now(visit, &policy)) {
-        Ok(until) => until,
-        Err(NoEnd::NoTime) => return refused("lessons-end-wanted"),
-        Err(NoEnd::Past) => return refused("lessons-end-past"),
-        Err(NoEnd::TooLate) => return refused("lessons-end-late"),
-    };
+    let until =
+        match asked::end(policy.file(), fields.get("minutes"), fields.get("until"), &now(visit, &policy)) {
+            Ok(until) => until,
+            Err(NoEnd::NoTime) => return refused("lessons-end-wanted"),
+            Err(NoEnd::Past) => return refused("lessons-end-past"),
+            Err(NoEnd::TooLate) => return refused("lessons-end-late"),
+        };
     let only = fields.get("kind") == "only";
     let opens = !only || fields.is_on("also");
     if opens && !may_type {
@@ -330,7 +337,7 @@ async fn close(visit: Visit, Form(fields): Form<Vec<(String, String)>>) -> Resul
     let (what, clients, profiles) = (all("what"), all("client"), all("profile"));
     // What is open for all of a profile is no lesson's.
     if what.is_empty() || clients.iter().all(|client| client.trim().is_empty()) {
-        return page(&visit, None, Some(Refusal::new(visit.words.get("lessons-over-already"))));
+        return page(&visit, None, Refusal::new(visit.words.get("lessons-over-already")));
     }
     ended(&visit, Edit::Close { what, clients, profiles }).await
 }
@@ -339,7 +346,7 @@ async fn ended(visit: &Visit, edit: Edit) -> Result<Response, Failure> {
     match visit.admin.control.edit(vec![edit], visit.asked("", None)).await {
         Ok(_) => Ok(see("/lessons", "done-lesson-ended")),
         Err(error) if error.is_bad_input() => {
-            page(visit, None, Some(Refusal::new(visit.words.get("lessons-over-already"))))
+            page(visit, None, Refusal::new(visit.words.get("lessons-over-already")))
         }
         Err(error) => Err(error.into()),
     }

@@ -71,6 +71,22 @@ async fn a_teacher_opens_a_service_for_a_room_until_a_time_and_ends_it() {
 }
 
 #[tokio::test]
+async fn a_lesson_lasts_so_many_minutes_and_not_after_the_schools_own_end_of_the_day() {
+    let school = school().await;
+    let done = school.post(Role::Teacher, "/lessons", &form(&[("minutes", "30"), ("until", "")])).await;
+    assert_eq!(done.leads_to(), "/lessons?done=done-lesson-began", "{}", done.body);
+    let rule = school.admin.control.policy().load().file().rules[0].clone();
+    assert_eq!(rule.until.unwrap().to_string(), "2026-11-26T10:45:00Z");
+    let day = Edit::SetTerms { terms: Vec::new(), holidays: Vec::new(), day_ends: Some("11:00".into()) };
+    school.admin.control.edit(vec![day], EditAsked::default()).await.unwrap();
+    assert!(school.get(Role::Teacher, "/lessons").await.has("11:00 at the latest"));
+    for late in [form(&[("minutes", "60")]), form(&[("until", "11:15")])] {
+        let refused = school.post(Role::Teacher, "/lessons", &late).await;
+        assert!(refused.has("end of the school day"), "{}", refused.body);
+    }
+}
+
+#[tokio::test]
 async fn a_room_may_reach_only_a_few_sites_for_a_lesson() {
     let school = school().await;
     let only =
@@ -87,7 +103,7 @@ async fn a_room_may_reach_only_a_few_sites_for_a_lesson() {
 #[tokio::test]
 async fn a_teacher_stays_within_bounds_and_what_was_typed_stays() {
     let school = school().await;
-    let cases: [(&[(&str, &str)], &str); 9] = [
+    let cases: [(&[(&str, &str)], &str); 10] = [
         (&[("service", "Tinder")], "safeguarding"),
         (&[("service", ""), ("sites", "bet365.com")], "safeguarding"),
         (&[("service", ""), ("sites", "co.uk")], "too wide"),
@@ -96,6 +112,7 @@ async fn a_teacher_stays_within_bounds_and_what_was_typed_stays() {
         (&[("until", "10:00")], "is past"),
         (&[("until", "23:00")], "end of the school day"),
         (&[("until", "")], "when it ends"),
+        (&[("minutes", "500")], "end of the school day"),
         (&[("room", "net:10.20.9.0/24")], "Choose the room"),
     ];
     for (others, said) in cases {

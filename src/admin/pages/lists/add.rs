@@ -3,7 +3,6 @@
 use askama::Template;
 use axum::{
     extract::{Form, Query},
-    http::StatusCode,
     response::Response,
 };
 use serde::Deserialize;
@@ -40,7 +39,7 @@ struct Show {
     categories: Vec<(String, String)>,
     asked: Asked,
     form: OwnForm,
-    refusal: Option<Refusal>,
+    refusal: Refusal,
 }
 
 #[derive(Debug, Default, Deserialize)]
@@ -59,13 +58,14 @@ struct OwnForm {
     url: String,
     text: String,
     opens: bool,
+    reason: String,
 }
 
 pub(super) async fn show(visit: Visit, Query(asked): Query<Asked>) -> Result<Response, Failure> {
-    page(&visit, asked, OwnForm::default(), None)
+    page(&visit, asked, OwnForm::default(), Refusal::default())
 }
 
-fn page(visit: &Visit, asked: Asked, form: OwnForm, refusal: Option<Refusal>) -> Result<Response, Failure> {
+fn page(visit: &Visit, asked: Asked, form: OwnForm, refusal: Refusal) -> Result<Response, Failure> {
     let policy = visit.admin.control.policy().load_full();
     let there = |id: &str| policy.file().lists.iter().any(|list| list.id == id);
     let offers = Catalogue::shipped()
@@ -77,7 +77,7 @@ fn page(visit: &Visit, asked: Asked, form: OwnForm, refusal: Option<Refusal>) ->
         there: there(&listing.id),
         recommended: !listing.recommended.is_empty(),
     });
-    let status = refusal.as_ref().map_or(StatusCode::OK, Refusal::status);
+    let status = refusal.status();
     html_with(
         status,
         &Show {
@@ -107,7 +107,7 @@ pub(super) async fn subscribe(
     let listing = Catalogue::shipped().find(fields.get("id")).ok_or_else(Failure::not_found)?;
     if !listing.licence.school_use {
         let refusal = Refusal::new(visit.words.get("lists-not-for-schools"));
-        return page(&visit, Asked::default(), OwnForm::default(), Some(refusal));
+        return page(&visit, Asked::default(), OwnForm::default(), refusal);
     }
     added(&visit, ListFile::from(listing), OwnForm::default()).await
 }
@@ -126,6 +126,7 @@ pub(super) async fn own(
         url: fields.get("url").to_owned(),
         text: text.clone(),
         opens: fields.get("action") == "allow",
+        reason: fields.get("reason").to_owned(),
     };
     let id = identifier(&form.title);
     let wrong = match form.kind.as_str() {
@@ -137,7 +138,7 @@ pub(super) async fn own(
     };
     if !wrong.is_empty() {
         let refusal = Refusal::new(visit.words.get(wrong));
-        return page(&visit, Asked::default(), form, Some(refusal));
+        return page(&visit, Asked::default(), form, refusal);
     }
     let list = ListFile {
         action: if form.opens { Action::Allow } else { Action::Block },
@@ -152,7 +153,7 @@ pub(super) async fn own(
 async fn added(visit: &Visit, list: ListFile, form: OwnForm) -> Result<Response, Failure> {
     let (id, upload) = (list.id.clone(), list.upload);
     let control = &visit.admin.control;
-    match control.add_lists(vec![list], &visit.by(), false).await {
+    match control.add_lists(vec![list], visit.asked(&form.reason, None)).await {
         Ok(_) => {
             // What was pasted beside “brought by hand” is its first version.
             if upload && !form.text.trim().is_empty() {
@@ -162,7 +163,7 @@ async fn added(visit: &Visit, list: ListFile, form: OwnForm) -> Result<Response,
         }
         Err(error) => {
             let refusal = Refusal::of(visit, error)?;
-            page(visit, Asked::default(), form, Some(refusal))
+            page(visit, Asked::default(), form, refusal)
         }
     }
 }

@@ -10,7 +10,7 @@ use std::sync::Arc;
 use askama::Template;
 use axum::{
     extract::{Form, Query},
-    http::{HeaderValue, StatusCode},
+    http::HeaderValue,
     response::Response,
 };
 use jiff::Timestamp;
@@ -193,7 +193,7 @@ struct Show {
     progress: Option<Progress>,
     name: String,
     why: Option<WhyReport>,
-    refusal: Option<Refusal>,
+    refusal: Refusal,
 }
 
 #[derive(Template)]
@@ -208,7 +208,7 @@ struct ProgressPart {
 struct WhyPart {
     p: Page,
     why: Option<WhyReport>,
-    refusal: Option<Refusal>,
+    refusal: Refusal,
 }
 
 #[derive(Debug, Default, Deserialize)]
@@ -220,16 +220,18 @@ struct Asked {
 
 async fn show(visit: Visit, Query(asked): Query<Asked>) -> Result<Response, Failure> {
     let name = asked.name.trim().to_owned();
-    let (mut why, mut refusal) = (None, None);
+    let (mut why, mut refusal) = (None, Refusal::default());
     if !name.is_empty() {
         let host = crate::name::host_of(&name).to_owned();
         match visit.aside(move |visit| visit.admin.control.why(&host)).await? {
             Ok(found) => why = Some(found),
-            Err(error) => refusal = Some(Refusal::of(&visit, error)?),
+            // Nothing was to be changed, so nothing is said of that.
+            Err(error) if error.is_bad_input() => refusal = Refusal::new(error.to_string()),
+            Err(error) => return Err(error.into()),
         }
     }
     let p = visit.page("lists-title", "/lists");
-    let status = refusal.as_ref().map_or(StatusCode::OK, Refusal::status);
+    let status = refusal.status();
     if visit.part {
         return html_with(status, &WhyPart { p, why, refusal });
     }

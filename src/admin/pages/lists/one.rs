@@ -15,14 +15,15 @@ use super::{
         failure::Failure,
         form::{Fields, Refusal},
         page::{Page, html_with, see},
-        visit::Visit,
+        visit::{Visit, encoded},
         when::When,
     },
+    super::change,
     State, category,
 };
 use crate::{
     category::is_sealed,
-    control::{ControlError, DiffReport, HeldReport, ListReport, SubscriptionReport, Updated},
+    control::{ControlError, DiffReport, Edit, HeldReport, ListReport, SubscriptionReport, Updated},
     lists::catalogue::{Catalogue, Listing},
     policy::{Action, ListSource},
 };
@@ -64,7 +65,9 @@ struct Show {
     /// It is written by the school.
     own: bool,
     text: String,
-    refusal: Option<Refusal>,
+    /// Why the text is changed.
+    reason: String,
+    refusal: Refusal,
     /// What became of a text that was just brought.
     brought: Option<Updated>,
 }
@@ -73,7 +76,8 @@ struct Show {
 #[derive(Default)]
 struct Kept {
     text: Option<String>,
-    refusal: Option<Refusal>,
+    reason: String,
+    refusal: Refusal,
     brought: Option<Updated>,
 }
 
@@ -105,7 +109,7 @@ async fn page(visit: &Visit, id: &str, kept: Kept) -> Result<Response, Failure> 
         Some(ListSource::Text(text)) if !is_sealed(&list.category) => text.to_owned(),
         _ => String::new(),
     };
-    let status = kept.refusal.as_ref().map_or(StatusCode::OK, Refusal::status);
+    let status = kept.refusal.status();
     let mut p = visit.page("lists-one", "/lists");
     p.title.clone_from(&list.title);
     html_with(
@@ -128,6 +132,7 @@ async fn page(visit: &Visit, id: &str, kept: Kept) -> Result<Response, Failure> 
             upload: source == Some(ListSource::Upload),
             own: matches!(source, Some(ListSource::Text(_))) && !is_sealed(&list.category),
             text: kept.text.unwrap_or(text),
+            reason: kept.reason,
             list,
             held,
             subscription,
@@ -179,19 +184,39 @@ pub(super) async fn changes(
     }
 }
 
-/// Leads back to the list, or says there what was wrong.
+/// Leads on, asks why where that is all that is missing, or says at the list what was wrong.
 async fn done<T>(
     visit: &Visit,
     id: &str,
     outcome: Result<T, ControlError>,
-    key: &'static str,
+    (to, key): (&str, &'static str),
+    ask: change::Confirm,
 ) -> Result<Response, Failure> {
     match outcome {
-        Ok(_) => Ok(see(&format!("/lists/list/{id}"), key)),
-        Err(error) => {
-            let refusal = Some(Refusal::of(visit, error)?);
-            page(visit, id, Kept { refusal, ..Kept::default() }).await
-        }
+        Ok(_) => Ok(see(to, key)),
+        Err(error) => match Refusal::of(visit, error)? {
+            refusal if refusal.wants_reason => {
+                html_with(refusal.status(), &change::Confirm { refusal, ..ask })
+            }
+            refusal => page(visit, id, Kept { refusal, ..Kept::default() }).await,
+        },
+    }
+}
+
+/// What asks why something is done with a list: by the word in its address and the key of its button.
+fn confirm(visit: &Visit, id: &str, (word, button): (&str, &str), fields: &Fields) -> change::Confirm {
+    let policy = visit.admin.control.policy().load_full();
+    let list = policy.file().lists.iter().find(|list| list.id == id);
+    let title = list.map(|list| &list.title).filter(|title| !title.is_empty());
+    let version = fields.get("version").to_owned();
+    change::Confirm {
+        p: visit.page(button, "/lists"),
+        action: format!("/lists/list/{}/{word}", encoded(id)),
+        fields: if version.is_empty() { Vec::new() } else { vec![("version", version)] },
+        what: title.map_or(id, String::as_str).to_owned(),
+        button: visit.words.get(button),
+        reason: fields.get("reason").to_owned(),
+        refusal: Refusal::default(),
     }
 }
 
@@ -200,17 +225,21 @@ pub(super) async fn accept(
     Path(id): Path<String>,
     Form(fields): Form<Vec<(String, String)>>,
 ) -> Result<Response, Failure> {
+    let fields = Fields(fields);
     // What is accepted is what was looked at: another version may be held since.
-    let seen = Fields(fields).get("version").parse::<u32>().ok();
+    let seen = fields.get("version").parse::<u32>().ok();
     let report = visit.aside(|visit| visit.admin.control.lists()).await?;
     let subscriptions = report.lists.iter().filter(|list| list.id == id);
     let held = subscriptions.filter_map(|list| list.subscription.as_ref()?.held.as_ref()).next();
     if held.map(|held| held.number) != seen {
-        let refusal = Some(Refusal::new(visit.words.get("lists-other-held")));
+        let refusal = Refusal::new(visit.words.get("lists-other-held"));
         return page(&visit, &id, Kept { refusal, ..Kept::default() }).await;
     }
-    let outcome = visit.admin.control.accept_lists(std::slice::from_ref(&id), &visit.by()).await;
-    done(&visit, &id, outcome, "done-list-accepted").await
+    let asked = visit.asked(fields.get("reason"), None);
+    let outcome = visit.admin.control.accept_lists(std::slice::from_ref(&id), &asked).await;
+    let back = format!("/lists/list/{id}");
+    let ask = confirm(&visit, &id, ("accept", "lists-accept"), &fields);
+    done(&visit, &id, outcome, (back.as_str(), "done-list-accepted"), ask).await
 }
 
 pub(super) async fn roll_back(
@@ -218,11 +247,27 @@ pub(super) async fn roll_back(
     Path(id): Path<String>,
     Form(fields): Form<Vec<(String, String)>>,
 ) -> Result<Response, Failure> {
-    let Ok(version) = Fields(fields).get("version").parse::<u32>() else {
+    let fields = Fields(fields);
+    let Ok(version) = fields.get("version").parse::<u32>() else {
         return Err(Failure::new("failure-form", StatusCode::UNPROCESSABLE_ENTITY));
     };
-    let outcome = visit.admin.control.roll_back(&id, Some(version), &visit.by()).await;
-    done(&visit, &id, outcome, "done-list-rolled-back").await
+    let asked = visit.asked(fields.get("reason"), None);
+    let outcome = visit.admin.control.roll_back(&id, Some(version), &asked).await;
+    let back = format!("/lists/list/{id}");
+    let ask = confirm(&visit, &id, ("roll-back", "lists-roll-back"), &fields);
+    done(&visit, &id, outcome, (back.as_str(), "done-list-rolled-back"), ask).await
+}
+
+pub(super) async fn remove(
+    visit: Visit,
+    Path(id): Path<String>,
+    Form(fields): Form<Vec<(String, String)>>,
+) -> Result<Response, Failure> {
+    let fields = Fields(fields);
+    let asked = visit.asked(fields.get("reason"), None);
+    let outcome = visit.admin.control.edit(vec![Edit::RemoveList { list: id.clone() }], asked).await;
+    let ask = confirm(&visit, &id, ("remove", "lists-remove"), &fields);
+    done(&visit, &id, outcome, ("/lists", "done-list-removed"), ask).await
 }
 
 /// Takes in a text: of a list that is brought by hand, or that the school writes.
@@ -236,33 +281,18 @@ pub(super) async fn bring(
     let control = &visit.admin.control;
     let policy = control.policy().load_full();
     let known = policy.file().lists.iter().find(|list| list.id == id).ok_or_else(Failure::not_found)?;
-    if matches!(known.source(), Some(ListSource::Text(_))) {
-        return match control.edit_list(&id, text.clone(), &visit.by()).await {
-            Ok(_) => Ok(see(&format!("/lists/list/{id}"), "done-saved")),
-            Err(error) => {
-                let refusal = Some(Refusal::of(&visit, error)?);
-                page(&visit, &id, Kept { text: Some(text), refusal, ..Kept::default() }).await
-            }
-        };
+    let mut kept = Kept { reason: fields.get("reason").to_owned(), ..Kept::default() };
+    let outcome = if matches!(known.source(), Some(ListSource::Text(_))) {
+        let edit = Edit::WriteList { list: id.clone(), text: text.clone() };
+        control.edit(vec![edit], visit.asked(&kept.reason, None)).await.map(|_| None)
+    } else {
+        let brought = control.upload_text(&id, text.clone().into_bytes(), false, &visit.by()).await;
+        brought.map(|report| report.lists.into_iter().next())
+    };
+    match outcome {
+        Ok(None) => return Ok(see(&format!("/lists/list/{id}"), "done-saved")),
+        Ok(brought) => kept.brought = brought,
+        Err(error) => (kept.text, kept.refusal) = (Some(text), Refusal::of(&visit, error)?),
     }
-    match control.upload_text(&id, text.clone().into_bytes(), false, &visit.by()).await {
-        Ok(report) => {
-            let brought = report.lists.into_iter().next();
-            page(&visit, &id, Kept { brought, ..Kept::default() }).await
-        }
-        Err(error) => {
-            let refusal = Some(Refusal::of(&visit, error)?);
-            page(&visit, &id, Kept { text: Some(text), refusal, ..Kept::default() }).await
-        }
-    }
-}
-
-pub(super) async fn remove(visit: Visit, Path(id): Path<String>) -> Result<Response, Failure> {
-    match visit.admin.control.remove_list(&id, &visit.by()).await {
-        Ok(_) => Ok(see("/lists", "done-list-removed")),
-        Err(error) => {
-            let refusal = Some(Refusal::of(&visit, error)?);
-            page(&visit, &id, Kept { refusal, ..Kept::default() }).await
-        }
-    }
+    page(&visit, &id, kept).await
 }

@@ -1,6 +1,6 @@
 use axum::http::StatusCode;
 
-use crate::{accounts::Role, admin::tests::TestBox};
+use crate::{accounts::Role, admin::tests::TestBox, control::EditAsked, store::AuditQuery};
 
 /// A text of many names, so that another with few looks suspicious.
 fn many(from: u32, to: u32) -> String {
@@ -37,15 +37,44 @@ async fn a_list_is_brought_held_looked_at_accepted_and_rolled_back() {
     assert!(school.get(Role::Technician, &format!("{LIST}/changes")).await.has("<html"));
     let other = school.post(Role::Technician, &format!("{LIST}/accept"), &[("version", "9")]).await;
     assert!(other.has("Another version"), "{}", other.body);
-    let done = school.post(Role::Technician, &format!("{LIST}/accept"), &[("version", "2")]).await;
+    let why = school.post(Role::Technician, &format!("{LIST}/accept"), &[("version", "2")]).await;
+    assert_eq!(why.status, StatusCode::UNPROCESSABLE_ENTITY);
+    assert!(
+        why.has("Please say why") && why.has("1800 names fewer") && why.has("value=\"2\""),
+        "{}",
+        why.body
+    );
+    assert!(school.get(Role::Head, "/lists").await.has("2,000"), "nothing was changed");
+    let form = [("version", "2"), ("reason", "it was tidied up")];
+    let done = school.post(Role::Technician, &format!("{LIST}/accept"), &form).await;
     assert_eq!(done.leads_to(), format!("{LIST}?done=done-list-accepted"), "{}", done.body);
     assert!(school.get(Role::Head, "/lists").await.has("200"));
-    let back = school.post(Role::Technician, &format!("{LIST}/roll-back"), &[("version", "1")]).await;
+    let why = school.post(Role::Technician, &format!("{LIST}/roll-back"), &[("version", "1")]).await;
+    assert!(why.has("name=\"reason\"") && why.has(&format!("action=\"{LIST}/roll-back\"")), "{}", why.body);
+    let form = [("version", "1"), ("reason", "too much was tidied up")];
+    let back = school.post(Role::Technician, &format!("{LIST}/roll-back"), &form).await;
     assert_eq!(back.leads_to(), format!("{LIST}?done=done-list-rolled-back"), "{}", back.body);
     assert!(school.get(Role::Head, LIST).await.has("2,000"));
-    let gone = school.post(Role::Technician, &format!("{LIST}/remove"), &[]).await;
-    assert_eq!(gone.leads_to(), "/lists?done=done-list-removed");
+    let why = school.post(Role::Technician, &format!("{LIST}/remove"), &[]).await;
+    assert!(why.has("Please say why"), "{}", why.body);
+    // Who may open nothing on their own word proposes it, and somebody else approves.
+    let form = [("reason", "nobody looks after it")];
+    let proposed = school.post(Role::Technician, &format!("{LIST}/remove"), &form).await;
+    assert!(proposed.status != StatusCode::SEE_OTHER || !proposed.leads_to().contains("removed"));
+    assert_eq!(school.get(Role::Head, LIST).await.status, StatusCode::OK);
+    let proposals = school.admin.control.proposals().unwrap();
+    let [proposal] = proposals.as_slice() else { panic!("{proposals:?}") };
+    let asked = EditAsked { by: String::from("head"), ..EditAsked::default() };
+    school.admin.control.approve(proposal.number, asked).await.unwrap();
     assert_eq!(school.get(Role::Head, LIST).await.status, StatusCode::NOT_FOUND);
+    let reason = |action: &str| {
+        let query = AuditQuery { action: Some(action.into()), ..AuditQuery::default() };
+        let page = school.admin.control.audit_page(&query).unwrap();
+        page.lines[0].record.reason.clone().unwrap_or_default()
+    };
+    assert_eq!(reason("lists.accept"), "it was tidied up");
+    assert_eq!(reason("lists.rollback"), "too much was tidied up");
+    assert_eq!(reason("lists.remove"), "nobody looks after it (proposed by technician)");
 }
 
 #[tokio::test]
@@ -91,12 +120,31 @@ async fn what_is_missing_of_a_list_is_named_and_what_was_typed_stays() {
         assert!(refused.has(said), "{form:?}: {}", refused.body);
         assert!(refused.has(&format!("value=\"{}\"", form[0].1)), "{}", refused.body);
     }
+    // One that opens names needs a reason, and somebody who may open them.
+    let opening = [
+        ("title", "Open"),
+        ("category", "games"),
+        ("kind", "text"),
+        ("text", "a.example"),
+        ("action", "allow"),
+    ];
+    assert!(school.post(Role::Head, "/lists/add/own", &opening).await.has("Please say why"));
+    let why = [opening.as_slice(), &[("reason", "a club")]].concat();
+    let refused = school.post(Role::Technician, "/lists/add/own", &why).await;
+    assert!(refused.has("who may approve"), "{}", refused.body);
+    assert_eq!(school.post(Role::Head, "/lists/add/own", &why).await.status, StatusCode::SEE_OTHER);
     // A list of the school's own is written and changed on the page.
     let own = [("title", "Ours"), ("category", "games"), ("kind", "text"), ("text", "a.example # one\r\n")];
     let done = school.post(Role::Head, "/lists/add/own", &own).await;
     assert_eq!(done.leads_to(), "/lists/list/ours?done=done-list-added", "{}", done.body);
     assert!(school.get(Role::Head, "/lists/list/ours").await.has("a.example # one\n</textarea>"));
-    let changed = school.post(Role::Head, "/lists/list/ours/text", &[("text", "b.example\r\n")]).await;
+    let more =
+        school.post(Role::Head, "/lists/list/ours/text", &[("text", "a.example # one\nc.example")]).await;
+    assert_eq!(more.leads_to(), "/lists/list/ours?done=done-saved", "{}", more.body);
+    let fewer = school.post(Role::Head, "/lists/list/ours/text", &[("text", "b.example\r\n")]).await;
+    assert!(fewer.has("Please say why") && fewer.has("b.example\n</textarea>"), "{}", fewer.body);
+    let form = [("text", "b.example\r\n"), ("reason", "written anew")];
+    let changed = school.post(Role::Head, "/lists/list/ours/text", &form).await;
     assert_eq!(changed.leads_to(), "/lists/list/ours?done=done-saved", "{}", changed.body);
 }
 

@@ -7,11 +7,11 @@ use axum::{
 };
 use serde::Deserialize;
 
-use super::{Confirm, change_or_ask, profiles, shown, written};
-use crate::admin::pages::change::{self, Trouble};
+use super::{super::change, change_or_ask, profiles, shown, written};
 use crate::{
     admin::{
         failure::Failure,
+        form::Refusal,
         page::{Page, see},
         visit::Visit,
     },
@@ -44,10 +44,10 @@ struct DevicePage {
     typed: Typed,
     profiles: Vec<(String, String)>,
     revision: i64,
-    trouble: Trouble,
+    refusal: Refusal,
 }
 
-fn device_page(visit: &Visit, typed: Typed, trouble: Trouble) -> Result<Response, Failure> {
+fn device_page(visit: &Visit, typed: Typed, refusal: Refusal) -> Result<Response, Failure> {
     let in_force = visit.admin.control.policy_file()?;
     let mut p = visit.page("networks-new-device", "/networks");
     if !typed.was.is_empty() {
@@ -55,7 +55,7 @@ fn device_page(visit: &Visit, typed: Typed, trouble: Trouble) -> Result<Response
     }
     let revision = typed.revision.unwrap_or(in_force.revision);
     let profiles = profiles(&in_force.file);
-    shown(&trouble.clone(), &DevicePage { p, typed, profiles, revision, trouble })
+    shown(&refusal.clone(), &DevicePage { p, typed, profiles, revision, refusal })
 }
 
 /// A device by its name, or a new one; with an address where a link has one.
@@ -63,7 +63,7 @@ pub(super) async fn show(visit: Visit, Query(asked): Query<Typed>) -> Result<Res
     let file = visit.admin.control.policy_file()?.file;
     if asked.name.is_empty() {
         let typed = Typed { address: asked.address, mac: asked.mac, ..Typed::default() };
-        return device_page(&visit, typed, Trouble::default());
+        return device_page(&visit, typed, Refusal::default());
     }
     let device = file.devices.into_iter().find(|device| device.name == asked.name);
     let device = device.ok_or_else(Failure::not_found)?;
@@ -76,7 +76,7 @@ pub(super) async fn show(visit: Visit, Query(asked): Query<Typed>) -> Result<Res
         suspended: device.suspended.then(|| String::from("yes")),
         ..Typed::default()
     };
-    device_page(&visit, typed, Trouble::default())
+    device_page(&visit, typed, Refusal::default())
 }
 
 /// Whether a name can be that of a device or a group.
@@ -90,9 +90,9 @@ pub(super) async fn save(visit: Visit, Form(typed): Form<Typed>) -> Result<Respo
     let file = visit.admin.control.policy_file()?.file;
     let words = &visit.words;
     let outcome = if !is_name(&name) {
-        Err(Trouble::input(words.get("networks-no-name")))
+        Err(Refusal::new(words.get("networks-no-name")))
     } else if typed.was.is_empty() && file.devices.iter().any(|device| device.name == name) {
-        Err(Trouble::input(words.with("networks-taken", [("name", name.into())])))
+        Err(Refusal::new(words.with("networks-taken", [("name", name.into())])))
     } else {
         let device = DeviceFile {
             name,
@@ -105,7 +105,7 @@ pub(super) async fn save(visit: Visit, Form(typed): Form<Typed>) -> Result<Respo
     };
     match outcome {
         Ok(report) => Ok(see(&format!("/networks?changed={}#devices", report.revision), "done-saved")),
-        Err(trouble) => device_page(&visit, typed, trouble),
+        Err(refusal) => device_page(&visit, typed, refusal),
     }
 }
 
@@ -122,9 +122,9 @@ pub(super) struct Which {
 
 pub(super) async fn suspend(visit: Visit, Form(asked): Form<Which>) -> Result<Response, Failure> {
     let suspended = asked.suspended == "yes";
-    let ask = Confirm {
+    let ask = change::Confirm {
         p: visit.page("networks-lift-title", "/networks"),
-        action: "/networks/suspend",
+        action: String::from("/networks/suspend"),
         what: asked.name.clone(),
         button: visit.words.get(if suspended { "networks-suspend" } else { "networks-lift" }),
         fields: vec![
@@ -133,21 +133,21 @@ pub(super) async fn suspend(visit: Visit, Form(asked): Form<Which>) -> Result<Re
             ("revision", written(asked.revision)),
         ],
         reason: asked.reason,
-        trouble: Trouble::default(),
+        refusal: Refusal::default(),
     };
     let edits = vec![Edit::SuspendDevice { name: asked.name, suspended }];
     change_or_ask(&visit, edits, asked.revision, ask).await
 }
 
 pub(super) async fn remove(visit: Visit, Form(asked): Form<Which>) -> Result<Response, Failure> {
-    let ask = Confirm {
+    let ask = change::Confirm {
         p: visit.page("networks-remove-device-title", "/networks"),
-        action: "/networks/device/remove",
+        action: String::from("/networks/device/remove"),
         what: asked.name.clone(),
         button: visit.words.get("networks-remove"),
         fields: vec![("name", asked.name.clone()), ("revision", written(asked.revision))],
         reason: asked.reason,
-        trouble: Trouble::default(),
+        refusal: Refusal::default(),
     };
     change_or_ask(&visit, vec![Edit::RemoveDevice { name: asked.name }], asked.revision, ask).await
 }
@@ -172,10 +172,10 @@ struct GroupPage {
     typed: TypedGroup,
     devices: Vec<String>,
     revision: i64,
-    trouble: Trouble,
+    refusal: Refusal,
 }
 
-fn group_page(visit: &Visit, typed: TypedGroup, trouble: Trouble) -> Result<Response, Failure> {
+fn group_page(visit: &Visit, typed: TypedGroup, refusal: Refusal) -> Result<Response, Failure> {
     let in_force = visit.admin.control.policy_file()?;
     let mut p = visit.page("networks-new-group", "/networks");
     if !typed.was.is_empty() {
@@ -183,12 +183,12 @@ fn group_page(visit: &Visit, typed: TypedGroup, trouble: Trouble) -> Result<Resp
     }
     let revision = typed.revision.unwrap_or(in_force.revision);
     let devices = in_force.file.devices.into_iter().map(|device| device.name).collect();
-    shown(&trouble.clone(), &GroupPage { p, typed, devices, revision, trouble })
+    shown(&refusal.clone(), &GroupPage { p, typed, devices, revision, refusal })
 }
 
 pub(super) async fn group(visit: Visit, Query(asked): Query<TypedGroup>) -> Result<Response, Failure> {
     if asked.id.is_empty() {
-        return group_page(&visit, TypedGroup::default(), Trouble::default());
+        return group_page(&visit, TypedGroup::default(), Refusal::default());
     }
     let file = visit.admin.control.policy_file()?.file;
     let found = file.groups.into_iter().find(|group| group.id == asked.id).ok_or_else(Failure::not_found)?;
@@ -198,7 +198,7 @@ pub(super) async fn group(visit: Visit, Query(asked): Query<TypedGroup>) -> Resu
         members: found.devices.join("\n"),
         ..TypedGroup::default()
     };
-    group_page(&visit, typed, Trouble::default())
+    group_page(&visit, typed, Refusal::default())
 }
 
 pub(super) async fn save_group(visit: Visit, Form(typed): Form<TypedGroup>) -> Result<Response, Failure> {
@@ -212,28 +212,28 @@ pub(super) async fn save_group(visit: Visit, Form(typed): Form<TypedGroup>) -> R
     let file = visit.admin.control.policy_file()?.file;
     let words = &visit.words;
     let outcome = if !is_name(&id) {
-        Err(Trouble::input(words.get("networks-no-name")))
+        Err(Refusal::new(words.get("networks-no-name")))
     } else if typed.was.is_empty() && file.groups.iter().any(|group| group.id == id) {
-        Err(Trouble::input(words.with("networks-taken", [("name", id.into())])))
+        Err(Refusal::new(words.with("networks-taken", [("name", id.into())])))
     } else {
         let edits = vec![Edit::PutGroup(GroupFile { id, devices: members })];
         change::edit(&visit, edits, &typed.reason, typed.revision).await?
     };
     match outcome {
         Ok(report) => Ok(see(&format!("/networks?changed={}#groups", report.revision), "done-saved")),
-        Err(trouble) => group_page(&visit, typed, trouble),
+        Err(refusal) => group_page(&visit, typed, refusal),
     }
 }
 
 pub(super) async fn remove_group(visit: Visit, Form(asked): Form<Which>) -> Result<Response, Failure> {
-    let ask = Confirm {
+    let ask = change::Confirm {
         p: visit.page("networks-remove-group-title", "/networks"),
-        action: "/networks/group/remove",
+        action: String::from("/networks/group/remove"),
         what: asked.name.clone(),
         button: visit.words.get("networks-remove"),
         fields: vec![("name", asked.name.clone()), ("revision", written(asked.revision))],
         reason: asked.reason,
-        trouble: Trouble::default(),
+        refusal: Refusal::default(),
     };
     change_or_ask(&visit, vec![Edit::RemoveGroup { group: asked.name }], asked.revision, ask).await
 }

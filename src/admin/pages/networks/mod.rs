@@ -10,7 +10,6 @@ mod view;
 use askama::Template;
 use axum::{
     extract::{Form, Query},
-    http::StatusCode,
     response::Response,
 };
 use serde::Deserialize;
@@ -20,11 +19,12 @@ use super::{
     super::{
         access::Right,
         failure::Failure,
+        form::Refusal,
         page::{Page, html_with, see},
         routes::Routes,
         visit::Visit,
     },
-    change::{self, Trouble},
+    change,
 };
 use crate::{
     clock::Day,
@@ -79,7 +79,7 @@ struct Show {
     /// Whether the school named the fallback itself.
     is_named: bool,
     revision: i64,
-    trouble: Trouble,
+    refusal: Refusal,
     changed: Option<i64>,
 }
 
@@ -88,7 +88,7 @@ fn profiles(file: &PolicyFile) -> Vec<(String, String)> {
     file.profiles.iter().map(|profile| (profile.id.clone(), profile.title().to_owned())).collect()
 }
 
-async fn page(visit: &Visit, asked: Asked, trouble: Trouble) -> Result<Response, Failure> {
+async fn page(visit: &Visit, asked: Asked, refusal: Refusal) -> Result<Response, Failure> {
     let policy = visit.admin.control.policy().load_full();
     let today = Day::of(visit.admin.clock.now());
     let found = visit
@@ -102,7 +102,7 @@ async fn page(visit: &Visit, asked: Asked, trouble: Trouble) -> Result<Response,
     let strays = view::strays(&policy, &found, visit.may(Right::SeeDevices), &visit.words);
     let (fallback, _) = policy.profile(policy.fallback());
     let changed = asked.changed.filter(|changed| *changed == revision && p.may_change());
-    let status = trouble.status;
+    let status = refusal.status();
     let shown = Show {
         profiles: profiles(file),
         networks: view::networks(file, &visit.words),
@@ -113,7 +113,7 @@ async fn page(visit: &Visit, asked: Asked, trouble: Trouble) -> Result<Response,
         fallback: fallback.to_owned(),
         is_named: file.fallback_profile.is_some(),
         revision,
-        trouble,
+        refusal,
         changed,
         asked,
         p,
@@ -122,23 +122,7 @@ async fn page(visit: &Visit, asked: Asked, trouble: Trouble) -> Result<Response,
 }
 
 async fn show(visit: Visit, Query(asked): Query<Asked>) -> Result<Response, Failure> {
-    page(&visit, asked, Trouble::default()).await
-}
-
-/// A change that needs a reason, asked for again with a field for it.
-#[derive(Template)]
-#[template(path = "confirm.html")]
-struct Confirm {
-    p: Page,
-    /// Where the form goes.
-    action: &'static str,
-    /// What was asked for.
-    fields: Vec<(&'static str, String)>,
-    /// What people call it.
-    what: String,
-    button: String,
-    reason: String,
-    trouble: Trouble,
+    page(&visit, asked, Refusal::default()).await
 }
 
 /// Makes a change and leads back; or asks why.
@@ -146,12 +130,14 @@ async fn change_or_ask(
     visit: &Visit,
     edits: Vec<Edit>,
     revision: Option<i64>,
-    ask: Confirm,
+    ask: change::Confirm,
 ) -> Result<Response, Failure> {
     match change::edit(visit, edits, &ask.reason, revision).await? {
         Ok(report) => Ok(see(&format!("/networks?changed={}", report.revision), "done-saved")),
-        Err(trouble) if trouble.reason_wanted => html_with(trouble.status, &Confirm { trouble, ..ask }),
-        Err(trouble) => page(visit, Asked::default(), trouble).await,
+        Err(refusal) if refusal.wants_reason => {
+            html_with(refusal.status(), &change::Confirm { refusal, ..ask })
+        }
+        Err(refusal) => page(visit, Asked::default(), refusal).await,
     }
 }
 
@@ -168,15 +154,15 @@ async fn fallback(visit: Visit, Form(asked): Form<FallbackAsked>) -> Result<Resp
     let school = SchoolEdit { fallback_profile: Some(asked.profile.clone()), ..SchoolEdit::default() };
     let file = visit.admin.control.policy_file()?.file;
     let title = file.profiles.iter().find(|profile| profile.id == asked.profile);
-    let ask = Confirm {
+    let ask = change::Confirm {
         p: visit.page("networks-fallback-title", "/networks"),
-        action: "/networks/fallback",
+        action: String::from("/networks/fallback"),
         what: title
             .map_or_else(|| visit.words.get("networks-strictest"), |profile| profile.title().to_owned()),
         button: visit.words.get("networks-save"),
         fields: vec![("profile", asked.profile), ("revision", written(asked.revision))],
         reason: asked.reason,
-        trouble: Trouble::default(),
+        refusal: Refusal::default(),
     };
     change_or_ask(&visit, vec![Edit::SetSchool(school)], asked.revision, ask).await
 }
@@ -195,11 +181,11 @@ struct UndoAsked {
 async fn undo(visit: Visit, Form(asked): Form<UndoAsked>) -> Result<Response, Failure> {
     match change::undo(&visit, asked.revision).await? {
         Ok(_) => Ok(see("/networks", "done-undone")),
-        Err(trouble) => page(&visit, Asked::default(), trouble).await,
+        Err(refusal) => page(&visit, Asked::default(), refusal).await,
     }
 }
 
 /// An answer of a form that is shown again, or for the first time.
-fn shown(trouble: &Trouble, page: &impl Template) -> Result<Response, Failure> {
-    html_with(if trouble.is_none() { StatusCode::OK } else { trouble.status }, page)
+fn shown(refusal: &Refusal, page: &impl Template) -> Result<Response, Failure> {
+    html_with(refusal.status(), page)
 }

@@ -10,7 +10,7 @@ use ipnet::IpNet;
 use serde::Deserialize;
 
 use super::{Asked, page, profiles, view::subnet};
-use crate::admin::pages::change::{self, Trouble};
+use crate::admin::{form::Refusal, pages::change};
 use crate::{
     admin::{
         failure::Failure,
@@ -60,22 +60,22 @@ pub(super) async fn add(visit: Visit, Form(asked): Form<Asked>) -> Result<Respon
     let file = visit.admin.control.policy_file()?.file;
     let words = &visit.words;
     let nets = match read(&asked.subnets) {
-        Ok(nets) if nets.is_empty() => Err(Trouble::input(words.get("networks-none-written"))),
+        Ok(nets) if nets.is_empty() => Err(Refusal::new(words.get("networks-none-written"))),
         Ok(nets) => Ok(nets),
-        Err(lines) => Err(Trouble::inputs(words.get("networks-wrong"), lines)),
+        Err(lines) => Err(Refusal::listing(words.get("networks-wrong"), lines)),
     };
     let known = file.profiles.iter().any(|profile| profile.id == asked.profile);
     let outcome = match nets {
-        Ok(_) if !known => Err(Trouble::input(words.get("networks-no-profile"))),
+        Ok(_) if !known => Err(Refusal::new(words.get("networks-no-profile"))),
         Ok(nets) => {
             let edits = give(&file, &nets, Some(&asked.profile));
             change::edit(&visit, edits, &asked.reason, asked.revision).await?
         }
-        Err(trouble) => Err(trouble),
+        Err(refusal) => Err(refusal),
     };
     match outcome {
         Ok(report) => Ok(see(&format!("/networks?changed={}", report.revision), "done-saved")),
-        Err(trouble) => page(&visit, asked, trouble).await,
+        Err(refusal) => page(&visit, asked, refusal).await,
     }
 }
 
@@ -96,16 +96,16 @@ struct OnePage {
     asked: OneAsked,
     profiles: Vec<(String, String)>,
     revision: i64,
-    trouble: Trouble,
+    refusal: Refusal,
 }
 
 impl OnePage {
-    fn new(visit: &Visit, asked: OneAsked, trouble: Trouble) -> Result<Self, Failure> {
+    fn new(visit: &Visit, asked: OneAsked, refusal: Refusal) -> Result<Self, Failure> {
         let in_force = visit.admin.control.policy_file()?;
         let mut p = visit.page("networks-subnet-title", "/networks");
         p.title = visit.words.with("networks-subnet-of", [("network", (&asked.subnet).into())]);
         let revision = asked.revision.unwrap_or(in_force.revision);
-        Ok(Self { p, asked, profiles: profiles(&in_force.file), revision, trouble })
+        Ok(Self { p, asked, profiles: profiles(&in_force.file), revision, refusal })
     }
 }
 
@@ -116,7 +116,7 @@ pub(super) async fn show(visit: Visit, Query(asked): Query<OneAsked>) -> Result<
     let owner = file.profiles.iter().find(|profile| profile.subnets.iter().any(has));
     let profile = owner.ok_or_else(Failure::not_found)?.id.clone();
     let asked = OneAsked { subnet: net.to_string(), profile, ..OneAsked::default() };
-    html_with(StatusCode::OK, &OnePage::new(&visit, asked, Trouble::default())?)
+    html_with(StatusCode::OK, &OnePage::new(&visit, asked, Refusal::default())?)
 }
 
 pub(super) async fn set(visit: Visit, Form(asked): Form<OneAsked>) -> Result<Response, Failure> {
@@ -124,12 +124,12 @@ pub(super) async fn set(visit: Visit, Form(asked): Form<OneAsked>) -> Result<Res
     let net = subnet(&asked.subnet).ok_or_else(Failure::not_found)?;
     let profile = Some(asked.profile.as_str()).filter(|profile| !profile.is_empty());
     let outcome = if profile.is_some_and(|id| !file.profiles.iter().any(|profile| profile.id == id)) {
-        Err(Trouble::input(visit.words.get("networks-no-profile")))
+        Err(Refusal::new(visit.words.get("networks-no-profile")))
     } else {
         change::edit(&visit, give(&file, &[net], profile), &asked.reason, asked.revision).await?
     };
     match outcome {
         Ok(report) => Ok(see(&format!("/networks?changed={}", report.revision), "done-saved")),
-        Err(trouble) => html_with(trouble.status, &OnePage::new(&visit, asked, trouble)?),
+        Err(refusal) => html_with(refusal.status(), &OnePage::new(&visit, asked, refusal)?),
     }
 }

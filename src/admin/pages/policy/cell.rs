@@ -10,7 +10,7 @@ use serde::Deserialize;
 
 use super::{
     super::{
-        change::{self, Trouble},
+        change,
         effect::{self, Effect},
     },
     cell, titles,
@@ -18,6 +18,7 @@ use super::{
 };
 use crate::admin::{
     failure::Failure,
+    form::Refusal,
     page::{Page, html_with, see},
     visit::{Visit, encoded},
 };
@@ -65,7 +66,7 @@ impl Asked {
     }
 
     /// The state that is wanted; none where it is left open which schedule or group is meant.
-    fn wanted(&self, visit: &Visit, file: &PolicyFile) -> Result<Option<Wanted>, Trouble> {
+    fn wanted(&self, visit: &Visit, file: &PolicyFile) -> Result<Option<Wanted>, Refusal> {
         let cell = match self.cell.as_str() {
             "block" => Cell::Block,
             "allow" => Cell::Allow,
@@ -82,7 +83,7 @@ impl Asked {
                 ("", _) => return Ok(None),
                 (group, _) => Cell::AllowFor(group.to_owned()),
             },
-            _ => return Err(Trouble::input(visit.words.get("policy-no-state"))),
+            _ => return Err(Refusal::new(visit.words.get("policy-no-state"))),
         };
         Ok(Some(Wanted(Some(cell))))
     }
@@ -147,7 +148,7 @@ pub(super) enum Panel {
     Nothing,
     Done(Done),
     Editor(Box<Editor>),
-    Trouble(Trouble),
+    Refusal(Refusal),
 }
 
 /// A change that can be taken back.
@@ -183,7 +184,7 @@ pub(super) struct Editor {
     pub(super) schedules: Vec<String>,
     pub(super) groups: Vec<String>,
     pub(super) why: String,
-    pub(super) trouble: Trouble,
+    pub(super) refusal: Refusal,
     /// Only the reason is asked for.
     pub(super) is_short: bool,
     /// Where the effect is told.
@@ -233,7 +234,7 @@ impl Editor {
             schedules: file.schedules.iter().map(|schedule| schedule.id.clone()).collect(),
             groups: file.groups.iter().map(|group| group.id.clone()).collect(),
             why: asked.why.clone().unwrap_or_else(|| found.cell.why.clone()),
-            trouble: Trouble::default(),
+            refusal: Refusal::default(),
             is_short: false,
             effect: String::new(),
             found: None,
@@ -298,7 +299,7 @@ pub(super) async fn show(visit: Visit, Query(asked): Query<Asked>) -> Result<Res
     if !asked.preview.is_empty() {
         match effect_of(&visit, &found, &asked, &file).await? {
             Ok(effect) => editor.found = Some(effect),
-            Err(trouble) => editor.trouble = trouble,
+            Err(refusal) => editor.refusal = refusal,
         }
     }
     answer(&visit, StatusCode::OK, Panel::Editor(Box::new(editor)), None)
@@ -310,8 +311,8 @@ pub(super) async fn set(visit: Visit, Form(asked): Form<Asked>) -> Result<Respon
     let found = Found::new(&visit, &asked.category, &asked.profile)?;
     let file = policy_file(&visit);
     let p = visit.page("policy-cell-title", "/policy");
-    let again = |trouble: Trouble, is_short: bool| {
-        let status = trouble.status;
+    let again = |refusal: Refusal, is_short: bool| {
+        let status = refusal.status();
         let mut editor = Editor::new(&p, &found, &asked, &file);
         editor.is_short = is_short;
         if is_short {
@@ -319,26 +320,23 @@ pub(super) async fn set(visit: Visit, Form(asked): Form<Asked>) -> Result<Respon
             editor.why = asked.why.clone().unwrap_or_default();
             editor.effect = effect_address(&found, &asked.cell_in_full(), false);
         }
-        editor.trouble = trouble;
+        editor.refusal = refusal;
         answer(&visit, status, Panel::Editor(Box::new(editor)), Some(&found))
     };
     if !asked.seen.is_empty() && asked.seen != written(&found.cell.state) {
         let edits = found.edit(found.as_written(), None);
         let seen = asked.revision.unwrap_or(found.matrix.revision);
-        let trouble = change::collision(&visit, edits, seen).await?;
-        let trouble = trouble.unwrap_or_else(|| Trouble {
-            status: StatusCode::CONFLICT,
-            ..Trouble::input(visit.words.get("change-revision-old"))
-        });
-        return answer(&visit, trouble.status, Panel::Trouble(trouble), Some(&found));
+        let refusal = change::collision(&visit, edits, seen).await?;
+        let refusal = refusal.unwrap_or_else(|| Refusal::outdated(&visit.words));
+        return answer(&visit, refusal.status(), Panel::Refusal(refusal), Some(&found));
     }
     let wanted = match asked.wanted(&visit, &file) {
         Ok(Some(Wanted(cell))) => cell,
         // Which schedule or group is meant must be said first.
         Ok(None) => {
-            return again(Trouble::default(), false);
+            return again(Refusal::default(), false);
         }
-        Err(trouble) => return again(trouble, false),
+        Err(refusal) => return again(refusal, false),
     };
     let stays = wanted.as_ref() == Some(&found.cell.state);
     let given = asked.why.as_deref().map(str::trim);
@@ -348,9 +346,9 @@ pub(super) async fn set(visit: Visit, Form(asked): Form<Asked>) -> Result<Respon
     let edits = found.edit(wanted, why);
     let report = match change::edit(&visit, edits, &reason, Some(found.matrix.revision)).await? {
         Ok(report) => report,
-        Err(trouble) => {
-            let is_short = trouble.reason_wanted;
-            return again(trouble, is_short);
+        Err(refusal) => {
+            let is_short = refusal.wants_reason;
+            return again(refusal, is_short);
         }
     };
     if !visit.part {
@@ -403,11 +401,11 @@ async fn effect_of(
     found: &Found,
     asked: &Asked,
     file: &PolicyFile,
-) -> Result<Result<Effect, Trouble>, Failure> {
+) -> Result<Result<Effect, Refusal>, Failure> {
     let wanted = match asked.wanted(visit, file) {
         Ok(Some(Wanted(cell))) => cell,
-        Ok(None) => return Ok(Err(Trouble::input(visit.words.get("policy-which")))),
-        Err(trouble) => return Ok(Err(trouble)),
+        Ok(None) => return Ok(Err(Refusal::new(visit.words.get("policy-which")))),
+        Err(refusal) => return Ok(Err(refusal)),
     };
     let edits = found.edit(wanted, None);
     if asked.is_done {
@@ -425,10 +423,10 @@ struct EffectPart {
 }
 
 #[derive(Template)]
-#[template(path = "trouble.html")]
-struct TroublePart {
+#[template(path = "refusal.html")]
+struct RefusalPart {
     p: Page,
-    trouble: Trouble,
+    refusal: Refusal,
 }
 
 /// What a state would do, or did.
@@ -438,7 +436,7 @@ pub(super) async fn effect(visit: Visit, Query(asked): Query<Asked>) -> Result<R
     let p = visit.page("policy-cell-title", "/policy");
     match effect_of(&visit, &found, &asked, &policy_file(&visit)).await? {
         Ok(effect) => html_with(StatusCode::OK, &EffectPart { p, effect }),
-        Err(trouble) => html_with(trouble.status, &TroublePart { p, trouble }),
+        Err(refusal) => html_with(refusal.status(), &RefusalPart { p, refusal }),
     }
 }
 
@@ -465,7 +463,7 @@ pub(super) async fn undo(visit: Visit, Form(asked): Form<UndoAsked>) -> Result<R
             let anchor = found.map(|found| format!("#{}--{}", found.category, found.profile));
             Ok(see(&format!("/policy{}", anchor.unwrap_or_default()), "done-undone"))
         }
-        Err(trouble) => answer(&visit, trouble.status, Panel::Trouble(trouble), found.as_ref()),
+        Err(refusal) => answer(&visit, refusal.status(), Panel::Refusal(refusal), found.as_ref()),
     }
 }
 

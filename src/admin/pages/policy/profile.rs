@@ -11,11 +11,12 @@ use axum::{
 use serde::{Deserialize, de::DeserializeOwned};
 
 use super::super::{
-    change::{self, Trouble},
+    change,
     effect::{self, Effect},
 };
 use crate::admin::{
     failure::Failure,
+    form::Refusal,
     page::{Page, html_with, see},
     visit::{Visit, encoded},
 };
@@ -110,9 +111,9 @@ impl Settings {
         self.others.contains_key(&format!("bundle.{id}"))
     }
 
-    fn edit(&self, visit: &Visit, profile: &ProfileFile) -> Result<Edit, Trouble> {
+    fn edit(&self, visit: &Visit, profile: &ProfileFile) -> Result<Edit, Refusal> {
         let wrong = |key: &str| {
-            Trouble::input(visit.words.with("policy-not-chosen", [("what", visit.words.get(key).into())]))
+            Refusal::new(visit.words.with("policy-not-chosen", [("what", visit.words.get(key).into())]))
         };
         let mode: Mode = of_word(&self.mode).ok_or_else(|| wrong("policy-mode"))?;
         let youtube: YouTube = of_word(&self.youtube).ok_or_else(|| wrong("policy-youtube"))?;
@@ -169,7 +170,7 @@ struct Show {
     bundles: Vec<(String, String, usize)>,
     /// The other profiles: identifier and title.
     others: Vec<(String, String)>,
-    trouble: Trouble,
+    refusal: Refusal,
     is_last: bool,
 }
 
@@ -179,7 +180,7 @@ impl Show {
         file: &PolicyFile,
         profile: &ProfileFile,
         form: Settings,
-        trouble: Trouble,
+        refusal: Refusal,
     ) -> Self {
         let mut p = visit.page("policy-profile-title", "/policy");
         profile.title().clone_into(&mut p.title);
@@ -205,7 +206,7 @@ impl Show {
             logs: choices(&LOG, |word| format!("policy-log-{word}")),
             bundles: shipped.chain(own).collect(),
             others: others.map(|other| (other.id.clone(), other.title().to_owned())).collect(),
-            trouble,
+            refusal,
             is_last: file.profiles.len() < 2,
             p,
         }
@@ -224,7 +225,7 @@ pub(super) async fn show(visit: Visit, Path(id): Path<String>) -> Result<Respons
     let file = policy_file(&visit);
     let profile = find(&file, &id)?;
     let form = Settings::of(profile);
-    html_with(StatusCode::OK, &Show::new(&visit, &file, profile, form, Trouble::default()))
+    html_with(StatusCode::OK, &Show::new(&visit, &file, profile, form, Refusal::default()))
 }
 
 pub(super) async fn save(
@@ -236,11 +237,11 @@ pub(super) async fn save(
     let profile = find(&file, &id)?;
     let outcome = match form.edit(&visit, profile) {
         Ok(edit) => change::edit(&visit, vec![edit], &form.reason, form.revision.parse().ok()).await?,
-        Err(trouble) => Err(trouble),
+        Err(refusal) => Err(refusal),
     };
     match outcome {
         Ok(report) => Ok(see(&format!("/policy?changed={}", report.revision), "done-saved")),
-        Err(trouble) => html_with(trouble.status, &Show::new(&visit, &file, profile, form, trouble)),
+        Err(refusal) => html_with(refusal.status(), &Show::new(&visit, &file, profile, form, refusal)),
     }
 }
 
@@ -265,7 +266,7 @@ struct CopyPage {
     /// Categories and services that would be otherwise.
     changes: Vec<String>,
     effect: Option<Effect>,
-    trouble: Trouble,
+    refusal: Refusal,
 }
 
 impl CopyPage {
@@ -274,14 +275,14 @@ impl CopyPage {
         file: &PolicyFile,
         id: &str,
         asked: &CopyAsked,
-        trouble: Trouble,
+        refusal: Refusal,
     ) -> Result<Self, Failure> {
         let (to, from) = (find(file, id)?, find(file, &asked.from)?);
         let edits = vec![Edit::CopyProfile { from: from.id.clone(), to: to.id.clone() }];
         let p = visit.page("policy-copy-title", "/policy");
-        let (effect, trouble) = match effect::effect(visit, edits).await? {
-            Ok(effect) => (Some(effect), trouble),
-            Err(wrong) => (None, if trouble.is_none() { wrong } else { trouble }),
+        let (effect, refusal) = match effect::effect(visit, edits).await? {
+            Ok(effect) => (Some(effect), refusal),
+            Err(wrong) => (None, if refusal.is_none() { wrong } else { refusal }),
         };
         let changes = visit.admin.control.matrix();
         let place = |id: &str| changes.profiles.iter().position(|column| column.id == id);
@@ -307,7 +308,7 @@ impl CopyPage {
             reason: asked.reason.clone(),
             changes: lines,
             effect,
-            trouble,
+            refusal,
         })
     }
 }
@@ -319,7 +320,7 @@ pub(super) async fn look_at_copy(
     Query(asked): Query<CopyAsked>,
 ) -> Result<Response, Failure> {
     let file = policy_file(&visit);
-    let page = CopyPage::new(&visit, &file, &id, &asked, Trouble::default()).await?;
+    let page = CopyPage::new(&visit, &file, &id, &asked, Refusal::default()).await?;
     html_with(StatusCode::OK, &page)
 }
 
@@ -333,9 +334,9 @@ pub(super) async fn copy(
     let edits = vec![Edit::CopyProfile { from: from.id.clone(), to: to.id.clone() }];
     match change::edit(&visit, edits, &asked.reason, asked.revision).await? {
         Ok(report) => Ok(see(&format!("/policy?changed={}", report.revision), "done-saved")),
-        Err(trouble) => {
-            let status = trouble.status;
-            html_with(status, &CopyPage::new(&visit, &file, &id, &asked, trouble).await?)
+        Err(refusal) => {
+            let status = refusal.status();
+            html_with(status, &CopyPage::new(&visit, &file, &id, &asked, refusal).await?)
         }
     }
 }
@@ -359,9 +360,9 @@ pub(super) async fn remove(
     let edits = vec![Edit::RemoveProfile { profile: id.clone(), to }];
     match change::edit(&visit, edits, &asked.reason, asked.revision).await? {
         Ok(report) => Ok(see(&format!("/policy?changed={}", report.revision), "done-saved")),
-        Err(trouble) => {
+        Err(refusal) => {
             let form = Settings { reason: asked.reason, ..Settings::of(profile) };
-            html_with(trouble.status, &Show::new(&visit, &file, profile, form, trouble))
+            html_with(refusal.status(), &Show::new(&visit, &file, profile, form, refusal))
         }
     }
 }
@@ -382,23 +383,23 @@ struct NewPage {
     form: NewAsked,
     audiences: Vec<Choice>,
     others: Vec<(String, String)>,
-    trouble: Trouble,
+    refusal: Refusal,
 }
 
 impl NewPage {
-    fn new(visit: &Visit, form: NewAsked, trouble: Trouble) -> Self {
+    fn new(visit: &Visit, form: NewAsked, refusal: Refusal) -> Self {
         let p = visit.page("policy-add-profile", "/policy");
         let audiences = ["pupil", "staff", "guest"];
         let audiences =
             audiences.iter().map(|word| (*word, p.t(&format!("policy-audience-{word}")))).collect();
         let file = policy_file(visit);
         let others = file.profiles.iter().map(|other| (other.id.clone(), other.title().to_owned()));
-        Self { p, form, audiences, others: others.collect(), trouble }
+        Self { p, form, audiences, others: others.collect(), refusal }
     }
 }
 
 pub(super) async fn new(visit: Visit) -> Result<Response, Failure> {
-    html_with(StatusCode::OK, &NewPage::new(&visit, NewAsked::default(), Trouble::default()))
+    html_with(StatusCode::OK, &NewPage::new(&visit, NewAsked::default(), Refusal::default()))
 }
 
 pub(super) async fn add(visit: Visit, Form(form): Form<NewAsked>) -> Result<Response, Failure> {
@@ -415,12 +416,12 @@ pub(super) async fn add(visit: Visit, Form(form): Form<NewAsked>) -> Result<Resp
             };
             change::edit(&visit, vec![Edit::AddProfile(new)], &form.reason, None).await?
         }
-        Some(_) => Err(Trouble::input(visit.words.get("policy-no-name"))),
-        None => Err(Trouble::input(visit.words.get("policy-no-audience"))),
+        Some(_) => Err(Refusal::new(visit.words.get("policy-no-name"))),
+        None => Err(Refusal::new(visit.words.get("policy-no-audience"))),
     };
     match outcome {
         Ok(_) => Ok(see(&format!("/policy/{}", encoded(&id)), "done-saved")),
-        Err(trouble) => html_with(trouble.status, &NewPage::new(&visit, form, trouble)),
+        Err(refusal) => html_with(refusal.status(), &NewPage::new(&visit, form, refusal)),
     }
 }
 

@@ -75,8 +75,10 @@ struct Range {
 struct TermForm {
     terms: Vec<Range>,
     holidays: Vec<Range>,
+    /// When the school day ends.
+    day_ends: String,
     reason: String,
-    refusal: Option<Refusal>,
+    refusal: Refusal,
 }
 
 #[derive(Template)]
@@ -87,18 +89,17 @@ struct Show {
     expect: i64,
     schedules: Vec<Shown>,
     form: TermForm,
-    refusal: Option<Refusal>,
+    refusal: Refusal,
 }
 
 async fn show(visit: Visit) -> Result<Response, Failure> {
-    page(&visit, None, None)
+    page(&visit, None, Refusal::default())
 }
 
-fn page(visit: &Visit, form: Option<TermForm>, refusal: Option<Refusal>) -> Result<Response, Failure> {
+fn page(visit: &Visit, form: Option<TermForm>, refusal: Refusal) -> Result<Response, Failure> {
     let in_force = visit.admin.control.policy_file()?;
     let file = &in_force.file;
-    let refused = form.as_ref().and_then(|form| form.refusal.as_ref()).or(refusal.as_ref());
-    let status = refused.map_or(StatusCode::OK, Refusal::status);
+    let status = form.as_ref().map_or(&refusal, |form| &form.refusal).status();
     let ranges = |written: &[DateRange]| {
         let range = |range: &DateRange| Range {
             from: range.from.to_string(),
@@ -109,6 +110,7 @@ fn page(visit: &Visit, form: Option<TermForm>, refusal: Option<Refusal>) -> Resu
     let form = form.unwrap_or_else(|| TermForm {
         terms: ranges(&file.terms),
         holidays: ranges(&file.holidays),
+        day_ends: file.end_of_day().strftime("%H:%M").to_string(),
         ..TermForm::default()
     });
     let shown = |schedule: &ScheduleFile| Shown {
@@ -172,7 +174,7 @@ struct ShowOne {
     bars: Vec<Bar>,
     term_only: bool,
     reason: String,
-    refusal: Option<Refusal>,
+    refusal: Refusal,
 }
 
 #[derive(Debug, Default, Deserialize)]
@@ -200,7 +202,7 @@ async fn edit(visit: Visit, Query(which): Query<Which>) -> Result<Response, Fail
             bars: known.map(|known| week::bars(&known.windows)).unwrap_or_default(),
             term_only: known.is_some_and(|known| known.term_only),
             reason: String::new(),
-            refusal: None,
+            refusal: Refusal::default(),
         },
     )
 }
@@ -244,7 +246,7 @@ async fn save(visit: Visit, Form(fields): Form<Vec<(String, String)>>) -> Result
             bars,
             term_only,
             reason: fields.get("reason").to_owned(),
-            refusal: Some(refusal),
+            refusal,
         },
     )
 }
@@ -254,7 +256,7 @@ async fn remove(visit: Visit, Form(fields): Form<Vec<(String, String)>>) -> Resu
     let edit = Edit::RemoveSchedule { schedule: fields.get("id").to_owned() };
     match visit.admin.control.edit(vec![edit], visit.asked(fields.get("reason"), fields.expect())).await {
         Ok(_) => Ok(see("/schedules", "done-saved")),
-        Err(error) => page(&visit, None, Some(Refusal::of(&visit, error)?)),
+        Err(error) => page(&visit, None, Refusal::of(&visit, error)?),
     }
 }
 
@@ -274,11 +276,12 @@ async fn terms(visit: Visit, Form(fields): Form<Vec<(String, String)>>) -> Resul
             }
         }
         holidays.sort_by(|one, other| one.from.cmp(&other.from));
-        None
+        Refusal::default()
     } else {
         match (read(&visit, &terms), read(&visit, &holidays)) {
             (Ok(terms), Ok(holidays)) => {
-                let edit = Edit::SetTerms { terms, holidays };
+                let day_ends = fields.is_on("day_ends").then(|| fields.get("day_ends").to_owned());
+                let edit = Edit::SetTerms { terms, holidays, day_ends };
                 match visit
                     .admin
                     .control
@@ -286,15 +289,21 @@ async fn terms(visit: Visit, Form(fields): Form<Vec<(String, String)>>) -> Resul
                     .await
                 {
                     Ok(_) => return Ok(see("/schedules#terms", "done-saved")),
-                    Err(error) => Some(Refusal::of(&visit, error)?),
+                    Err(error) => Refusal::of(&visit, error)?,
                 }
             }
-            (Err(refusal), _) | (_, Err(refusal)) => Some(refusal),
+            (Err(refusal), _) | (_, Err(refusal)) => refusal,
         }
     };
     let reason = fields.get("reason").to_owned();
-    let form = TermForm { terms: spare(terms), holidays: spare(holidays), reason, refusal };
-    page(&visit, Some(form), None)
+    let form = TermForm {
+        terms: spare(terms),
+        holidays: spare(holidays),
+        day_ends: fields.get("day_ends").to_owned(),
+        reason,
+        refusal,
+    };
+    page(&visit, Some(form), Refusal::default())
 }
 
 /// The days that were typed, without the empty rows.

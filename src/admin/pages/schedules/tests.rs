@@ -39,7 +39,11 @@ async fn a_schedule_is_added_drawn_changed_and_removed() {
     changed.extend([("id", "lunch-time"), ("to-0", "13:30"), ("reason", "Longer"), ("expect", "0")]);
     let late = school.post(Role::Head, "/schedules", &changed).await;
     assert_eq!(late.status, StatusCode::CONFLICT);
-    assert!(late.has("technician changed this meanwhile") && late.has("value=\"13:30\""), "{}", late.body);
+    assert!(
+        late.has("technician changed the policy meanwhile") && late.has("value=\"13:30\""),
+        "{}",
+        late.body
+    );
     changed.retain(|(name, _)| *name != "expect");
     assert_eq!(school.post(Role::Head, "/schedules", &changed).await.status, StatusCode::SEE_OTHER);
     let remove = [("id", "lunch-time"), ("reason", "Not needed")];
@@ -74,6 +78,7 @@ async fn terms_and_holidays_are_typed_and_bank_holidays_offered() {
         ("term-to", ""),
         ("holiday-from", "2026-10-26"),
         ("holiday-to", "2026-10-30"),
+        ("day_ends", "15:30"),
         ("reason", "This year's dates"),
     ];
     let mut offer = form.to_vec();
@@ -86,6 +91,12 @@ async fn terms_and_holidays_are_typed_and_bank_holidays_offered() {
     assert_eq!(done.leads_to(), "/schedules?done=done-saved#terms", "{}", done.body);
     let policy = school.admin.control.policy().load_full();
     assert_eq!((policy.file().terms.len(), policy.file().holidays.len()), (1, 1));
+    assert_eq!(policy.file().day_ends.as_deref(), Some("15:30"));
+    assert!(school.get(Role::Head, "/schedules").await.has("value=\"15:30\""));
+    let late = school.post(Role::Head, "/schedules/terms", &[("day_ends", "23:00")]).await;
+    assert!(late.has("Please say why") && late.has("value=\"23:00\""), "{}", late.body);
+    let never = school.post(Role::Head, "/schedules/terms", &[("day_ends", "late"), ("reason", "x")]).await;
+    assert!(never.has("is no time of the day"), "{}", never.body);
     let wrong = school.post(Role::Head, "/schedules/terms", &[("term-from", "<script>")]).await;
     assert_eq!(wrong.status, StatusCode::UNPROCESSABLE_ENTITY);
     assert!(!wrong.has("<script>\""), "{}", wrong.body);

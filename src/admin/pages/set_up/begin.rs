@@ -2,22 +2,22 @@
 
 use askama::Template;
 use axum::{extract::Form, response::Response};
+use jiff::ToSpan as _;
 
 use super::{
     super::super::{
+        access::Right,
         failure::Failure,
-        page::{Page, html},
+        page::{Page, html, see},
         visit::Visit,
+        when::weekday,
     },
     Fields, Step, Wizard, Wrong, around, edit, shown, text, went_on,
 };
 use crate::{
-    control::{Edit, Matrix, MatrixCell, ProfileEdit},
-    policy::{Cell, Mode, PolicyFile, Tables},
+    control::{ControlError, Edit, Matrix, MatrixCell, ProfileEdit, to_filter, to_watch},
+    policy::{Cell, Mode},
 };
-
-/// How long a trial is, in days.
-const TRIAL: i64 = 7;
 
 #[derive(Template)]
 #[template(path = "set_up_categories.html")]
@@ -56,17 +56,36 @@ struct StartPage {
     w: Wizard,
     /// Some profile only watches now.
     watches: bool,
-    /// The last day of the trial; empty where there is none.
-    until: String,
+    /// The trial that goes on.
+    trial: Option<Trial>,
+}
+
+/// A trial, as people read it.
+struct Trial {
+    began: String,
+    ends: String,
+    /// Between which days it can be prolonged to, as a field has them; none for who may not.
+    longer: Option<(String, String)>,
+    /// What was typed.
+    asked: String,
 }
 
 fn start_page(visit: &Visit, wrong: Option<&Wrong>, fields: &Fields) -> Result<Response, Failure> {
     let (p, w) = around(visit, Step::Start, text(wrong), fields);
-    let policy = visit.admin.control.policy().load_full();
+    let control = &visit.admin.control;
+    let policy = control.policy().load_full();
     let watches = policy.file().profiles.iter().any(|profile| profile.mode == Mode::Watch);
-    let until = visit.admin.school.file().trial_until;
-    let until = until.map(|day| day.strftime("%A %-d %B").to_string()).unwrap_or_default();
-    shown(wrong, &StartPage { p, w, watches, until })
+    let trial = visit.admin.school.file().trial.clone().filter(|_| watches).map(|trial| {
+        let first = trial.ends.saturating_add(1.day());
+        let may = visit.may(Right::ChangePolicy) && !visit.asked("", None).propose;
+        Trial {
+            began: weekday(trial.began),
+            ends: weekday(trial.ends),
+            longer: may.then(|| (first.to_string(), control.latest_end().to_string())),
+            asked: fields.get("ends").to_owned(),
+        }
+    });
+    shown(wrong, &StartPage { p, w, watches, trial })
 }
 
 pub(super) async fn start(visit: Visit) -> Result<Response, Failure> {
@@ -79,68 +98,44 @@ pub(super) async fn put_start(
 ) -> Result<Response, Failure> {
     let fields = Fields(fields);
     let policy = visit.admin.control.policy().load_full();
-    let (edits, until) = match fields.get("start") {
-        "filter" => (to_filter(policy.file()), None),
-        "watch" => {
-            let today = visit.admin.clock.now().to_zoned(crate::querylog::search::zone(&policy)).date();
-            let last = today.saturating_add(jiff::Span::new().days(TRIAL));
-            (to_watch(policy.file()), Some(last))
-        }
+    let trial = visit.admin.school.file().trial.clone();
+    let edits: Vec<ProfileEdit> = match fields.get("start") {
+        "filter" => to_filter(policy.file(), trial.as_ref()).collect(),
+        "watch" => to_watch(policy.file()).collect(),
         _ => {
             let wrong = Wrong::input(visit.words.get("set-up-start-choose"));
             return start_page(&visit, Some(&wrong), &fields);
         }
     };
-    match edit(&visit, &fields, edits).await? {
+    match edit(&visit, &fields, edits.into_iter().map(Edit::SetProfile).collect()).await? {
         Ok(()) => {
-            visit.admin.school.change(|file| file.trial_until = until).map_err(Failure::inside)?;
+            let (control, school) = (&visit.admin.control, &visit.admin.school);
+            let written = match fields.get("start") {
+                "watch" => control.begin_trial(school, policy.file()),
+                _ => school.change(|file| file.trial = None),
+            };
+            written.map_err(Failure::inside)?;
             went_on(&visit, Step::Start)
         }
         Err(wrong) => start_page(&visit, Some(&wrong), &fields),
     }
 }
 
-fn set_mode(profile: &str, mode: Mode) -> Edit {
-    Edit::SetProfile(ProfileEdit { profile: profile.to_owned(), mode: Some(mode), ..ProfileEdit::default() })
-}
-
-/// Every profile only watches.
-fn to_watch(file: &PolicyFile) -> Vec<Edit> {
-    let filtering = file.profiles.iter().filter(|profile| profile.mode != Mode::Watch);
-    filtering.map(|profile| set_mode(&profile.id, Mode::Watch)).collect()
-}
-
-/// Every profile that only watches filters again, as it does when it ships.
-fn to_filter(file: &PolicyFile) -> Vec<Edit> {
-    let watching = file.profiles.iter().filter(|profile| profile.mode == Mode::Watch);
-    let mode = |id: &str| {
-        let shipped = Tables::shipped().profiles.iter().find(|shipped| shipped.id == id);
-        shipped.map_or(Mode::Filter, |shipped| shipped.mode)
+/// Has a trial go on for longer.
+pub(super) async fn prolong(
+    visit: Visit,
+    Form(fields): Form<Vec<(String, String)>>,
+) -> Result<Response, Failure> {
+    let fields = Fields(fields);
+    let refused = |said: String| start_page(&visit, Some(&Wrong::input(said)), &fields);
+    let Ok(ends) = fields.get("ends").parse() else {
+        return refused(visit.words.get("set-up-start-no-day"));
     };
-    watching.map(|profile| set_mode(&profile.id, mode(&profile.id))).collect()
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn after_a_trial_each_profile_is_as_strict_as_it_was() {
-        let mut file = PolicyFile::shipped();
-        let before: Vec<Mode> = file.profiles.iter().map(|profile| profile.mode).collect();
-        let apply = |file: &mut PolicyFile, edits: Vec<Edit>| {
-            for edit in edits {
-                let Edit::SetProfile(edit) = edit else { panic!("{edit:?}") };
-                let profile = file.profiles.iter_mut().find(|profile| profile.id == edit.profile).unwrap();
-                profile.mode = edit.mode.unwrap();
-            }
-        };
-        assert!(to_filter(&file).is_empty());
-        let edits = to_watch(&file);
-        apply(&mut file, edits);
-        assert!(file.profiles.iter().all(|profile| profile.mode == Mode::Watch));
-        let edits = to_filter(&file);
-        apply(&mut file, edits);
-        assert_eq!(file.profiles.iter().map(|profile| profile.mode).collect::<Vec<_>>(), before);
+    let asked = visit.asked(fields.get("reason"), None);
+    match visit.admin.control.prolong_trial(&visit.admin.school, ends, &asked) {
+        Ok(()) => Ok(see("/set-up/start", "done-prolonged")),
+        Err(ControlError::ReasonWanted { .. }) => refused(visit.words.get("set-up-start-why")),
+        Err(error) if error.is_bad_input() => refused(error.to_string()),
+        Err(error) => Err(error.into()),
     }
 }

@@ -53,6 +53,7 @@ pub(super) fn routes(routes: Routes) -> Routes {
         .post("/set-up/categories", Right::ChangeSystem, begin::categories_seen)
         .get("/set-up/start", Right::ChangeSystem, begin::start)
         .post("/set-up/start", Right::ChangePolicy, begin::put_start)
+        .post("/set-up/start/prolong", Right::ChangePolicy, begin::prolong)
         .get("/set-up/finish", Right::ChangeSystem, finish::show)
         .post("/set-up/finish", Right::ChangeSystem, finish::done)
 }

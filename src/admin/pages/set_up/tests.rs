@@ -117,7 +117,8 @@ async fn steps_are_gone_through_from_first_to_last_and_taken_up_where_they_were_
     assert_eq!(school.post(head, "/set-up/start", &form).await.leads_to(), "/set-up/finish");
     let policy = school.admin.control.policy().load_full();
     assert!(policy.file().profiles.iter().all(|profile| profile.mode == Mode::Watch));
-    assert_eq!(school.admin.school.file().trial_until, Some(date(2026, 12, 3)));
+    let trial = school.admin.school.file().trial.clone().unwrap();
+    assert_eq!((trial.began, trial.ends), (date(2026, 11, 26), date(2026, 12, 3)));
     let finish = school.get(head, "/set-up/finish").await;
     assert!(finish.has("10.20.0.53") && finish.has("Waiting for the first question"), "{}", finish.body);
     for guide in ["Windows Server", "UniFi", "MikroTik", "DrayTek", "pfSense", "broadband provider"] {
@@ -193,6 +194,49 @@ async fn after_the_set_up_a_change_that_opens_something_needs_a_reason() {
     let form = [("start", "watch"), ("reason", "a new trial")];
     let done = school.post(Role::Head, "/set-up/start", &form).await;
     assert_eq!(done.leads_to(), "/set-up/start?done=done-saved");
+}
+
+#[tokio::test]
+async fn a_trial_says_when_it_ends_and_is_prolonged_with_a_reason() {
+    let school = TestBox::at(MOMENT).await;
+    school.admin.school.change(|file| file.set_up.extend(Step::ALL)).unwrap();
+    let form = [("start", "watch"), ("reason", "a trial")];
+    assert_eq!(school.post(Role::Head, "/set-up/start", &form).await.status, StatusCode::SEE_OTHER);
+    let banner = "Filtering begins by itself on Thursday 3 December";
+    assert!(school.get(Role::Governor, "/limits").await.has(banner));
+    let overview = school.get(Role::Governor, "/").await;
+    assert!(
+        overview.has("filtering begins by itself in 7 days, on Thursday 3 December"),
+        "{}",
+        overview.body
+    );
+    let page = school.get(Role::Head, "/set-up/start").await;
+    assert!(page.has("action=\"/set-up/start/prolong\"") && page.has("min=\"2026-12-04\""), "{}", page.body);
+    // Who opens nothing on their own word is not offered it, and can't.
+    assert!(!school.get(Role::Technician, "/set-up/start").await.has("/prolong"));
+    let prolong = |role, form: &'static [(&'static str, &'static str)]| {
+        school.post(role, "/set-up/start/prolong", form)
+    };
+    let longer = &[("ends", "2026-12-10"), ("reason", "half of the school is away")];
+    assert_eq!(prolong(Role::Technician, longer).await.status, StatusCode::UNPROCESSABLE_ENTITY);
+    for (form, said) in [
+        (&[("ends", "2026-12-10")][..], "say why"),
+        (&[("ends", "soon"), ("reason", "a typed reason")], "Choose the day"),
+        (&[("ends", "2027-06-01"), ("reason", "a typed reason")], "at the latest"),
+    ] {
+        let refused = prolong(Role::Head, form).await;
+        assert_eq!(refused.status, StatusCode::UNPROCESSABLE_ENTITY, "{form:?}");
+        assert!(refused.has(said), "{form:?}: {}", refused.body);
+    }
+    assert_eq!(prolong(Role::Head, longer).await.leads_to(), "/set-up/start?done=done-prolonged");
+    assert!(school.get(Role::Head, "/limits").await.has("Thursday 10 December"));
+    assert!(school.get(Role::Head, "/audit").await.has("half of the school is away"));
+    school.admin.clock.set("2026-12-09T12:00:00Z".parse().unwrap());
+    school.admin.control.end_trial(&school.admin.school).await.unwrap();
+    assert!(school.admin.control.policy().load().file().profiles.iter().all(|p| p.mode == Mode::Watch));
+    school.admin.clock.set("2026-12-10T12:00:00Z".parse().unwrap());
+    school.admin.control.end_trial(&school.admin.school).await.unwrap();
+    assert!(school.admin.control.policy().load().file().profiles.iter().all(|p| p.mode != Mode::Watch));
 }
 
 #[tokio::test]

@@ -13,7 +13,7 @@ use serde::Deserialize;
 
 use super::{
     super::{
-        change::{self, Trouble},
+        change,
         effect::{self, Effect},
     },
     School, find, moved, page, which,
@@ -21,6 +21,7 @@ use super::{
 use crate::{
     admin::{
         failure::Failure,
+        form::Refusal,
         page::{Page, html_with, see},
         visit::Visit,
         when::When,
@@ -86,24 +87,24 @@ impl Typed {
     }
 
     /// The rules that were meant, or what is wrong with what was typed.
-    fn rules(&self, visit: &Visit, school: &School) -> Result<Vec<RuleEdit>, Trouble> {
+    fn rules(&self, visit: &Visit, school: &School) -> Result<Vec<RuleEdit>, Refusal> {
         let words = &visit.words;
         let names =
-            names(&self.names).map_err(|lines| Trouble::inputs(words.get("sites-wrong-names"), lines))?;
+            names(&self.names).map_err(|lines| Refusal::listing(words.get("sites-wrong-names"), lines))?;
         if names.is_empty() {
-            return Err(Trouble::input(words.get("sites-no-names")));
+            return Err(Refusal::new(words.get("sites-no-names")));
         }
         if names.len() > MOST {
             let most = words.with("sites-too-many", [("most", (MOST as u64).into())]);
-            return Err(Trouble::input(most));
+            return Err(Refusal::new(most));
         }
-        let action = action(&self.action).ok_or_else(|| Trouble::input(words.get("sites-no-action")))?;
+        let action = action(&self.action).ok_or_else(|| Refusal::new(words.get("sites-no-action")))?;
         if self.owner.chars().count() > LONGEST_OWNER || self.owner.chars().any(char::is_control) {
-            return Err(Trouble::input(words.get("sites-wrong-owner")));
+            return Err(Refusal::new(words.get("sites-wrong-owner")));
         }
         let until = match self.until.trim() {
             "" => None,
-            text => Some(until(text, school).ok_or_else(|| Trouble::input(words.get("sites-wrong-until")))?),
+            text => Some(until(text, school).ok_or_else(|| Refusal::new(words.get("sites-wrong-until")))?),
         };
         let profiles: Vec<String> =
             self.others.keys().filter_map(|key| key.strip_prefix("profile.")).map(str::to_owned).collect();
@@ -177,7 +178,7 @@ struct FormPage {
     typed: Typed,
     is_edit: bool,
     profiles: Vec<(String, String)>,
-    trouble: Trouble,
+    refusal: Refusal,
     effect: Option<Effect>,
     /// Whether only the effect is asked for: then what is wrong is told in its place.
     is_part: bool,
@@ -187,7 +188,7 @@ struct FormPage {
 #[template(path = "sites_form.html", block = "effect")]
 struct EffectPart {
     p: Page,
-    trouble: Trouble,
+    refusal: Refusal,
     effect: Option<Effect>,
     is_part: bool,
 }
@@ -195,7 +196,7 @@ struct EffectPart {
 fn form_page(
     visit: &Visit,
     typed: Typed,
-    trouble: Trouble,
+    refusal: Refusal,
     effect: Option<Effect>,
 ) -> Result<Response, Failure> {
     let is_edit = !typed.place.is_empty();
@@ -205,7 +206,7 @@ fn form_page(
         visit.page("sites-new-title", "/sites")
     };
     let profiles = School::of(visit).profiles();
-    html_with(trouble.status, &FormPage { p, typed, is_edit, profiles, trouble, effect, is_part: false })
+    html_with(refusal.status(), &FormPage { p, typed, is_edit, profiles, refusal, effect, is_part: false })
 }
 
 /// What links ask for: a site, a profile, and what is to happen.
@@ -226,7 +227,7 @@ pub(super) async fn new(visit: Visit, Query(wish): Query<Wish>) -> Result<Respon
         ..Typed::default()
     };
     let typed = typed.with_profiles(Some(&wish.profile).filter(|profile| !profile.is_empty()));
-    form_page(&visit, typed, Trouble::default(), None)
+    form_page(&visit, typed, Refusal::default(), None)
 }
 
 #[derive(Debug, Default, Deserialize)]
@@ -242,21 +243,21 @@ pub(super) async fn edit(visit: Visit, Query(asked): Query<EditAsked>) -> Result
         // A name that must not be shown is in no form.
         Some(rule) if school.policy.masked(&rule.name) == rule.name => {
             let typed = Typed::of(&rule, &school, asked.place, asked.revision);
-            form_page(&visit, typed, Trouble::default(), None)
+            form_page(&visit, typed, Refusal::default(), None)
         }
         Some(_) => Err(Failure::not_found()),
         None => {
-            let trouble = moved(&visit, asked.revision).await?;
-            page(&visit, super::Asked::default(), trouble)
+            let refusal = moved(&visit, asked.revision).await?;
+            page(&visit, super::Asked::default(), refusal)
         }
     }
 }
 
 /// The edits that a form asks for: of a rule that is edited, the old one goes where it would stay beside the new one.
-fn edits(visit: &Visit, typed: &Typed, school: &School) -> Result<Result<Vec<Edit>, Trouble>, Failure> {
+fn edits(visit: &Visit, typed: &Typed, school: &School) -> Result<Result<Vec<Edit>, Refusal>, Failure> {
     let rules = match typed.rules(visit, school) {
         Ok(rules) => rules,
-        Err(trouble) => return Ok(Err(trouble)),
+        Err(refusal) => return Ok(Err(refusal)),
     };
     let mut edits = Vec::new();
     if let (Ok(place), Ok(seen)) = (typed.place.parse(), typed.revision.parse())
@@ -272,30 +273,30 @@ pub(super) async fn save(visit: Visit, Form(typed): Form<Typed>) -> Result<Respo
     let school = School::of(&visit);
     let edits = match edits(&visit, &typed, &school)? {
         Ok(edits) => edits,
-        Err(trouble) => return form_page(&visit, typed, trouble, None),
+        Err(refusal) => return form_page(&visit, typed, refusal, None),
     };
     let seen = typed.revision.parse().ok();
     match change::edit(&visit, edits, &typed.reason, seen).await? {
         Ok(report) => Ok(see(&format!("/sites?changed={}", report.revision), "done-saved")),
-        Err(trouble) => form_page(&visit, typed, trouble, None),
+        Err(refusal) => form_page(&visit, typed, refusal, None),
     }
 }
 
 /// What the form would do to the last days.
 pub(super) async fn preview(visit: Visit, Form(typed): Form<Typed>) -> Result<Response, Failure> {
     let school = School::of(&visit);
-    let (trouble, effect) = match edits(&visit, &typed, &school)? {
+    let (refusal, effect) = match edits(&visit, &typed, &school)? {
         Ok(edits) => match effect::effect(&visit, edits).await? {
-            Ok(effect) => (Trouble::default(), Some(effect)),
-            Err(trouble) => (trouble, None),
+            Ok(effect) => (Refusal::default(), Some(effect)),
+            Err(refusal) => (refusal, None),
         },
-        Err(trouble) => (trouble, None),
+        Err(refusal) => (refusal, None),
     };
     if visit.part {
         let p = visit.page("sites-new-title", "/sites");
-        return html_with(StatusCode::OK, &EffectPart { p, trouble, effect, is_part: true });
+        return html_with(StatusCode::OK, &EffectPart { p, refusal, effect, is_part: true });
     }
-    form_page(&visit, typed, trouble, effect)
+    form_page(&visit, typed, refusal, effect)
 }
 
 #[cfg(test)]

@@ -8,7 +8,6 @@ mod transfer;
 use askama::Template;
 use axum::{
     extract::{Form, Query},
-    http::StatusCode,
     response::Response,
 };
 use jiff::{Timestamp, tz::TimeZone};
@@ -18,12 +17,13 @@ use super::{
     super::{
         access::Right,
         failure::Failure,
+        form::Refusal,
         page::{Page, html_with, see},
         routes::Routes,
         visit::Visit,
         when::When,
     },
-    change::{self, Trouble},
+    change,
 };
 use crate::{
     control::{Edit, WhichRule},
@@ -153,7 +153,7 @@ struct Show {
     /// How many there are.
     all: usize,
     revision: i64,
-    trouble: Trouble,
+    refusal: Refusal,
     /// The last change, where it can be taken back.
     changed: Option<i64>,
 }
@@ -168,7 +168,7 @@ struct Part {
     revision: i64,
 }
 
-fn page(visit: &Visit, asked: Asked, trouble: Trouble) -> Result<Response, Failure> {
+fn page(visit: &Visit, asked: Asked, refusal: Refusal) -> Result<Response, Failure> {
     let school = School::of(visit);
     let rules = &school.file().rules;
     let words = asked.q.trim().to_lowercase();
@@ -196,16 +196,16 @@ fn page(visit: &Visit, asked: Asked, trouble: Trouble) -> Result<Response, Failu
     let p = visit.page("sites-title", "/sites");
     let revision = revision(visit)?;
     if visit.part {
-        return html_with(trouble.status, &Part { p, lines, found, all, revision });
+        return html_with(refusal.status(), &Part { p, lines, found, all, revision });
     }
     let changed = asked.changed.filter(|changed| *changed == revision && p.may_change());
     let profiles = school.profiles();
-    let status = trouble.status;
-    html_with(status, &Show { p, asked, profiles, lines, found, all, revision, trouble, changed })
+    let status = refusal.status();
+    html_with(status, &Show { p, asked, profiles, lines, found, all, revision, refusal, changed })
 }
 
 async fn show(visit: Visit, Query(asked): Query<Asked>) -> Result<Response, Failure> {
-    page(&visit, asked, Trouble::default())
+    page(&visit, asked, Refusal::default())
 }
 
 /// Which rule is meant: its place in a revision, since a name that must not be shown is not in the page.
@@ -235,12 +235,9 @@ fn which(rule: &RuleFile) -> WhichRule {
 }
 
 /// That a rule can't be found any more, since somebody changed the policy.
-async fn moved(visit: &Visit, seen: i64) -> Result<Trouble, Failure> {
-    let trouble = change::collision(visit, Vec::new(), seen).await?;
-    Ok(trouble.unwrap_or_else(|| Trouble {
-        status: StatusCode::CONFLICT,
-        ..Trouble::input(visit.words.get("change-revision-old"))
-    }))
+async fn moved(visit: &Visit, seen: i64) -> Result<Refusal, Failure> {
+    let refusal = change::collision(visit, Vec::new(), seen).await?;
+    Ok(refusal.unwrap_or_else(|| Refusal::outdated(&visit.words)))
 }
 
 #[derive(Template)]
@@ -249,21 +246,21 @@ struct RemovePage {
     p: Page,
     line: Line,
     asked: Which,
-    trouble: Trouble,
+    refusal: Refusal,
 }
 
 async fn remove(visit: Visit, Form(asked): Form<Which>) -> Result<Response, Failure> {
     let Some(rule) = find(&visit, asked.place, asked.revision)? else {
-        let trouble = moved(&visit, asked.revision).await?;
-        return page(&visit, Asked::default(), trouble);
+        let refusal = moved(&visit, asked.revision).await?;
+        return page(&visit, Asked::default(), refusal);
     };
     let edits = vec![Edit::RemoveRule(which(&rule))];
     match change::edit(&visit, edits, &asked.reason, Some(asked.revision)).await? {
         Ok(report) => Ok(see(&format!("/sites?changed={}", report.revision), "done-removed")),
-        Err(trouble) => {
+        Err(refusal) => {
             let line = Line::new(&School::of(&visit), asked.place, &rule);
             let p = visit.page("sites-remove-title", "/sites");
-            html_with(trouble.status, &RemovePage { p, line, asked, trouble })
+            html_with(refusal.status(), &RemovePage { p, line, asked, refusal })
         }
     }
 }
@@ -277,6 +274,6 @@ struct UndoAsked {
 async fn undo(visit: Visit, Form(asked): Form<UndoAsked>) -> Result<Response, Failure> {
     match change::undo(&visit, asked.revision).await? {
         Ok(_) => Ok(see("/sites", "done-undone")),
-        Err(trouble) => page(&visit, Asked::default(), trouble),
+        Err(refusal) => page(&visit, Asked::default(), refusal),
     }
 }

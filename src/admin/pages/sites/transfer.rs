@@ -10,7 +10,7 @@ use serde::Deserialize;
 
 use super::{
     super::{
-        change::{self, Trouble},
+        change,
         effect::{self, Effect},
     },
     Line, School,
@@ -19,6 +19,7 @@ use super::{
 use crate::{
     admin::{
         failure::Failure,
+        form::Refusal,
         page::{Page, html_with, see},
         visit::Visit,
     },
@@ -69,7 +70,7 @@ pub(super) struct Pasted {
 struct ImportPage {
     p: Page,
     pasted: Pasted,
-    trouble: Trouble,
+    refusal: Refusal,
     /// What would be done: how many rules, and the first of them.
     ready: Option<(usize, Vec<String>)>,
     effect: Option<Effect>,
@@ -77,12 +78,12 @@ struct ImportPage {
 
 pub(super) async fn show(visit: Visit) -> Result<Response, Failure> {
     let p = visit.page("sites-import-title", "/sites");
-    let (pasted, trouble) = (Pasted::default(), Trouble::default());
-    html_with(StatusCode::OK, &ImportPage { p, pasted, trouble, ready: None, effect: None })
+    let (pasted, refusal) = (Pasted::default(), Refusal::default());
+    html_with(StatusCode::OK, &ImportPage { p, pasted, refusal, ready: None, effect: None })
 }
 
 /// The rules of a text, or what is wrong with which line.
-fn read(visit: &Visit, text: &str) -> Result<Vec<RuleEdit>, Trouble> {
+fn read(visit: &Visit, text: &str) -> Result<Vec<RuleEdit>, Refusal> {
     let words = &visit.words;
     let school = School::of(visit);
     let mut rows = csv::rows(text);
@@ -98,13 +99,13 @@ fn read(visit: &Visit, text: &str) -> Result<Vec<RuleEdit>, Trouble> {
         head.iter().find(|column| !column.is_empty() && !COLUMNS.contains(&column.as_str()))
     {
         let wrong = [("column", unknown.into()), ("known", COLUMNS.join(", ").into())];
-        return Err(Trouble::input(words.with("sites-wrong-column", wrong)));
+        return Err(Refusal::new(words.with("sites-wrong-column", wrong)));
     }
     if rows.is_empty() {
-        return Err(Trouble::input(words.get("sites-no-rows")));
+        return Err(Refusal::new(words.get("sites-no-rows")));
     }
     if rows.len() > MOST {
-        return Err(Trouble::input(words.with("sites-too-many", [("most", (MOST as u64).into())])));
+        return Err(Refusal::new(words.with("sites-too-many", [("most", (MOST as u64).into())])));
     }
     let (mut rules, mut wrong) = (Vec::with_capacity(rows.len()), Vec::new());
     for (number, row) in &rows {
@@ -142,7 +143,7 @@ fn read(visit: &Visit, text: &str) -> Result<Vec<RuleEdit>, Trouble> {
             (Ok(_), None) => {}
         }
     }
-    if wrong.is_empty() { Ok(rules) } else { Err(Trouble::inputs(words.get("sites-wrong-lines"), wrong)) }
+    if wrong.is_empty() { Ok(rules) } else { Err(Refusal::listing(words.get("sites-wrong-lines"), wrong)) }
 }
 
 /// Profiles by their identifiers or titles.
@@ -158,7 +159,7 @@ fn ids(school: &School, text: &str) -> Vec<String> {
 pub(super) async fn import(visit: Visit, Form(pasted): Form<Pasted>) -> Result<Response, Failure> {
     let mut page = ImportPage {
         p: visit.page("sites-import-title", "/sites"),
-        trouble: Trouble::default(),
+        refusal: Refusal::default(),
         ready: None,
         effect: None,
         pasted,
@@ -171,21 +172,21 @@ pub(super) async fn import(visit: Visit, Form(pasted): Form<Pasted>) -> Result<R
             if page.pasted.is_sure.is_empty() {
                 match effect::effect(&visit, edits).await? {
                     Ok(effect) => (page.ready, page.effect) = (Some((count, first)), Some(effect)),
-                    Err(trouble) => page.trouble = trouble,
+                    Err(refusal) => page.refusal = refusal,
                 }
             } else {
                 match change::edit(&visit, edits, &page.pasted.reason, None).await? {
                     Ok(report) => {
                         return Ok(see(&format!("/sites?changed={}", report.revision), "done-saved"));
                     }
-                    Err(trouble) => {
-                        page.ready = trouble.reason_wanted.then_some((count, first));
-                        page.trouble = trouble;
+                    Err(refusal) => {
+                        page.ready = refusal.wants_reason.then_some((count, first));
+                        page.refusal = refusal;
                     }
                 }
             }
         }
-        Err(trouble) => page.trouble = trouble,
+        Err(refusal) => page.refusal = refusal,
     }
-    html_with(page.trouble.status, &page)
+    html_with(page.refusal.status(), &page)
 }

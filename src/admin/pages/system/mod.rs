@@ -61,7 +61,7 @@ struct Restore {
     /// Set when it was looked at.
     report: Option<EditReport>,
     expect: Option<i64>,
-    refusal: Option<Refusal>,
+    refusal: Refusal,
 }
 
 #[derive(Template)]
@@ -78,8 +78,8 @@ struct Show {
     supervised: bool,
     restore: Restore,
     chain: String,
-    certificate_refusal: Option<Refusal>,
-    restart_refusal: Option<Refusal>,
+    certificate_refusal: Refusal,
+    restart_refusal: Refusal,
 }
 
 /// What is shown again after a form was refused, or looked at.
@@ -87,8 +87,8 @@ struct Show {
 struct Kept {
     restore: Restore,
     chain: String,
-    certificate: Option<Refusal>,
-    restart: Option<Refusal>,
+    certificate: Refusal,
+    restart: Refusal,
 }
 
 async fn show(visit: Visit) -> Result<Response, Failure> {
@@ -105,7 +105,8 @@ fn page(visit: &Visit, kept: Kept) -> Result<Response, Failure> {
         Certificate { ends, status, authority: certificates.ca_fingerprint() }
     });
     let refusals = [&kept.restore.refusal, &kept.certificate, &kept.restart];
-    let status = refusals.into_iter().flatten().next().map_or(StatusCode::OK, Refusal::status);
+    let status =
+        refusals.into_iter().find(|refusal| !refusal.is_none()).map_or(StatusCode::OK, Refusal::status);
     html_with(
         status,
         &Show {
@@ -176,21 +177,21 @@ async fn restore(visit: Visit, Form(fields): Form<Vec<(String, String)>>) -> Res
     let apply = fields.is_on("apply") && expect.is_some();
     let mut kept = Restore { text, reason, expect, ..Restore::default() };
     if kept.text.trim().is_empty() {
-        kept.refusal = Some(Refusal::new(visit.words.get("system-policy-wanted")));
+        kept.refusal = Refusal::new(visit.words.get("system-policy-wanted"));
         return page(&visit, Kept { restore: kept, ..Kept::default() });
     }
     let asked = |dry_run, expect| EditAsked { dry_run, ..visit.asked(&kept.reason, expect) };
     if apply {
         match control.restore(&kept.text, asked(false, expect)).await {
             Ok(_) => return Ok(see("/system#backup", "done-restored")),
-            Err(error) => kept.refusal = Some(Refusal::of(&visit, error)?),
+            Err(error) => kept.refusal = Refusal::of(&visit, error)?,
         }
     }
     // What is looked at is held against what is in force now.
     let revision = control.policy_file()?.revision;
     match control.restore(&kept.text, asked(true, None)).await {
         Ok(report) => (kept.report, kept.expect) = (Some(report), Some(revision)),
-        Err(error) if kept.refusal.is_none() => kept.refusal = Some(Refusal::of(&visit, error)?),
+        Err(error) if kept.refusal.is_none() => kept.refusal = Refusal::of(&visit, error)?,
         Err(_) => {}
     }
     page(&visit, Kept { restore: kept, ..Kept::default() })
@@ -218,7 +219,7 @@ async fn install(visit: Visit, Form(fields): Form<Vec<(String, String)>>) -> Res
         }
         // The key is not shown again.
         Err(TlsError::Unfit(unfit)) => {
-            let certificate = Some(Refusal::new(format!("{unfit}.")));
+            let certificate = Refusal::new(format!("{unfit}."));
             page(&visit, Kept { chain, certificate, ..Kept::default() })
         }
         Err(error) => Err(Failure::inside(error)),
@@ -252,7 +253,7 @@ struct Restarting {
 
 async fn restart(visit: Visit) -> Result<Response, Failure> {
     if !is_supervised() {
-        let restart = Some(Refusal::new(visit.words.get("system-not-supervised")));
+        let restart = Refusal::new(visit.words.get("system-not-supervised"));
         return page(&visit, Kept { restart, ..Kept::default() });
     }
     visit.admin.control.audit_from(&visit.by(), "box.restart", "", Some(visit.address()));
