@@ -150,3 +150,31 @@ fn what_a_new_policy_changes_is_said_and_what_it_loosens() {
         ]
     );
 }
+
+#[test]
+fn a_list_of_the_schools_own_loosens_unless_names_are_only_added() {
+    let with = |action: Action, text: &str| {
+        let mut file = PolicyFile::parse(SCHOOL).unwrap();
+        let mut list = ListFile::new("ours".into(), "Ours".into(), "games".into());
+        (list.action, list.text) = (action, Some(text.to_owned()));
+        file.lists.push(list);
+        file
+    };
+    let loosens = |action: Action, old: &str, new: &str| {
+        let said = with(action, old).loosens(&with(action, new), &Categories::shipped(), time(MORNING));
+        !said.is_empty()
+    };
+    let old = "# ours\na.example\nb.example\n";
+    for (new, expected) in [
+        ("# theirs\n\nb.example\na.example\nc-1.example\n", false),
+        ("a.example\n", true),
+        ("a.example\nb.example\n@@c.example\n", true),
+        ("a.example\nb.example\n||c.example^\n", true),
+        ("a.example\nb.example\n0.0.0.0 c.example\n", true),
+        ("a.example\n#b.example\n", true),
+    ] {
+        assert_eq!(loosens(Action::Block, old, new), expected, "{new}");
+    }
+    assert!(loosens(Action::Allow, old, "a.example\nb.example\nc.example\n"), "it opens names");
+    assert!(!loosens(Action::Block, old, old));
+}

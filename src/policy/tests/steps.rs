@@ -492,8 +492,8 @@ fn a_network_loosens_only_where_its_addresses_get_a_looser_profile() {
     assert_eq!(
         said(&[("ks2", &[])]),
         [
-            "10.2.0.0/16 would have the profile Key Stage 1 instead of Key Stage 2: Music would be open for Key \
-             Stage 1."
+            "10.2.0.0/16 would have the profile Key Stage 1 instead of Key Stage 2: Music and radio would be open \
+             for Key Stage 1."
         ]
     );
     let one = |changes: &[(&str, &[&str])], begin: &str| {
