@@ -81,7 +81,7 @@ struct Part {
 
 /// What was found when a page searched on, behind the lines that it has.
 #[derive(Template)]
-#[template(path = "log.html", block = "more")]
+#[template(path = "log_more.html")]
 struct More {
     p: Page,
     found: Found,
