@@ -510,8 +510,10 @@ pub enum Reversal {
     Damaged,
 }
 
-/// Reverses a pseudonym of a day, while the key of that day exists: one that the log has, or one under which a device that
-/// was logged in full is shown to those who may see no device. Who may do so is for the caller to see to.
+/// Reverses a pseudonym of a day, while the key of that day exists.
+///
+/// It is one that the log has, or one under which a device that was logged in full is shown to those who may see no
+/// device. Who may do so is for the caller to see to.
 ///
 /// # Errors
 ///
