@@ -38,6 +38,7 @@ async fn every_page_is_sound_on_phone_tablet_and_desk_in_light_and_dark() {
     sign_in_first(&browser, &school, "head", &password).await;
     let mut paths = places(&browser).await;
     assert!(paths.len() > 8, "{paths:?}");
+    paths.extend(["/log/person", "/log/reveal", "/log/holds", "/account/tokens"].map(String::from));
     paths.extend(["/account", "/sites/new", "/check?name=bet365.com", "/no-such-page"].map(String::from));
     browser.complaints().await;
     for path in &paths {

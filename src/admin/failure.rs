@@ -87,6 +87,11 @@ impl Failure {
         Self::new("failure-input", StatusCode::UNPROCESSABLE_ENTITY).because(detail)
     }
 
+    /// Whether what was sent is wrong, and the detail says how.
+    pub(super) fn is_input(&self) -> bool {
+        self.key == "failure-input"
+    }
+
     /// Something inside could not do it; the reason is in the log.
     pub(super) fn inside(error: impl std::fmt::Display) -> Self {
         tracing::error!(%error, "A page could not be made");

@@ -38,10 +38,10 @@ struct Ended {
     p: Page,
 }
 
-/// One event: its name, and what is shown.
+/// One event: its name, and what is shown or told.
 pub(super) struct News {
     pub(super) name: &'static str,
-    pub(super) html: String,
+    pub(super) data: String,
 }
 
 /// An answer that goes on: each of `news`, until the box stops, or who asked may not see them any more, which is the last
@@ -55,30 +55,30 @@ pub(super) fn answer(
     news: impl Stream<Item = News> + Send + 'static,
 ) -> Result<Response, Failure> {
     let ended = Ended { p: visit.page("overview-title", "") }.render().map_err(Failure::inside)?;
-    let stop = visit.admin.stop.clone().cancelled_owned();
-    let news = news.map(Told::News).boxed();
-    // Who has been away for too long is told so, and then nothing more.
-    let end = stream::once(over(visit.clone())).map(move |()| Told::Ended(ended.clone())).boxed();
-    let told = stream::select(news.chain(stream::pending()), end)
-        .scan(false, |is_over, told| {
-            let go_on = !*is_over;
-            *is_over = matches!(told, Told::Ended(_));
-            std::future::ready(go_on.then_some(told))
-        })
-        .take_until(stop)
-        .map(|told| {
-            let (name, html) = match told {
-                Told::News(News { name, html }) => (name, html),
-                Told::Ended(html) => (ENDED, html),
-            };
-            Ok::<_, Infallible>(Event::default().event(name).data(html.replace('\r', " ")))
-        });
-    Ok(Sse::new(told).keep_alive(KeepAlive::new().interval(ALIVE)).into_response())
+    Ok(events(visit, news, ended))
 }
 
-enum Told {
-    News(News),
-    Ended(String),
+/// The same, with what is told last.
+pub(super) fn events(
+    visit: &Visit,
+    news: impl Stream<Item = News> + Send + 'static,
+    ended: String,
+) -> Response {
+    let stop = visit.admin.stop.clone().cancelled_owned();
+    let news = news.boxed();
+    // Who has been away for too long is told so, and then nothing more.
+    let end = stream::once(over(visit.clone())).map(move |()| News { name: ENDED, data: ended.clone() });
+    let told = stream::select(news.chain(stream::pending()), end.boxed())
+        .scan(false, |is_over, news| {
+            let go_on = !*is_over;
+            *is_over = news.name == ENDED;
+            std::future::ready(go_on.then_some(news))
+        })
+        .take_until(stop)
+        .map(|News { name, data }| {
+            Ok::<_, Infallible>(Event::default().event(name).data(data.replace('\r', " ")))
+        });
+    Sse::new(told).keep_alive(KeepAlive::new().interval(ALIVE)).into_response()
 }
 
 /// Waits until who asked may not see any more.

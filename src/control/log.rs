@@ -7,10 +7,13 @@ use serde::{Deserialize, Serialize};
 use tokio::sync::watch;
 
 use super::{Control, ControlError};
-use crate::querylog::{
-    LogError, LogFolder, Status,
-    search::{self, Asked, Page, Query, Tail},
-    stats::{self, Stats},
+use crate::{
+    policy::Policy,
+    querylog::{
+        LogError, LogFolder, Status,
+        search::{self, Asked, Page, Query, Tail},
+        stats::{self, Stats},
+    },
 };
 
 /// How long who looks at a page waits for what arrived a moment ago to be written.
@@ -51,6 +54,24 @@ impl Control {
         asked: Asked,
         patience: Option<Duration>,
     ) -> Result<LogReport, ControlError> {
+        self.log_search_by(asked, patience, search::search).await
+    }
+
+    /// The same, but says soon what it has: for who waits in front of a page, and can go on.
+    ///
+    /// # Errors
+    ///
+    /// As [`log_search`](Self::log_search).
+    pub async fn log_search_briefly(&self, asked: Asked) -> Result<LogReport, ControlError> {
+        self.log_search_by(asked, Some(GLANCE), search::search_briefly).await
+    }
+
+    async fn log_search_by(
+        &self,
+        asked: Asked,
+        patience: Option<Duration>,
+        search: fn(&LogFolder, &Query, &Policy) -> Result<Page, LogError>,
+    ) -> Result<LogReport, ControlError> {
         let (folder, policy, now) = (self.log_folder(), self.policy.load_full(), self.clock.now());
         let log = self.log.clone();
         blocking(move || {
@@ -62,7 +83,7 @@ impl Control {
                     None => drop(log.flush()),
                 }
             }
-            let page = search::search(&folder, &query, &policy)?;
+            let page = search(&folder, &query, &policy)?;
             Ok(LogReport { timezone: policy.file().timezone.clone(), page })
         })
         .await

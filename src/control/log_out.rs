@@ -199,7 +199,7 @@ impl Control {
 
     /// Says who stands behind a pseudonym of a day, while the key of that day exists. The audit has every try.
     ///
-    /// Until people have accounts, the role is what they say of themselves, and who may give commands is what counts.
+    /// On the command line the role is what people say of themselves, and who may give commands is what counts.
     ///
     /// # Errors
     ///

@@ -15,7 +15,7 @@ pub struct Catalogue {
 }
 
 /// A public list.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, schemars::JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct Listing {
     /// The identifier, which never changes.
@@ -54,7 +54,7 @@ pub struct Listing {
 }
 
 /// What may be done with a list.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, schemars::JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct Licence {
     /// The licence as its publisher states it: an SPDX identifier where there is one.
@@ -66,7 +66,9 @@ pub struct Licence {
 }
 
 /// What kind of school it is, for what is suggested to it.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[derive(
+    Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize, schemars::JsonSchema,
+)]
 #[serde(rename_all = "kebab-case")]
 pub enum SchoolKind {
     /// Pupils from 4 to 11.
@@ -164,6 +166,17 @@ impl Catalogue {
                 .expect("the embedded catalogue is valid")
         });
         &SHIPPED
+    }
+
+    /// Those that are recommended to a kind of school and feed a category; all, where neither is named.
+    pub fn matching(
+        &self,
+        recommended: Option<SchoolKind>,
+        category: Option<&str>,
+    ) -> impl Iterator<Item = &Listing> {
+        self.iter()
+            .filter(move |listing| recommended.is_none_or(|kind| listing.recommended.contains(&kind)))
+            .filter(move |listing| category.is_none_or(|category| listing.category == category))
     }
 
     /// Reads a catalogue.

@@ -422,7 +422,7 @@ fn asker_row(
             // Rather no row than one that says who it was.
             let key = key.ok_or(LogError::Stopped)?;
             let sealed = Some(key.seal(&identity));
-            Ok(AskerRow { client: key.pseudonym(&identity.address), sealed, ..row })
+            Ok(AskerRow { client: key.of_device(&identity.address, &identity.mac), sealed, ..row })
         }
     }
 }

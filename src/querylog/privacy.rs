@@ -5,6 +5,9 @@
 //! fits. Beside it stands who it was, encrypted with the same key. The key is made for each UTC day, lies apart from
 //! the file of the day, and is destroyed with it or before: then nobody can say any more who it was, not even who has
 //! the box.
+//!
+//! Who may search the log but see no device is shown all devices so, also those that were logged in full: by the same
+//! key, so that whoever may reverse a pseudonym can say which device somebody else saw.
 
 use std::{
     fmt, fs, io,
@@ -20,7 +23,11 @@ use ring::{
 };
 use serde::{Deserialize, Serialize};
 
-use super::{error::LogError, folder::LogFolder};
+use super::{
+    day::{self, rows::AskerRow},
+    error::LogError,
+    folder::LogFolder,
+};
 use crate::{
     clock::Day,
     vault::key::{self, KeyError},
@@ -78,6 +85,25 @@ impl DayKey {
         let file = file_of(folder, day);
         let secret = key::read(&file).map_err(|error| problem(&file, error))?;
         Ok(secret.map(|secret| Self::from_secret(&secret, day)))
+    }
+
+    /// The key by which the devices of a day are shown under pseudonyms. Made where the day has none, since none of its
+    /// profiles is logged so; none where there was one that is gone, since another one could reverse nothing.
+    ///
+    /// # Errors
+    ///
+    /// When the key or the file of the day can't be read, or the key not made.
+    pub fn for_showing(folder: &LogFolder, day: Day) -> Result<Option<Self>, LogError> {
+        if let Some(key) = Self::load(folder, day)? {
+            return Ok(Some(key));
+        }
+        let file = folder.day(day);
+        let Some(connection) = day::open_to_read(&file)? else { return Ok(None) };
+        let sealed: bool = connection
+            .query_row("SELECT EXISTS (SELECT 1 FROM asker WHERE sealed IS NOT NULL)", [], |row| row.get(0))
+            .map_err(|source| LogError::database(&file, source))?;
+        // What was sealed a moment ago was sealed with a key that is there by now.
+        if sealed { Self::load(folder, day) } else { Self::load_or_make(folder, day).map(Some) }
     }
 
     /// Destroys the key of a day, for good; says whether there was one. A file that holds something else goes too.
@@ -149,6 +175,22 @@ impl DayKey {
             text.push_str(&format!("{byte:02x}"));
         }
         text
+    }
+
+    /// What stands in the place of a device: by its link-layer address where that is known (it may be empty), since
+    /// addresses change hands within a day.
+    #[must_use]
+    pub fn of_device(&self, address: &str, mac: &str) -> String {
+        self.pseudonym(if mac.is_empty() { address } else { mac })
+    }
+
+    /// What an asker is called where devices must not be shown.
+    pub(super) fn of_asker(&self, asker: &AskerRow) -> String {
+        if is_pseudonym(&asker.client) {
+            asker.client.clone()
+        } else {
+            self.of_device(&asker.client, &asker.mac)
+        }
     }
 
     /// Encrypts who stands behind a pseudonym.

@@ -26,7 +26,7 @@ use super::{
         machine, program,
     },
     folder::LogFolder,
-    privacy::{DayKey, SealedIdentity},
+    privacy::{DayKey, SealedIdentity, is_pseudonym},
     retention::Hold,
     rollup::{ClientCount, Rollup},
     search::{Query, zone},
@@ -85,9 +85,26 @@ impl Identity {
         self.0.iter().any(|who| who.is(client, device, mac))
     }
 
+    fn is_asker(&self, asker: &AskerRow, key: Option<&DayKey>) -> bool {
+        self.0.iter().any(|who| who.is_asker(asker, key))
+    }
+
+    /// The keys of days, where they tell which device in the open is shown under a pseudonym.
+    fn keys(&self, folder: &LogFolder, days: &[Day]) -> Result<BTreeMap<Day, DayKey>, LogError> {
+        if !self.is_pseudonym() {
+            return Ok(BTreeMap::new());
+        }
+        let key = |day: &Day| Some(DayKey::load(folder, *day).transpose()?.map(|key| (*day, key)));
+        days.iter().filter_map(key).collect()
+    }
+
     /// Whether it is known by its address alone.
     fn is_address(&self) -> bool {
         matches!(self.0[..], [Who::Address(_)])
+    }
+
+    fn is_pseudonym(&self) -> bool {
+        matches!(self.0[..], [Who::Pseudonym(_)])
     }
 
     /// Whether a text that names one device, or a subnet, means this one.
@@ -202,6 +219,7 @@ pub fn subject(
     let (first, last) = (Day::of(from), Day::of(to));
     let days: Vec<Day> = days.into_iter().filter(|day| (first..=last).contains(day)).collect();
     let behind = Behind::find(&rows, &days, &identity)?;
+    let shown = identity.keys(folder, &days)?;
 
     let out = Outgoing::begin(folder, "subject", now)?;
     let problem = |error| out.problem(error);
@@ -216,7 +234,7 @@ pub fn subject(
         let mut tally = Tally::default();
         to.write_all(csv::line(Entry::COLUMNS).as_bytes())?;
         let wants = |day: Day, asker: &AskerRow| {
-            let own = identity.is(&asker.client, &asker.device, &asker.mac) || behind.is(day, &asker.client);
+            let own = identity.is_asker(asker, shown.get(&day)) || behind.is(day, &asker.client);
             if !own {
                 others.borrow_mut().insert((day, asker.client.clone()));
             }
@@ -361,7 +379,7 @@ fn only_one_device<'a>(
     asked: &str,
     known: impl Iterator<Item = &'a As>,
 ) -> Result<(), LogError> {
-    if !identity.is_address() {
+    if !identity.is_address() && !identity.is_pseudonym() {
         return Ok(());
     }
     let (mut macs, mut names) = (BTreeSet::new(), BTreeSet::new());
@@ -369,7 +387,8 @@ fn only_one_device<'a>(
         macs.extend(Some(as_.mac.as_str()).filter(|mac| !mac.is_empty()));
         names.extend(Some(as_.device.as_str()).filter(|name| !name.is_empty()));
     }
-    if macs.len() <= 1 && names.len() <= 1 {
+    // A pseudonym stands for an address only where no link-layer address was known.
+    if (macs.len() <= 1 && names.len() <= 1) || (identity.is_pseudonym() && !macs.is_empty()) {
         return Ok(());
     }
     let all: Vec<&str> = names.into_iter().chain(macs).collect();
@@ -491,7 +510,10 @@ pub enum Reversal {
     Damaged,
 }
 
-/// Reverses a pseudonym of a day, while the key of that day exists. Who may do so is for the caller to see to.
+/// Reverses a pseudonym of a day, while the key of that day exists.
+///
+/// It is one that the log has, or one under which a device that was logged in full is shown to those who may see no
+/// device. Who may do so is for the caller to see to.
 ///
 /// # Errors
 ///
@@ -503,14 +525,19 @@ pub fn reveal(folder: &LogFolder, policy: &Policy, pseudonym: &str, day: Day) ->
     }
     let Some(key) = DayKey::load(folder, day)? else { return Ok(Reversal::NoKey) };
     let askers = rows.askers(day)?;
-    let mut named = askers.iter().filter(|asker| asker.client == pseudonym).peekable();
+    let mut named = askers.iter().filter(|asker| key.of_asker(asker) == pseudonym).peekable();
     if named.peek().is_none() {
         return Ok(Reversal::Unknown);
     }
     let revealed: Vec<Revealed> = named
         .filter_map(|asker| {
-            let SealedIdentity { address, device, mac } =
-                asker.sealed.as_deref().and_then(|sealed| key.open(sealed))?;
+            let AskerRow { client, device, mac, .. } = asker.clone();
+            let SealedIdentity { address, device, mac } = if is_pseudonym(&client) {
+                asker.sealed.as_deref().and_then(|sealed| key.open(sealed))?
+            } else {
+                // Logged in full, and shown under the pseudonym to who may see no device.
+                SealedIdentity { address: client, device, mac }
+            };
             Some(Revealed {
                 address,
                 device,

@@ -4,7 +4,11 @@ use std::net::IpAddr;
 
 use ipnet::IpNet;
 
-use super::{day::rows::AskerRow, error::LogError, privacy};
+use super::{
+    day::rows::AskerRow,
+    error::LogError,
+    privacy::{self, DayKey},
+};
 use crate::clients::Mac;
 
 /// The longest name of a device that anybody would write.
@@ -68,9 +72,20 @@ impl Who {
         }
     }
 
+    /// The same, where the key of the day may tell which device in the open is shown under a pseudonym.
+    pub(super) fn is_shown(&self, client: &str, device: &str, mac: &str, key: Option<&DayKey>) -> bool {
+        let shown = || match (self, key) {
+            (Self::Pseudonym(wanted), Some(key)) => {
+                !privacy::is_pseudonym(client) && key.of_device(client, mac) == *wanted
+            }
+            _ => false,
+        };
+        self.is(client, device, mac) || shown()
+    }
+
     /// Whether an asker is meant, as far as the log says so in the open.
-    pub(super) fn is_asker(&self, asker: &AskerRow) -> bool {
-        self.is(&asker.client, &asker.device, &asker.mac)
+    pub(super) fn is_asker(&self, asker: &AskerRow, key: Option<&DayKey>) -> bool {
+        self.is_shown(&asker.client, &asker.device, &asker.mac, key)
     }
 }
 

@@ -17,6 +17,9 @@ use crate::admin::{Admin, failure::Failure, visit::Visit};
 /// The largest JSON that is taken, in bytes.
 const LARGEST_JSON: usize = 4 << 20;
 
+/// The type of an answer that goes on.
+pub(super) const EVENTS: &str = "text/event-stream";
+
 /// The longest line of a header that names a revision.
 const LONGEST_TAG: usize = 40;
 
@@ -416,6 +419,31 @@ impl Given for Download {
             headers.insert(header::CONTENT_DISPOSITION, named);
         }
         response
+    }
+}
+
+/// Events that go on (Server-Sent Events), most of which have such a value as JSON.
+#[derive(Debug)]
+pub(super) struct Events<T> {
+    response: Response,
+    value: PhantomData<fn() -> T>,
+}
+
+impl<T> Events<T> {
+    /// An answer that goes on.
+    pub(super) fn new(response: Response) -> Self {
+        Self { response, value: PhantomData }
+    }
+}
+
+impl<T: JsonSchema> Given for Events<T> {
+    fn describe(generator: &mut SchemaGenerator) -> Gives {
+        let body = Some((EVENTS, generator.subschema_for::<T>()));
+        Gives { status: StatusCode::OK, body, tagged: false }
+    }
+
+    fn answer(self) -> Response {
+        self.response
     }
 }
 

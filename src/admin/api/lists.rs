@@ -22,7 +22,11 @@ use crate::{
     category,
     control::{DiffReport, Edit, EditReport, ListReport, ListsReport, UpdateReport, WhyReport},
     feeds::Scratch,
-    lists::{Format, format::MatchMode},
+    lists::{
+        Format,
+        catalogue::{Catalogue, Listing, SchoolKind},
+        format::MatchMode,
+    },
     policy::{Action, AppliesTo, ListFile},
 };
 
@@ -36,6 +40,10 @@ pub(super) fn routes(routes: Routes) -> Routes {
     let (tag, see, change) = (Tag::Lists, Right::SeeLists, Right::ChangeLists);
     let list = Doc::new(tag, "The lists in force, and what became of each subscription");
     let one = Doc::new(tag, "A list");
+    let catalogue = Doc::new(
+        tag,
+        "The public lists that can be subscribed to, with their licence and what they are good and bad at",
+    );
     let why = Doc::new(tag, "Which lists say what of a name");
     let add = Doc::new(tag, "Subscribe to a list, or begin one of the school's own")
         .details("It names one source: url, zone, upload or text. One that opens names needs a reason.")
@@ -70,6 +78,7 @@ pub(super) fn routes(routes: Routes) -> Routes {
         .api(Method::POST, "/api/v1/lists/{id}/accept", change, accept, call(accept_list))
         .api(Method::POST, "/api/v1/lists/{id}/rollback", change, back, call(roll_back))
         .api(Method::POST, "/api/v1/list-updates", change, update, call(update_lists))
+        .api(Method::GET, "/api/v1/list-catalogue", see, catalogue, call(catalogue_of))
         .api(Method::GET, "/api/v1/listed", see, why, call(why_listed))
 }
 
@@ -81,6 +90,28 @@ async fn list_of(visit: Visit, asked: Asked<String>) -> Result<Told<ListReport>,
     let report = visit.aside(|visit| visit.admin.control.lists()).await?;
     let found = report.lists.into_iter().find(|list| list.id == asked.path);
     Ok(Told(found.ok_or_else(not_there)?))
+}
+
+#[derive(Debug, Default, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields, default)]
+struct Offered {
+    /// Only those that are recommended to this kind of school.
+    recommended: Option<SchoolKind>,
+    /// Only those of this category.
+    category: Option<String>,
+}
+
+/// Lists of the catalogue.
+#[derive(Debug, Serialize, JsonSchema)]
+struct CatalogueLists {
+    /// In the order of the catalogue.
+    lists: Vec<&'static Listing>,
+}
+
+async fn catalogue_of(_: Visit, asked: Asked<(), Offered>) -> Result<Told<CatalogueLists>, Failure> {
+    let Offered { recommended, category } = asked.query;
+    let lists = Catalogue::shipped().matching(recommended, category.as_deref()).collect();
+    Ok(Told(CatalogueLists { lists }))
 }
 
 /// That the policy subscribes to a list of this name.

@@ -13,10 +13,11 @@ use crate::{
     admin::{
         access::Right,
         failure::Failure,
+        log::sight,
         routes::Routes,
         visit::{Visit, encoded},
     },
-    control::{ControlError, LogReport, SeenReport, Sight},
+    control::{ControlError, LogReport, SeenReport},
     querylog::{
         Action, Entry,
         rollup::{By, Count, CountQuery, Step, Top, TopQuery},
@@ -46,7 +47,7 @@ pub(super) fn routes(routes: Routes) -> Routes {
     let find = Doc::new(tag, "Search the query log, the newest question first")
         .details("Pages are stable while questions arrive. Who may not see devices gets a pseudonym for each, another one every day, and can't search for a device.");
     let follow = Doc::new(tag, "Follow the query log: what has arrived since a moment, the oldest first")
-        .details("Each question is told once, 20 seconds after it arrived, when it is surely written down. Begin without a cursor, and ask again with the one that was answered.");
+        .details("Each question is told once, 20 seconds after it arrived, when it is surely written down. Begin without a cursor, and ask again with the one that was answered. /api/v1/log/live is quicker, and does not go on where it was broken off.");
     let counts = Doc::new(tag, "How many questions there were, by the hour or by the day");
     let top = Doc::new(tag, "The names that were asked for most");
     let stats = Doc::new(tag, "What the log has, and how it fares");
@@ -58,11 +59,6 @@ pub(super) fn routes(routes: Routes) -> Routes {
         .api(Method::GET, "/api/v1/log/top", Right::SeeLog, top, call(top_names))
         .api(Method::GET, "/api/v1/log/stats", Right::SeeLog, stats, call(stats_of))
         .api(Method::GET, "/api/v1/log/new-names", Right::SeeLog, new, call(new_names))
-}
-
-/// How much of who asked the asker may see.
-pub(super) fn sight(visit: &Visit) -> Sight {
-    if visit.may(Right::SeeDevices) { Sight::Devices } else { Sight::Pseudonyms }
 }
 
 /// Some lines of the log.

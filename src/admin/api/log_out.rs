@@ -10,15 +10,15 @@ use super::{
     doc::{Doc, Tag},
 };
 use crate::{
-    accounts::Role,
     admin::{
         access::Right,
         failure::Failure,
+        log::{actor, erase},
         routes::Routes,
-        visit::{Identity, Visit},
+        visit::Visit,
     },
     control::{
-        Actor, EraseAsked, ExportRequest, HoldAsked, HoldsReport, RevealReport, RevealRequest, SubjectRequest,
+        EraseAsked, ExportRequest, HoldAsked, HoldsReport, RevealReport, RevealRequest, SubjectRequest,
     },
     querylog::{
         evidence,
@@ -37,15 +37,16 @@ pub(super) fn routes(routes: Routes) -> Routes {
         .example(json!({ "client": "10.20.2.31", "reason": "a subject access request" }));
     let fetch = Doc::new(tag, "Fetch a package that was made");
     let reveal = Doc::new(tag, "Say who stands behind a pseudonym of a day")
-        .details("Only for the safeguarding lead. The audit has every try.")
+        .details("Only for the safeguarding lead: one that the log has, and one under which a technician sees a device. The audit has every try.")
         .example(json!({ "pseudonym": "device-0123456789ab", "day": "2026-11-22", "reason": "incident 12" }));
     let holds = Doc::new(tag, "The legal holds");
     let hold = Doc::new(tag, "Make a legal hold: nothing that it covers is removed any more").example(
         json!({ "from": "2026-11-01", "to": "2026-11-20", "client": "10.20.2.31", "why": "asked for by the police" }),
     );
     let lift = Doc::new(tag, "Lift a legal hold").example(json!({ "why": "the matter is closed" }));
-    let erase = Doc::new(tag, "Take one device's questions out of the log, but for what a legal hold covers")
-        .example(json!({ "client": "10.20.2.31", "reason": "asked for by a parent", "dry_run": true }));
+    let erasing =
+        Doc::new(tag, "Take one device's questions out of the log, but for what a legal hold covers")
+            .example(json!({ "client": "10.20.2.31", "reason": "asked for by a parent", "dry_run": true }));
     routes
         .api(Method::POST, "/api/v1/log/exports", out, export, call(make_export))
         .api(Method::POST, "/api/v1/log/subjects", out, subject, call(make_subject))
@@ -54,17 +55,7 @@ pub(super) fn routes(routes: Routes) -> Routes {
         .api(Method::GET, "/api/v1/log/holds", out, holds, call(show_holds))
         .api(Method::POST, "/api/v1/log/holds", out, hold, call(add_hold))
         .api(Method::POST, "/api/v1/log/holds/{id}/lift", out, lift, call(lift_hold))
-        .api(Method::POST, "/api/v1/log/erasures", out, erase, call(erase_device))
-}
-
-/// Who asks, for the audit.
-fn actor(visit: &Visit) -> Actor {
-    let role = match &visit.identity {
-        Identity::Person(session) => Some(session.role),
-        Identity::Program(token) => Some(token.role),
-        Identity::Nobody | Identity::Unfinished(_) => None,
-    };
-    Actor { by: visit.by(), role: role.map_or_else(String::new, |role: Role| role.word().to_owned()) }
+        .api(Method::POST, "/api/v1/log/erasures", out, erasing, call(erase_device))
 }
 
 /// A package that was made.
@@ -268,6 +259,5 @@ async fn erase_device(
     asked: Asked<(), Nothing, Json<Erasure>>,
 ) -> Result<Told<EraseReport>, Failure> {
     let Json(Erasure { client, from, to, reason, dry_run }) = asked.body;
-    let erase = EraseAsked { client, from, to, reason, dry_run };
-    Ok(Told(visit.admin.control.erase(erase, &visit.by()).await?))
+    Ok(Told(erase(&visit, EraseAsked { client, from, to, reason, dry_run }).await?))
 }

@@ -13,6 +13,7 @@ mod lessons;
 mod limits;
 mod lists;
 mod log;
+mod log_live;
 mod log_out;
 mod networks;
 mod openapi;
@@ -21,6 +22,7 @@ mod policy;
 mod profiles;
 mod proposals;
 mod schedules;
+mod searches;
 mod sites;
 mod system;
 #[cfg(test)]
@@ -52,6 +54,8 @@ pub(super) fn routes(routes: Routes) -> Routes {
         .with(limits::routes)
         .with(lists::routes)
         .with(log::routes)
+        .with(log_live::routes)
+        .with(searches::routes)
         .with(log_out::routes)
         .with(audit::routes)
         .with(users::routes)

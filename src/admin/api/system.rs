@@ -1,23 +1,90 @@
 //! The box itself: its certificates, where it listens, how its log fares.
 
-use axum::http::Method;
+use axum::{body::Body, http::Method};
 use jiff::Timestamp;
 use schemars::JsonSchema;
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
+use serde_json::json;
 
 use super::{
-    call::{Asked, Told, call},
+    call::{Asked, Done, Download, Json, Nothing, Told, call},
     doc::{Doc, Tag},
 };
 use crate::{
-    admin::{access::Right, failure::Failure, routes::Routes, visit::Visit},
+    admin::{access::Right, failure::Failure, routes::Routes, upkeep, visit::Visit},
     resolver::{ServerReport, ZoneReport},
-    tls::Source,
+    tls::{Certificates, Source, Status},
 };
 
 pub(super) fn routes(routes: Routes) -> Routes {
-    let doc = Doc::new(Tag::System, "The box: its version, where it listens, its certificate");
-    routes.api(Method::GET, "/api/v1/system", Right::SeeSystem, doc, call(system))
+    let (tag, change) = (Tag::System, Right::ChangeSystem);
+    let doc = Doc::new(tag, "The box: its version, where it listens, its certificate");
+    let authority = Doc::new(tag, "The certificate of the box's own authority, for devices to trust")
+        .details("It is also at /ca.crt, open to everybody on the network.");
+    let install = Doc::new(tag, "Put a certificate of the school in use").example(
+        json!({ "chain": "-----BEGIN CERTIFICATE-----\n…", "key": "-----BEGIN PRIVATE KEY-----\n…" }),
+    );
+    let remove = Doc::new(tag, "Put the box's own certificate in use again");
+    let bundle = Doc::new(tag, "A bundle of diagnostics")
+        .details("Figures and states, without passwords, keys, or a name that anybody asked for.");
+    let restart = Doc::new(tag, "Restart the service")
+        .details("It ends in half a second, and only where something starts it again.");
+    routes
+        .api(Method::GET, "/api/v1/system", Right::SeeSystem, doc, call(system))
+        .api(Method::GET, "/api/v1/system/authority", Right::SeeSystem, authority, call(authority_of))
+        .api(Method::PUT, "/api/v1/system/certificate", change, install, call(install_certificate))
+        .api(Method::DELETE, "/api/v1/system/certificate", change, remove, call(remove_certificate))
+        .api(Method::GET, "/api/v1/system/diagnostics", change, bundle, call(diagnostics))
+        .api(Method::POST, "/api/v1/system/restart", change, restart, call(restart_service))
+}
+
+/// The box's own authority.
+#[derive(Debug, Serialize, JsonSchema)]
+struct Authority {
+    /// Its certificate, in PEM.
+    certificate: String,
+    /// SHA-256 of the certificate.
+    fingerprint: String,
+}
+
+async fn authority_of(visit: Visit, _: Asked) -> Result<Told<Authority>, Failure> {
+    let certificates = upkeep::certificates(&visit)?;
+    let (certificate, fingerprint) = (certificates.ca_pem(), certificates.ca_fingerprint());
+    Ok(Told(Authority { certificate, fingerprint }))
+}
+
+/// A certificate of the school.
+#[derive(Debug, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+struct NewCertificate {
+    /// The certificate and those behind it, in PEM, the box's own first.
+    chain: String,
+    /// The private key, in PEM, without a password.
+    key: String,
+}
+
+async fn install_certificate(
+    visit: Visit,
+    asked: Asked<(), Nothing, Json<NewCertificate>>,
+) -> Result<Told<Certificate>, Failure> {
+    let Json(NewCertificate { chain, key }) = asked.body;
+    let status = upkeep::install(&visit, chain, key).await?;
+    Ok(Told(Certificate::of(status, &*upkeep::certificates(&visit)?)))
+}
+
+async fn remove_certificate(visit: Visit, _: Asked) -> Result<Done, Failure> {
+    upkeep::uninstall(&visit).await?;
+    Ok(Done)
+}
+
+async fn diagnostics(visit: Visit, _: Asked) -> Result<Download, Failure> {
+    let zip = upkeep::bundle(&visit).await?;
+    Ok(Download { name: upkeep::BUNDLE.to_owned(), body: Body::from(zip) })
+}
+
+async fn restart_service(visit: Visit, _: Asked) -> Result<Done, Failure> {
+    upkeep::restart(&visit)?;
+    Ok(Done)
 }
 
 /// The box.
@@ -88,12 +155,9 @@ struct Certificate {
     problem: Option<String>,
 }
 
-async fn system(visit: Visit, _: Asked) -> Result<Told<System>, Failure> {
-    let admin = &visit.admin;
-    let now = admin.clock.now();
-    let certificate = admin.certificates.as_ref().map(|certificates| {
-        let status = certificates.status(now);
-        Certificate {
+impl Certificate {
+    fn of(status: Status, certificates: &Certificates) -> Self {
+        Self {
             of_the_school: status.source == Source::School,
             names: status.names,
             not_after: status.not_after,
@@ -102,7 +166,14 @@ async fn system(visit: Visit, _: Asked) -> Result<Told<System>, Failure> {
             authority_fingerprint: certificates.ca_fingerprint(),
             problem: status.problem,
         }
-    });
+    }
+}
+
+async fn system(visit: Visit, _: Asked) -> Result<Told<System>, Failure> {
+    let admin = &visit.admin;
+    let now = admin.clock.now();
+    let certificate = admin.certificates.as_ref();
+    let certificate = certificate.map(|all| Certificate::of(all.status(now), all));
     let resolving = admin.control.resolver_report().unwrap_or_default();
     let servers = |reports: Vec<ServerReport>| reports.into_iter().map(Server::from).collect();
     let zone = |report: ZoneReport| Zone { zone: report.zone, servers: servers(report.servers) };

@@ -21,6 +21,7 @@ mod system;
 mod tokens;
 mod users;
 
+pub(super) use self::log::search_to_keep;
 use super::routes::Routes;
 
 /// The addresses of all pages.

@@ -382,13 +382,13 @@ impl Told {
                 let day = Day::of(&self.visit, &self.page, figures);
                 let html = DayPart { p: &self.page, day: &day }.render().ok()?;
                 self.figures = Some(Arc::clone(figures));
-                self.waiting = Some(News { name: "day", html });
+                self.waiting = Some(News { name: "day", data: html });
             }
             let now = Now::of(&self.visit, &self.page, &snapshot);
             let html = NowPart { p: &self.page, now: &now }.render().ok()?;
             if html != self.now {
                 self.now.clone_from(&html);
-                return Some(News { name: "now", html });
+                return Some(News { name: "now", data: html });
             }
             if let Some(news) = self.waiting.take() {
                 return Some(news);

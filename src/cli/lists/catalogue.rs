@@ -22,10 +22,8 @@ pub(in crate::cli) struct Args {
 pub(in crate::cli) fn run(context: &Context, args: &Args) -> Result<bool, Failure> {
     let Args { id, recommended, category } = args;
     let found: Vec<&Listing> = Catalogue::shipped()
-        .iter()
+        .matching(*recommended, category.as_deref())
         .filter(|listing| id.as_ref().is_none_or(|id| listing.id == *id))
-        .filter(|listing| recommended.is_none_or(|kind| listing.recommended.contains(&kind)))
-        .filter(|listing| category.as_ref().is_none_or(|category| listing.category == *category))
         .collect();
     context.print(&found, || match found.as_slice() {
         [] => String::from("No list of the catalogue is such."),

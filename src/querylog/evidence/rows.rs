@@ -19,10 +19,12 @@ use crate::{
         entry::Entry,
         error::LogError,
         folder::LogFolder,
+        privacy::DayKey,
         search::{
             Query,
             rows::{Raw, Words},
         },
+        who::Who,
     },
     vault::Digest,
 };
@@ -178,6 +180,10 @@ impl<'a> OneDay<'a> {
         each: &mut impl FnMut(&Entry) -> Result<(), LogError>,
     ) -> Result<(), LogError> {
         let problem = |source| self.problem(source);
+        let key = match query.client {
+            Some(Who::Pseudonym(_)) => DayKey::load(self.rows.folder, self.day)?,
+            _ => None,
+        };
         let end = match self.at(self.rows.to) {
             // A full millisecond spills over into the next one, also at the end of the day.
             at if at == DAY_MS * PER_MILLISECOND => i64::MAX,
@@ -186,7 +192,10 @@ impl<'a> OneDay<'a> {
         let askers = self
             .wanted(
                 "asker",
-                |row| AskerRow::read(row, 0).map(|asker| wants(self.day, &asker) && is_from(query, &asker)),
+                |row| {
+                    let asker = AskerRow::read(row, 0)?;
+                    Ok(wants(self.day, &asker) && is_from(query, &asker, key.as_ref()))
+                },
                 AskerRow::COLUMNS,
             )
             .map_err(problem)?;
@@ -345,8 +354,8 @@ impl Wanted {
 }
 
 /// Whether a query is for what this asker asked.
-fn is_from(query: &Query, asker: &AskerRow) -> bool {
-    query.client.as_ref().is_none_or(|who| who.is_asker(asker))
+fn is_from(query: &Query, asker: &AskerRow, key: Option<&DayKey>) -> bool {
+    query.client.as_ref().is_none_or(|who| who.is_asker(asker, key))
         && query.profile.as_ref().is_none_or(|profile| *profile == asker.profile)
 }
 

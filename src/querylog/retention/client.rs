@@ -8,7 +8,7 @@ use crate::querylog::{day::rows::AskerRow, privacy::DayKey, who::Who};
 /// day.
 fn is(wanted: &Who, asker: &AskerRow, key: Option<&DayKey>) -> bool {
     let behind = || asker.sealed.as_deref().zip(key).and_then(|(sealed, key)| key.open(sealed));
-    wanted.is_asker(asker) || behind().is_some_and(|who| wanted.is(&who.address, &who.device, &who.mac))
+    wanted.is_asker(asker, key) || behind().is_some_and(|who| wanted.is(&who.address, &who.device, &who.mac))
 }
 
 /// The askers of a day file that are the device: number and what stands for it, in the order of the numbers.

@@ -17,6 +17,9 @@ const FIRST_WINDOW: usize = 32;
 /// In how many spans names are looked at as they come, before all names of the day are.
 const PROBE: usize = 2;
 
+/// How many rows are looked at all the same where the names of the first day were more than may be read.
+const PROGRESS: u64 = 100_000;
+
 /// A domain with more names than this is worth looking at its names as they come.
 const BROAD: i64 = 2_000;
 
@@ -294,10 +297,11 @@ impl DayReader<'_> {
         if client.is_none() && profile.is_none() {
             return Ok(None);
         }
-        // By an address or pseudonym an index leads there; the others are looked for among all.
+        // By an address an index leads there, and by a pseudonym that no other device can have; the others are looked for
+        // among all.
         let client_is = match client {
             Some(Who::Address(address)) => Some(address.to_string()),
-            Some(Who::Pseudonym(pseudonym)) => Some(pseudonym.clone()),
+            Some(Who::Pseudonym(pseudonym)) if self.key.is_none() => Some(pseudonym.clone()),
             _ => None,
         };
         let of_client = if client_is.is_some() { "client = ?1" } else { "?1 IS NULL" };
@@ -310,7 +314,7 @@ impl DayReader<'_> {
         while let Some(row) = rows.next()? {
             let text = |column| Ok::<_, rusqlite::Error>(row.get_ref(column)?.as_str()?);
             let admits = match client {
-                Some(who) => who.is(text(1)?, text(2)?, text(3)?),
+                Some(who) => who.is_shown(text(1)?, text(2)?, text(3)?, self.key),
                 None => true,
             };
             if admits {
@@ -394,6 +398,10 @@ impl DayReader<'_> {
                 let last: Option<i64> =
                     self.connection.query_row("SELECT max(id) FROM name", [], |row| row.get(0))?;
                 self.reads(last.and_then(|last| u64::try_from(last).ok()).unwrap_or(0));
+                // However many names a day has, whoever goes on with a search gets on with it.
+                if self.is_first {
+                    self.left.set(self.left.get().max(PROGRESS));
+                }
             }
         }
         Ok(numbers)

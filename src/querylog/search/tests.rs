@@ -445,6 +445,28 @@ fn a_search_that_takes_long_says_what_it_has_and_goes_on_from_there() {
 }
 
 #[test]
+fn a_search_gets_on_however_many_names_a_day_has() {
+    let log = Log::new();
+    for day in [DAY - 1, DAY] {
+        let rows: Vec<Asked1> = (0..5_000)
+            .map(|at| Asked1 {
+                ms: at * 100,
+                name: if at == 7 { String::from("rarest.example") } else { format!("n{at}.example") },
+                ..Asked1::default()
+            })
+            .collect();
+        log.add(day, &rows);
+    }
+    let mut query = Query { name: Some(Glob::parse("*rares*").unwrap()), ..Query::default() };
+    // Fewer than a day has names; nothing of the kind is among the newest.
+    let page = search_some(&log.folder, &query, &log.policy, 3_000, None).unwrap();
+    assert_eq!(page.entries.len(), 2, "{page:?}");
+    query.name = Some(Glob::parse("*nowhere*").unwrap());
+    let page = search_some(&log.folder, &query, &log.policy, 3_000, None).unwrap();
+    assert_eq!((page.entries.len(), page.unfinished), (0, false));
+}
+
+#[test]
 fn the_words_that_decide_are_all_known() {
     let text = include_str!("../../policy/words.rs");
     let said: Vec<&str> = text

@@ -273,6 +273,57 @@ fn a_pseudonym_is_reversed_with_the_key_of_its_day_only() {
 }
 
 #[test]
+fn who_sees_pseudonyms_names_a_device_that_was_logged_in_full_so_that_it_can_be_reversed() {
+    let school = School::new();
+    let others = "02:00:5e:00:53:99";
+    let rows = [
+        (asker("10.20.2.31", "tablet-7", MAC), "test.own"),
+        (asker("10.20.2.99", "tablet-7", MAC), "test.moved"),
+        (asker("10.20.2.32", "", others), "test.other"),
+        (asker("10.20.2.33", "", ""), "test.nameless"),
+    ];
+    school.asked(DAY, &rows);
+    assert!(DayKey::load(&school.folder, DAY).unwrap().is_none(), "nothing was logged under a pseudonym");
+    let key = DayKey::for_showing(&school.folder, DAY).unwrap().unwrap();
+    let shown = key.of_device("10.20.2.31", MAC);
+    assert_eq!(key.of_device("10.20.2.99", MAC), shown, "one device, whatever its address");
+    let reveal = |pseudonym: &str| reveal(&school.folder, &school.policy, pseudonym, DAY).unwrap();
+    let Reversal::Revealed(found) = reveal(&shown) else { panic!("not reversed") };
+    let addresses: Vec<&str> = found.iter().map(|one| one.address.as_str()).collect();
+    assert_eq!(addresses, ["10.20.2.31", "10.20.2.99"]);
+    assert!(found.iter().all(|one| one.device == "tablet-7" && one.mac == MAC), "{found:?}");
+    let Reversal::Revealed(found) = reveal(&key.of_device("10.20.2.33", "")) else { panic!("not reversed") };
+    assert_eq!(found[0].address, "10.20.2.33");
+    assert_eq!(reveal("device-0123456789ab"), Reversal::Unknown);
+    // Whatever else takes a device takes what it is shown as.
+    assert_eq!(school.subject(&shown).unwrap().names(), ["own.test", "moved.test"]);
+    let asked = crate::querylog::search::Asked { client: Some(shown.clone()), ..Default::default() };
+    let query =
+        Query::understand(&asked, &school.policy, &school.folder, time("2026-11-23T12:00:00Z")).unwrap();
+    let page = crate::querylog::search::search(&school.folder, &query, &school.policy).unwrap();
+    let names: Vec<&str> = page.entries.iter().map(|entry| entry.name.as_str()).collect();
+    assert_eq!(names, ["moved.test", "own.test"]);
+    DayKey::destroy(&school.folder, DAY).unwrap();
+    assert_eq!(reveal(&shown), Reversal::NoKey);
+}
+
+#[test]
+fn a_key_that_is_gone_is_not_made_anew_to_show_devices() {
+    let school = School::new();
+    assert!(DayKey::for_showing(&school.folder, DAY).unwrap().is_none(), "there is no such day");
+    let key = DayKey::load_or_make(&school.folder, DAY).unwrap();
+    let who = SealedIdentity { address: "10.20.9.1".into(), ..SealedIdentity::default() };
+    let hidden = key.pseudonym("10.20.9.1");
+    let row = AskerRow { sealed: Some(key.seal(&who)), ..asker(&hidden, "", "") };
+    school.asked(DAY, &[(row, "test.own"), (asker("10.20.2.31", "", ""), "test.other")]);
+    assert!(DayKey::for_showing(&school.folder, DAY).unwrap().is_some());
+    DayKey::destroy(&school.folder, DAY).unwrap();
+    assert!(DayKey::for_showing(&school.folder, DAY).unwrap().is_none());
+    assert!(DayKey::load(&school.folder, DAY).unwrap().is_none());
+    assert_eq!(reveal(&school.folder, &school.policy, &hidden, DAY).unwrap(), Reversal::NoKey);
+}
+
+#[test]
 fn holds_that_cover_it_are_named_without_who_made_them_and_lessons_without_who_gives_them() {
     let mut school = School::new();
     school.asked(DAY, &[(asker("10.20.2.31", "tablet-7", MAC), "lesson.test.one")]);

@@ -16,6 +16,9 @@ log-field-list = List
 log-field-alert = Only what somebody may have to look at
 log-field-why = Why
 log-field-limit = Lines
+log-field-pseudonym = Pseudonym
+log-field-day = Day
+log-field-role = Your role
 log-now = now
 log-any = Any
 log-more = More filters
@@ -32,7 +35,11 @@ log-follow = Follow
 log-pause = Pause
 log-newest = Newest
 log-nothing = Nothing of the kind was asked in this time. Try a longer time or fewer filters.
-log-nothing-yet = Nothing found so far; older lines were not looked at yet.
+log-so-far = { $lines ->
+    [0] Nothing found so far; older lines were not looked at yet.
+    [one] One line so far; older lines were not looked at yet.
+   *[other] { $lines } lines so far; older lines were not looked at yet.
+}
 log-empty = The log has no line yet. Once devices use this box for DNS, what they ask for appears here.
 log-older = Older
 log-search-on = Search on
@@ -50,6 +57,8 @@ log-not-kept = “{ $name }” was not kept: { $why }
 log-csv = These lines as a spreadsheet (10,000 at most)
 log-evidence = Take out as evidence
 log-holds = Legal holds
+log-person = Requests about a person
+log-who = Who was this?
 log-place-gone = This page of the log can't be found. Search again.
 log-no-profile = no profile
 
@@ -190,3 +199,55 @@ holds-add = A new hold
 holds-incident-field = What the school calls the matter
 holds-make = Make the hold
 holds-past = Holds that were lifted
+
+reveal-title = Who was this?
+reveal-lead = A pseudonym in the log stands for one device on one day. While the key of that day is kept, the safeguarding lead can find out which device it was.
+reveal-day = The log begins a new day at midnight UTC, which is 1 am in summer.
+reveal-why = One line, as for those who look at it in a year. Every try is kept in the audit.
+reveal-make = Find out
+reveal-another = Another one
+reveal-not-yours = Only the safeguarding lead can find out who stands behind a pseudonym. Give them the pseudonym, the day and your reason.
+reveal-of = { $pseudonym } on { $day }
+reveal-why-not = This can't be found out: { $why }.
+reveal-device = Device
+reveal-leased = Address given out
+reveal-lease = from { $from } to { $to }
+reveal-log = What else it asked that day
+reveal-device-only = This is a device, not a person: who sat at it is for the school to find out.
+reveal-audit = That you asked is in the audit, with your reason.
+
+person-title = Requests about a person
+person-lead = Somebody asks what the log has about them, wants it erased, or it has to be kept for longer. The log knows devices: which of them is whose is for the school to say.
+person-client = Its name, MAC address or address, or a pseudonym of the log.
+person-beginning = the oldest line
+person-why = One line, as for those who look at it in a year. It is kept in the audit.
+person-package = Take out what is held
+person-package-says = A signed package with every line of the device, and what the school wrote down about it. Other people's data is left out.
+person-hold = Keep it longer
+person-hold-says = A legal hold: nothing that it covers is removed until it is lifted.
+person-erase = Erase it
+person-erase-says = You see first what would go, and confirm it then. What is under a legal hold stays.
+person-holds = All legal holds
+
+erase-nothing = The log has nothing of { $device } in this time
+erase-would = { $lines ->
+    [one] One line of { $device } would be erased
+   *[other] { $lines } lines of { $device } would be erased
+}
+erase-done = { $lines ->
+    [one] One line of { $device } is erased
+   *[other] { $lines } lines of { $device } are erased
+}
+erase-days = Lines by day
+erase-counts = { $lines ->
+    [one] In the counts, one entry names the device.
+   *[other] In the counts, { $lines } entries name the device.
+}
+erase-held = { $lines ->
+    [one] One line stays for legal hold { $number }.
+   *[other] { $lines } lines stay for legal hold { $number }.
+}
+erase-unknowable = On these days some devices were logged under pseudonyms that nobody can reverse any more: { $days }.
+erase-failed = This was not done: { $why }
+erase-sure = What is erased can't be brought back. Evidence that was taken out before is not changed.
+erase-go = Erase these lines

@@ -95,6 +95,7 @@ account-factor-set-up = Set it up
 account-factor-title = Set up your second factor
 account-factor-lead = Photograph the picture with an authenticator app, then type the code that it shows. Until then, the one of before counts.
 account-fresh-lead = It is a while since you typed your password, so please type it again.
+account-tokens = Make and revoke API tokens
 account-sessions = Where you are signed in
 account-browser = Browser
 account-address = Address

@@ -401,3 +401,60 @@ async fn the_documentation_is_a_page_without_scripts_of_its_own() {
     let description = school.get_as_nobody("/api/v1/openapi.json").await;
     assert_eq!(description.json()["openapi"], "3.1.0");
 }
+
+#[tokio::test]
+async fn a_certificate_of_the_school_is_installed_and_removed_by_a_program() {
+    let school = TestBox::new().await;
+    let program = Who::Program(school.token(Role::Technician, &[Scope::System]));
+    let authority = ask(&school, &program, Method::GET, "/api/v1/system/authority", None, None).await.json();
+    assert_eq!(authority["certificate"], school.get_as_nobody("/ca.crt").await.body);
+    let path = "/api/v1/system/certificate";
+    let wrong = json!({ "chain": "no certificate", "key": "our secret key" });
+    let wrong = ask(&school, &program, Method::PUT, path, None, Some(&wrong)).await;
+    assert_eq!(wrong.status, StatusCode::UNPROCESSABLE_ENTITY);
+    assert!(wrong.has("there is no certificate in it") && !wrong.has("our secret key"), "{}", wrong.body);
+    let key = rcgen::KeyPair::generate().unwrap();
+    let mut params = rcgen::CertificateParams::new(vec![String::from("filter.school.example")]).unwrap();
+    params.not_before = rcgen::date_time_ymd(2026, 1, 1);
+    params.not_after = rcgen::date_time_ymd(2027, 6, 1);
+    let new = json!({ "chain": params.self_signed(&key).unwrap().pem(), "key": key.serialize_pem() });
+    let done = ask(&school, &program, Method::PUT, path, None, Some(&new)).await;
+    assert_eq!(done.json()["of_the_school"], true, "{}", done.body);
+    assert_eq!(done.json()["names"], json!(["filter.school.example"]));
+    let removed = ask(&school, &program, Method::DELETE, path, None, None).await;
+    assert_eq!(removed.status, StatusCode::NO_CONTENT, "{}", removed.body);
+    let system = ask(&school, &program, Method::GET, "/api/v1/system", None, None).await.json();
+    assert_eq!(system["certificate"]["of_the_school"], false);
+    let auditor = Who::Person(Role::Auditor);
+    for (method, path) in [(Method::DELETE, path), (Method::POST, "/api/v1/system/restart")] {
+        assert_eq!(ask(&school, &auditor, method, path, None, None).await.status, StatusCode::FORBIDDEN);
+    }
+}
+
+#[tokio::test]
+async fn diagnostics_are_a_file_and_a_restart_needs_somebody_who_starts_the_box_again() {
+    let school = TestBox::new().await;
+    let technician = Who::Person(Role::Technician);
+    let bundle = ask(&school, &technician, Method::GET, "/api/v1/system/diagnostics", None, None).await;
+    assert!(bundle.status == StatusCode::OK && bundle.body.starts_with("PK"), "{}", bundle.status);
+    let restart = ask(&school, &technician, Method::POST, "/api/v1/system/restart", None, None).await;
+    let supervised = crate::admin::upkeep::is_supervised();
+    let meant = if supervised { StatusCode::NO_CONTENT } else { StatusCode::UNPROCESSABLE_ENTITY };
+    assert_eq!(restart.status, meant, "{}", restart.body);
+}
+
+#[tokio::test]
+async fn the_catalogue_of_lists_is_told_as_on_the_command_line() {
+    let school = TestBox::new().await;
+    let auditor = Who::Person(Role::Auditor);
+    let all = ask(&school, &auditor, Method::GET, "/api/v1/list-catalogue", None, None).await.json();
+    assert!(all["lists"].as_array().unwrap().len() > 80);
+    let path = "/api/v1/list-catalogue?category=adult&recommended=primary";
+    let some = ask(&school, &auditor, Method::GET, path, None, None).await.json();
+    let some = some["lists"].as_array().unwrap();
+    assert!(!some.is_empty());
+    for list in some {
+        assert_eq!(list["category"], "adult");
+        assert!(list["recommended"].as_array().unwrap().contains(&json!("primary")), "{list}");
+    }
+}

@@ -7,7 +7,7 @@ use serde_json::{Value, json};
 
 use super::{Who, ask};
 use crate::{
-    accounts::Role,
+    accounts::{Role, Scope},
     admin::tests::TestBox,
     name::Key,
     policy::{FirstAsked, Question},
@@ -170,4 +170,66 @@ async fn counts_are_for_governors_too_and_have_no_names() {
             StatusCode::FORBIDDEN
         );
     }
+}
+
+#[tokio::test]
+async fn what_a_technician_is_told_is_reversed_by_the_safeguarding_lead() {
+    let school = with_questions(1).await;
+    let technician = Who::Program(school.token(Role::Technician, &[Scope::Log]));
+    let log = get(&school, &technician, "/api/v1/log").await;
+    let seen = log["entries"][0]["client"].as_str().unwrap().to_owned();
+    let reveal = json!({ "pseudonym": seen, "day": "2026-11-26", "reason": "incident 7" });
+    let found = ask(&school, &LEAD, Method::POST, "/api/v1/log/reveal", None, Some(&reveal)).await;
+    assert_eq!(found.json()["revealed"][0]["address"], "10.20.2.31", "{}", found.body);
+    let refused = ask(&school, &technician, Method::POST, "/api/v1/log/reveal", None, Some(&reveal)).await;
+    assert_eq!(refused.status, StatusCode::FORBIDDEN);
+}
+
+#[tokio::test]
+async fn who_follows_live_is_told_at_once() {
+    let school = std::sync::Arc::new(with_questions(3).await);
+    let asking = std::sync::Arc::clone(&school);
+    let questions = tokio::spawn(async move {
+        loop {
+            let now = asking.admin.clock.now();
+            question(&asking, "10.20.2.31", "bet365.com", now);
+            question(&asking, "10.20.2.31", "www.bbc.co.uk", now);
+            asking.admin.log.as_ref().unwrap().flush().unwrap();
+            tokio::time::sleep(std::time::Duration::from_millis(200)).await;
+        }
+    });
+    let told = school.told_until(Role::Technician, "/api/v1/log/live?action=blocked", "\n\n").await;
+    questions.abort();
+    let (name, data) = told.split_once('\n').unwrap();
+    assert_eq!(name, "event: question");
+    let entry: Value =
+        serde_json::from_str(data.lines().next().unwrap().strip_prefix("data: ").unwrap()).unwrap();
+    assert_eq!(entry["name"], "bet365.com");
+    assert!(entry["client"].as_str().unwrap().starts_with("device-"), "{entry}");
+    for path in ["/api/v1/log/live?client=10.20.2.31", "/api/v1/log/live?action=eaten"] {
+        let refused = ask(&school, &Who::Person(Role::Technician), Method::GET, path, None, None).await;
+        assert_eq!(refused.status, StatusCode::UNPROCESSABLE_ENTITY, "{path}: {}", refused.body);
+    }
+}
+
+#[tokio::test]
+async fn the_owner_of_a_token_keeps_searches() {
+    let school = TestBox::new().await;
+    let program = Who::Program(school.token(Role::Technician, &[Scope::Log]));
+    let path = "/api/v1/log/searches";
+    let new = json!({ "name": " Games ", "query": "?category=games&made-up=1&action=blocked" });
+    let kept = ask(&school, &program, Method::POST, path, None, Some(&new)).await.json();
+    let one = &kept["searches"][0];
+    assert_eq!((&one["name"], &one["query"]), (&json!("Games"), &json!("category=games&action=blocked")));
+    assert!(school.get(Role::Technician, "/log").await.has("Games"), "the same as on the page");
+    assert_eq!(get(&school, &LEAD, path).await["searches"], json!([]), "nobody else's");
+    let wrong = json!({ "name": " ", "query": "" });
+    let wrong = ask(&school, &program, Method::POST, path, None, Some(&wrong)).await;
+    assert_eq!(wrong.status, StatusCode::UNPROCESSABLE_ENTITY, "{}", wrong.body);
+    let remove = format!("{path}/{}", one["id"]);
+    ask(&school, &LEAD, Method::DELETE, &remove, None, None).await;
+    assert_eq!(get(&school, &program, path).await["searches"].as_array().unwrap().len(), 1);
+    let gone = ask(&school, &program, Method::DELETE, &remove, None, None).await;
+    assert_eq!(gone.status, StatusCode::NO_CONTENT);
+    assert_eq!(get(&school, &program, path).await["searches"], json!([]));
 }

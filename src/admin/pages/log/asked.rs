@@ -27,6 +27,8 @@ pub(super) struct Fields {
     pub(super) after: String,
     /// `on` for a page that follows the log.
     pub(super) live: String,
+    /// How many lines the page has that searches on.
+    pub(super) have: String,
 }
 
 impl Fields {
@@ -85,6 +87,11 @@ impl Fields {
         Self { after: String::new(), ..self.clone() }.query()
     }
 
+    /// How many lines the page has already.
+    pub(super) fn have(&self) -> usize {
+        self.have.parse().unwrap_or_default()
+    }
+
     pub(super) fn is_live(&self) -> bool {
         self.live == "on"
     }
@@ -132,6 +139,9 @@ impl Wrong {
             // What is asked for when lines leave the log; the filter of this name is the log's own.
             ControlError::Input(text) => match text.split_once(": ") {
                 Some(("--reason", what)) => Ok(Self { field: String::from("why"), what: what.to_owned() }),
+                Some(("PSEUDONYM", what)) => {
+                    Ok(Self { field: String::from("pseudonym"), what: what.to_owned() })
+                }
                 Some((field, what)) if field.starts_with("--") => {
                     Ok(Self { field: field.trim_start_matches('-').to_owned(), what: what.to_owned() })
                 }
@@ -139,6 +149,12 @@ impl Wrong {
             },
             error => super::bad_input(error).map(|what| Self { field: String::new(), what }),
         }
+    }
+
+    /// The same where lines are taken out, so that a reason is why, and not what decided.
+    pub(super) fn of_taking_out(error: ControlError) -> Result<Self, Failure> {
+        let wrong = Self::of(error)?;
+        if wrong.is_of("reason") { Ok(Self { field: String::from("why"), ..wrong }) } else { Ok(wrong) }
     }
 
     pub(super) fn is_none(&self) -> bool {

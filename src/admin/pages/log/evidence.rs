@@ -17,16 +17,14 @@ use super::{
     super::super::{
         access::Right,
         failure::Failure,
+        log::actor,
         page::{Page, html, html_with},
         routes::Routes,
-        visit::{Identity, Visit},
+        visit::Visit,
     },
     asked::{Choices, Fields, Wrong},
 };
-use crate::{
-    control::{Actor, ExportRequest},
-    querylog::evidence::Made,
-};
+use crate::{control::ExportRequest, querylog::evidence::Made};
 
 /// How much of a package is read at once, in bytes.
 const PIECE: usize = 64 << 10;
@@ -51,12 +49,12 @@ struct Show {
 }
 
 /// A package that was made.
-struct Package {
-    file: String,
-    rows: String,
-    gaps: Vec<String>,
-    manifest: String,
-    fingerprint: String,
+pub(super) struct Package {
+    pub(super) file: String,
+    pub(super) rows: String,
+    pub(super) gaps: Vec<String>,
+    pub(super) manifest: String,
+    pub(super) fingerprint: String,
 }
 
 async fn show(visit: Visit, Query(fields): Query<Fields>) -> Result<Response, Failure> {
@@ -75,32 +73,28 @@ struct Order {
 
 async fn make(visit: Visit, Form(order): Form<Order>) -> Result<Response, Failure> {
     let Order { why, fields } = order;
-    let role = match &visit.identity {
-        Identity::Person(session) => session.role.word().to_owned(),
-        Identity::Program(token) => token.role.word().to_owned(),
-        _ => return Err(Failure::sign_in_first()),
-    };
-    let actor = Actor { by: visit.by(), role };
     let request = ExportRequest { rows: fields.asked(None), reason: why.clone() };
-    let (made, wrong) = match visit.admin.control.log_export(&actor, request).await {
+    let (made, wrong) = match visit.admin.control.log_export(&actor(&visit), request).await {
         Ok(made) => (Some(made), Wrong::default()),
         Err(error) => (None, Wrong::of(error)?),
     };
     let p = visit.page("evidence-title", "/log");
     let choices = Choices::of(&visit.admin.control.policy().load(), &p, &fields);
     let status = if wrong.is_none() { StatusCode::OK } else { StatusCode::UNPROCESSABLE_ENTITY };
-    let made = made.map(|made| package(&p, made));
+    let made = made.map(|made| Package::of(&p, made));
     html_with(status, &Show { p, fields, choices, reason: why, wrong, made })
 }
 
-fn package(p: &Page, made: Made) -> Package {
-    let name = made.file.file_name().map(|name| name.to_string_lossy().into_owned());
-    Package {
-        file: name.unwrap_or_default(),
-        rows: p.number(&made.rows),
-        gaps: made.gaps,
-        manifest: made.manifest_sha256,
-        fingerprint: made.fingerprint,
+impl Package {
+    pub(super) fn of(p: &Page, made: Made) -> Self {
+        let name = made.file.file_name().map(|name| name.to_string_lossy().into_owned());
+        Self {
+            file: name.unwrap_or_default(),
+            rows: p.number(&made.rows),
+            gaps: made.gaps,
+            manifest: made.manifest_sha256,
+            fingerprint: made.fingerprint,
+        }
     }
 }
 

@@ -2,7 +2,7 @@
 
 use askama::Template;
 use axum::{
-    extract::{Form, Path},
+    extract::{Form, Path, Query},
     http::StatusCode,
     response::Response,
 };
@@ -87,8 +87,8 @@ impl Line {
     }
 }
 
-async fn show(visit: Visit) -> Result<Response, Failure> {
-    answer(&visit, AddForm::default(), Wrong::default()).await
+async fn show(visit: Visit, Query(form): Query<AddForm>) -> Result<Response, Failure> {
+    answer(&visit, form, Wrong::default()).await
 }
 
 async fn answer(visit: &Visit, form: AddForm, wrong: Wrong) -> Result<Response, Failure> {

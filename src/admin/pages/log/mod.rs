@@ -4,6 +4,8 @@ mod asked;
 mod evidence;
 mod follow;
 mod holds;
+mod person;
+mod reveal;
 mod rows;
 mod saved;
 #[cfg(test)]
@@ -23,6 +25,7 @@ use self::{
 use super::super::{
     access::Right,
     failure::Failure,
+    log::sight,
     page::{Page, html_with},
     routes::Routes,
     searches::Saved,
@@ -30,7 +33,7 @@ use super::super::{
     when::When,
 };
 use crate::{
-    control::{ControlError, LogReport, Sight},
+    control::{ControlError, LogReport, SAFEGUARDING},
     querylog::{Entry, csv, search},
 };
 
@@ -46,11 +49,13 @@ pub(super) fn routes(routes: Routes) -> Routes {
         .post("/log/searches/{id}/remove", Right::SeeLog, saved::forget)
         .with(evidence::routes)
         .with(holds::routes)
+        .with(person::routes)
+        .with(reveal::routes)
 }
 
-/// How much of who asked somebody sees.
-fn sight(visit: &Visit) -> Sight {
-    if visit.may(Right::SeeDevices) { Sight::Devices } else { Sight::Pseudonyms }
+/// Whether who reads a page may reverse pseudonyms: a role of its own, which the log looks at as well.
+fn may_reveal(p: &Page) -> bool {
+    p.signed_in.as_ref().is_some_and(|who| who.role.word() == SAFEGUARDING)
 }
 
 #[derive(Template)]
@@ -74,13 +79,25 @@ struct Part {
     wrong: Wrong,
 }
 
+/// What was found when a page searched on, behind the lines that it has.
+#[derive(Template)]
+#[template(path = "log_more.html")]
+struct More {
+    p: Page,
+    found: Found,
+}
+
 /// What was found.
 #[derive(Default)]
 struct Found {
     rows: Vec<Row>,
+    /// How many lines the page has with them.
+    lines: usize,
+    /// They belong behind lines that the page has.
+    is_more: bool,
     /// The query of the next page.
     older: Option<String>,
-    /// The search takes long, and says what it has.
+    /// The search takes long, and says what it has so far.
     unfinished: bool,
     /// What is missing in this time, in sentences.
     gaps: Vec<String>,
@@ -99,9 +116,29 @@ impl Show {
     fn sees_devices(&self) -> bool {
         self.p.may(Right::SeeDevices)
     }
+
+    fn may_reveal(&self) -> bool {
+        may_reveal(&self.p)
+    }
+}
+
+impl Part {
+    fn may_reveal(&self) -> bool {
+        may_reveal(&self.p)
+    }
 }
 
 impl Found {
+    /// How many lines there are, or are so far.
+    fn count(&self, p: &Page) -> String {
+        p.with(if self.unfinished { "log-so-far" } else { "log-count" }, "lines", self.lines)
+    }
+
+    /// Whether the page searches on by itself.
+    fn goes_on(&self) -> bool {
+        self.unfinished && self.live.is_none()
+    }
+
     fn of(visit: &Visit, p: &Page, fields: &Fields, report: LogReport) -> Self {
         let policy = visit.admin.control.policy().load_full();
         let now = visit.admin.clock.now();
@@ -112,6 +149,8 @@ impl Found {
             .map(|next| Fields { after: next.to_string(), live: String::new(), ..fields.clone() }.query());
         let live = (fields.is_live() && fields.after.is_empty()).then(|| fields.query());
         Self {
+            lines: fields.have() + page.entries.len(),
+            is_more: !fields.have.is_empty(),
             rows: page.entries.iter().map(|entry| rows.row(entry)).collect(),
             older,
             unfinished: page.unfinished,
@@ -128,8 +167,9 @@ async fn show(visit: Visit, Query(fields): Query<Fields>) -> Result<Response, Fa
 /// The page with what was found; `keeping` is a search that could not be kept.
 async fn answer(visit: &Visit, fields: Fields, keeping: Keeping) -> Result<Response, Failure> {
     let p = visit.page("log-title", "/log");
-    let asked = fields.asked(Some(LINES));
-    let (found, wrong) = match visit.admin.control.log_search_for(asked, sight(visit)).await {
+    let have = u32::try_from(fields.have()).unwrap_or(LINES);
+    let asked = fields.asked(Some(LINES.saturating_sub(have).max(1)));
+    let (found, wrong) = match visit.admin.control.log_page_for(asked, sight(visit)).await {
         Ok(report) => (Found::of(visit, &p, &fields, report), Wrong::default()),
         Err(error) => (Found::default(), Wrong::of(error)?),
     };
@@ -138,6 +178,9 @@ async fn answer(visit: &Visit, fields: Fields, keeping: Keeping) -> Result<Respo
     } else {
         StatusCode::UNPROCESSABLE_ENTITY
     };
+    if visit.part && found.is_more {
+        return html_with(status, &More { p, found });
+    }
     if visit.part {
         return html_with(status, &Part { p, fields, found, wrong });
     }
@@ -167,6 +210,12 @@ async fn lines(visit: Visit, Query(fields): Query<Fields>) -> Result<Response, F
     let kind = "text/csv; charset=utf-8; header=present";
     let headers = [(header::CONTENT_TYPE, kind.to_owned()), (header::CONTENT_DISPOSITION, disposition)];
     Ok((headers, text).into_response())
+}
+
+/// What a search that somebody keeps is kept as: only what the form of the page knows, written anew; none where it can't
+/// be read.
+pub(in crate::admin) fn search_to_keep(query: &str) -> Option<String> {
+    saved::fields(query).map(|fields| fields.first())
 }
 
 /// What is wrong with a request, by its field; or the failure of the page.

@@ -2,11 +2,14 @@
 
 use jiff::Timestamp;
 
-use super::super::super::{page::Page, visit::encoded, when::When};
+use super::{
+    super::super::{page::Page, visit::encoded, when::When},
+    may_reveal,
+};
 use crate::{
     policy::Policy,
     querylog::{
-        Action, Entry,
+        Action, Entry, privacy,
         search::{Unkept, Unreadable},
     },
     vault::Digest,
@@ -37,6 +40,10 @@ pub(super) struct Row {
     pub(super) change: Option<(String, &'static str)>,
     /// The search for what else this device asked.
     pub(super) device: String,
+    /// Where its data is taken out, kept or erased.
+    pub(super) person: String,
+    /// Where it is said who stands behind a pseudonym; none where there is none, or they may not.
+    pub(super) reveal: Option<String>,
 }
 
 /// Makes them.
@@ -82,6 +89,11 @@ impl Rows<'_> {
             check,
             change: may_be_changed.then(|| (address(), change)),
             device: format!("/log?client={}", encoded(&entry.client)),
+            person: format!("/log/person?client={}", encoded(who)),
+            reveal: (privacy::is_pseudonym(&entry.client) && may_reveal(self.p)).then(|| {
+                let (pseudonym, day) = (encoded(&entry.client), entry.place.day.date());
+                format!("/log/reveal?pseudonym={pseudonym}&day={day}")
+            }),
         }
     }
 
@@ -121,7 +133,7 @@ impl Rows<'_> {
         };
         add("log-fact-address", if entry.device.is_empty() { String::new() } else { entry.client.clone() });
         add("log-fact-mac", entry.mac.clone());
-        add("log-fact-known", self.known(entry));
+        add("log-fact-known", known(p, &entry.known_by, &entry.confidence));
         add("log-fact-category", self.category(&entry.category));
         add("log-fact-list", self.list(&entry.list));
         let others: Vec<String> = entry
@@ -135,25 +147,6 @@ impl Rows<'_> {
         add("log-fact-kind", entry.qtype.clone());
         add("log-fact-took", took(entry.took_us));
         facts
-    }
-
-    /// How the device was known, and how surely.
-    fn known(&self, entry: &Entry) -> String {
-        let p = self.p;
-        let by = match entry.known_by.as_str() {
-            "mac" => p.t("log-known-mac"),
-            "address" => p.t("log-known-address"),
-            "subnet" => p.t("log-known-subnet"),
-            "fallback" => p.t("log-known-fallback"),
-            _ => return String::new(),
-        };
-        let sure = match entry.confidence.as_str() {
-            "high" => p.t("log-sure-high"),
-            "medium" => p.t("log-sure-medium"),
-            "low" => p.t("log-sure-low"),
-            _ => return by,
-        };
-        format!("{by}; {sure}")
     }
 
     /// What the device was told, and from where that came.
@@ -213,6 +206,24 @@ impl Rows<'_> {
         });
         counted.chain(days).collect()
     }
+}
+
+/// How a device was known, and how surely.
+pub(super) fn known(p: &Page, by: &str, confidence: &str) -> String {
+    let by = match by {
+        "mac" => p.t("log-known-mac"),
+        "address" => p.t("log-known-address"),
+        "subnet" => p.t("log-known-subnet"),
+        "fallback" => p.t("log-known-fallback"),
+        _ => return String::new(),
+    };
+    let sure = match confidence {
+        "high" => p.t("log-sure-high"),
+        "medium" => p.t("log-sure-medium"),
+        "low" => p.t("log-sure-low"),
+        _ => return by,
+    };
+    format!("{by}; {sure}")
 }
 
 fn outcome(entry: &Entry) -> (&'static str, &'static str, &'static str) {

@@ -9,6 +9,7 @@ use serde::Deserialize;
 use super::{
     super::super::{
         failure::Failure,
+        log::keep_search,
         page::see,
         searches::{Saved, SearchesError},
         visit::{Identity, Visit},
@@ -36,6 +37,12 @@ pub(super) async fn of(visit: &Visit) -> Result<Vec<Saved>, Failure> {
     }))
 }
 
+/// The fields of a query, as far as the form knows them.
+pub(super) fn fields(query: &str) -> Option<Fields> {
+    let uri = format!("/log?{}", query.trim_start_matches('?')).parse().ok()?;
+    Query::try_from_uri(&uri).ok().map(|Query(fields)| fields)
+}
+
 #[derive(Debug, Deserialize)]
 pub(super) struct Keep {
     #[serde(default)]
@@ -47,19 +54,8 @@ pub(super) struct Keep {
 
 pub(super) async fn keep(visit: Visit, Form(form): Form<Keep>) -> Result<Response, Failure> {
     let Some(user) = user(&visit) else { return Err(Failure::not_yours()) };
-    // Only what the form knows is kept, and written anew.
-    let uri = format!("/log?{}", form.query.trim_start_matches('?')).parse();
-    let fields = uri.ok().and_then(|uri| Query::<Fields>::try_from_uri(&uri).ok());
-    let Some(Query(fields)) = fields else { return Err(Failure::input("the search can't be read")) };
-    let (name, query) = (form.search.clone(), fields.first());
-    let kept = visit
-        .aside(move |visit| {
-            let users = visit.admin.accounts.users().map_err(Failure::inside)?;
-            let users: Vec<UserId> = users.into_iter().map(|user| user.id).collect();
-            Ok::<_, Failure>(visit.admin.searches.keep(user, &name, &query, &users))
-        })
-        .await??;
-    match kept {
+    let Some(fields) = fields(&form.query) else { return Err(Failure::input("the search can't be read")) };
+    match keep_search(&visit, user, form.search.clone(), fields.first()).await? {
         Ok(()) => Ok(see(&format!("/log?{}", fields.first()), "done-search-kept")),
         Err(error) if error.is_bad_input() => {
             let keeping = Keeping { name: form.search, wrong: said(&visit, &error) };

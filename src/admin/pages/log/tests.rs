@@ -215,3 +215,190 @@ async fn somebody_keeps_searches_and_nobody_else_sees_them() {
     assert_eq!(school.post(Role::Head, &path, &[]).await.leads_to(), "/log?done=done-search-removed");
     assert!(!school.get(Role::Head, "/log").await.has("Mine &"));
 }
+
+/// The first pseudonym in a page, or in what is told.
+fn pseudonym_in(text: &str) -> String {
+    let whole = |(at, start): (usize, &str)| text.get(at..at + start.len() + 12);
+    let mut found = text.match_indices("device-").filter_map(whole);
+    found.find(|text| crate::querylog::privacy::is_pseudonym(text)).expect("a pseudonym").to_owned()
+}
+
+#[tokio::test]
+async fn what_a_technician_sees_is_what_the_safeguarding_lead_turns_back() {
+    let school = std::sync::Arc::new(busy().await);
+    let page = school.get(Role::Technician, "/log?name=bet365.com").await;
+    let seen = pseudonym_in(&page.body);
+    assert!(!page.has("/log/reveal"), "a technician is not led there");
+    let asking = std::sync::Arc::clone(&school);
+    let ask = tokio::spawn(async move {
+        loop {
+            asking.ask("10.20.2.31", "bet365.com");
+            tokio::time::sleep(std::time::Duration::from_millis(200)).await;
+        }
+    });
+    let told = school.told_until(Role::Technician, "/log/live", "bet365.com").await;
+    ask.abort();
+    assert_eq!(pseudonym_in(&told), seen, "the same in what comes by itself");
+    let form = [("pseudonym", seen.as_str()), ("day", "2026-11-26"), ("why", "incident 7")];
+    let found = school.post(Role::Safeguarding, "/log/reveal", &form).await;
+    assert_eq!(found.status, StatusCode::OK, "{}", found.body);
+    assert!(found.has("10.20.2.31") && !found.has("10.20.2.32"), "{}", found.body);
+    assert!(found.has("/log/person?client=10.20.2.31"), "{}", found.body);
+    let (action, detail) = last_in_audit(&school);
+    assert_eq!(action, "log.reveal");
+    let whole = format!("{seen} of 2026-11-26, role safeguarding, reversed: incident 7");
+    assert_eq!(detail, whole, "and not who it was");
+    let all = school.get(Role::Safeguarding, &format!("/log?client={seen}")).await;
+    assert!(all.has("bet365.com") && !all.has("www.bbc.co.uk"), "{}", all.body);
+}
+
+#[tokio::test]
+async fn only_the_safeguarding_lead_reverses_a_pseudonym_and_says_why() {
+    let school = busy().await;
+    let seen = pseudonym_in(&school.get(Role::Technician, "/log").await.body);
+    let form = |why: &'static str| {
+        [("pseudonym", seen.clone()), ("day", String::from("2026-11-26")), ("why", why.into())]
+    };
+    let post = async |role, form: &[(&str, String)]| {
+        let form: Vec<(&str, &str)> = form.iter().map(|(name, value)| (*name, value.as_str())).collect();
+        school.post(role, "/log/reveal", &form).await
+    };
+    assert_eq!(post(Role::Technician, &form("x")).await.status, StatusCode::FORBIDDEN);
+    assert_eq!(school.get(Role::Technician, "/log/reveal").await.status, StatusCode::FORBIDDEN);
+    let head = school.get(Role::Head, "/log/reveal").await;
+    assert!(head.has("Only the safeguarding lead") && !head.has("name=\"pseudonym\""), "{}", head.body);
+    let head = post(Role::Head, &form("incident 7")).await;
+    assert_eq!(head.status, StatusCode::UNPROCESSABLE_ENTITY);
+    assert!(!head.has("10.20.2.3"), "{}", head.body);
+    assert!(last_in_audit(&school).1.contains("role head, refused"));
+    let silent = post(Role::Safeguarding, &form(" ")).await;
+    assert_eq!(silent.status, StatusCode::UNPROCESSABLE_ENTITY);
+    assert!(silent.has("Why: say why") && silent.has(&seen) && !silent.has("10.20.2.3"), "{}", silent.body);
+    let wrong =
+        [("pseudonym", String::from("tablet-7")), ("day", String::from("today")), ("why", "x".into())];
+    assert!(post(Role::Safeguarding, &wrong).await.has("Pseudonym: "));
+    let other = [("pseudonym", seen.clone()), ("day", String::from("2026-11-25")), ("why", "x".into())];
+    let other = post(Role::Safeguarding, &other).await;
+    assert!(other.has("there is no log of that day") && !other.has("10.20.2.3"), "{}", other.body);
+}
+
+#[tokio::test]
+async fn a_row_under_a_pseudonym_leads_to_who_it_was() {
+    let school = TestBox::new().await;
+    let staff = [("subnets", "10.20.9.0/24"), ("profile", "staff"), ("reason", "the staff room")];
+    school.post(Role::Head, "/networks/add", &staff).await;
+    school.ask("10.20.9.5", "www.bbc.co.uk");
+    let page = school.get(Role::Safeguarding, "/log").await;
+    assert!(!page.has("10.20.9.5"), "staff are under pseudonyms: {}", page.body);
+    let seen = pseudonym_in(&page.body);
+    let link = format!("/log/reveal?pseudonym={seen}&#38;day=2026-11-26");
+    assert!(page.has(&link), "{}", page.body);
+    assert!(!school.get(Role::Head, "/log").await.has(&link));
+    let form = school.get(Role::Safeguarding, &link.replace("&#38;", "&")).await;
+    assert!(form.has(&format!("value=\"{seen}\"")) && form.has("value=\"2026-11-26\""), "{}", form.body);
+    assert_eq!(pseudonym_in(&school.get(Role::Technician, "/log").await.body), seen);
+}
+
+#[tokio::test]
+async fn what_is_held_about_a_device_is_taken_out_and_fetched() {
+    let school = busy().await;
+    school.admin.clock.set("2026-11-26T10:16:00Z".parse().unwrap());
+    let page = school.get(Role::Head, "/log/person?client=10.20.2.31").await;
+    assert!(page.has("value=\"10.20.2.31\""), "{}", page.body);
+    let silent = [("client", "10.20.2.31"), ("why", "")];
+    let silent = school.post(Role::Head, "/log/person/package", &silent).await;
+    assert_eq!(silent.status, StatusCode::UNPROCESSABLE_ENTITY);
+    assert!(silent.has("Why: say why") && silent.has("value=\"10.20.2.31\""), "{}", silent.body);
+    let form = [("client", "10.20.2.31"), ("from", ""), ("to", ""), ("why", "request 12")];
+    let made = school.post(Role::Head, "/log/person/package", &form).await;
+    assert!(made.has("It has 1 lines."), "{}", made.body);
+    let path = made.body.split("href=\"/log/evidence/").nth(1).unwrap().split('"').next().unwrap();
+    assert!(path.contains("-subject-"), "{path}");
+    let file = school.get(Role::Head, &format!("/log/evidence/{path}")).await;
+    assert!(file.body.starts_with("PK"));
+    for role in [Role::Technician, Role::Governor, Role::Teacher] {
+        assert_eq!(school.post(role, "/log/person/package", &form).await.status, StatusCode::FORBIDDEN);
+    }
+}
+
+#[tokio::test]
+async fn a_device_is_erased_after_a_look_and_what_is_held_stays() {
+    let school = busy().await;
+    school.admin.clock.set("2026-11-26T10:16:00Z".parse().unwrap());
+    let mut form = vec![("client", "10.20.2.31"), ("from", ""), ("to", ""), ("why", "asked for by a parent")];
+    let look = school.post(Role::Head, "/log/person/erase", &form).await;
+    assert_eq!(look.status, StatusCode::OK, "{}", look.body);
+    assert!(look.has("One line of 10.20.2.31 would be erased") && look.has("2026-11-26"), "{}", look.body);
+    assert!(look.has("name=\"confirmed\"") && look.has("value=\"asked for by a parent\""));
+    assert!(school.get(Role::Head, "/log").await.has("bet365.com"), "only looked");
+    form.push(("confirmed", "on"));
+    let done = school.post(Role::Head, "/log/person/erase", &form).await;
+    assert!(done.has("One line of 10.20.2.31 is erased") && !done.has("name=\"confirmed\""), "{}", done.body);
+    let left = school.get(Role::Head, "/log").await;
+    assert!(!left.has("bet365.com") && left.has("www.bbc.co.uk"), "{}", left.body);
+    let (action, detail) = last_in_audit(&school);
+    assert!(action == "log.erase" && detail.contains("asked for by a parent"), "{action}: {detail}");
+    let again = school.post(Role::Head, "/log/person/erase", &form).await;
+    assert!(again.has("The log has nothing of 10.20.2.31"), "{}", again.body);
+    let hold = [("from", "today"), ("to", "today"), ("client", "10.20.2.32"), ("why", "police")];
+    school.post(Role::Head, "/log/holds", &hold).await;
+    let held = [("client", "10.20.2.32"), ("why", "a wish"), ("confirmed", "on")];
+    let held = school.post(Role::Head, "/log/person/erase", &held).await;
+    assert!(held.has("One line stays for legal hold 1."), "{}", held.body);
+    assert!(school.get(Role::Head, "/log").await.has("www.bbc.co.uk"));
+    let wrong =
+        school.post(Role::Head, "/log/person/erase", &[("client", "10.20.2.0/24"), ("why", "x")]).await;
+    assert!(wrong.status == StatusCode::UNPROCESSABLE_ENTITY && wrong.has("Device: "), "{}", wrong.body);
+}
+
+#[tokio::test]
+async fn a_hold_is_begun_from_what_was_typed_elsewhere() {
+    let school = busy().await;
+    let page = school.get(Role::Head, "/log/holds?client=10.20.2.31&from=today&why=request+12").await;
+    assert!(page.has("value=\"10.20.2.31\"") && page.has("value=\"request 12\""), "{}", page.body);
+}
+
+#[tokio::test]
+async fn a_page_that_searches_on_gets_what_is_behind_its_lines() {
+    let school = busy().await;
+    let more = school.part(Role::Head, "/log?name=bbc.co.uk&have=3").await;
+    assert!(more.body.trim_start().starts_with("<li>") && more.has("www.bbc.co.uk"), "{}", more.body);
+    let count = "id=\"log-count\" hx-swap-oob=\"true\">4 lines</span>";
+    assert!(more.has(count) && !more.has("id=\"found\""), "{}", more.body);
+    let nothing = school.part(Role::Head, "/log?name=nobody.example&have=0").await;
+    assert!(nothing.has("<li class=\"empty\">Nothing of the kind was asked"), "{}", nothing.body);
+    for odd in ["-1", "x", "50", "99999999999999999999"] {
+        let odd = school.part(Role::Head, &format!("/log?have={odd}")).await;
+        assert_eq!(odd.status, StatusCode::OK, "{}", odd.body);
+    }
+}
+
+#[tokio::test]
+async fn a_search_that_takes_long_says_what_it_has_and_goes_on_by_itself() {
+    let p = super::Page {
+        title: String::new(),
+        words: crate::admin::words::Catalogue::shipped().choose("en"),
+        school: String::new(),
+        current: "/log",
+        signed_in: None,
+        done: None,
+        theme: "",
+        banners: Vec::new(),
+    };
+    let found = super::Found {
+        older: Some(String::from("name=x&after=20779.5")),
+        unfinished: true,
+        ..super::Found::default()
+    };
+    let part = super::Part {
+        p,
+        fields: super::Fields { name: String::from("x"), ..super::Fields::default() },
+        found,
+        wrong: super::Wrong::default(),
+    };
+    let html = askama::Template::render(&part).unwrap();
+    let on = "hx-get=\"/log?name=x&#38;after=20779.5&amp;have=0\" hx-trigger=\"load\"";
+    assert!(html.contains(on), "{html}");
+    assert!(html.contains("href=\"/log?name=x&#38;after=20779.5\""), "without scripts, a link: {html}");
+    assert!(html.contains("Nothing found so far") && !html.contains("Nothing of the kind"), "{html}");
+}

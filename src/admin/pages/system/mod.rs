@@ -1,10 +1,7 @@
 //! System: whom the box asks, its certificates, backup and restore of the policy, diagnostics, restart.
 
-mod diagnostics;
 #[cfg(test)]
 mod tests;
-
-use std::{sync::Arc, time::Duration};
 
 use askama::Template;
 use axum::{
@@ -19,17 +16,15 @@ use super::super::{
     form::{Fields, Refusal},
     page::{Page, html_with, see},
     routes::Routes,
+    upkeep,
     visit::Visit,
     when::When,
 };
 use crate::{
     control::{EditAsked, EditReport},
     resolver::{Report, ServerReport},
-    tls::{Source, Status, TlsError},
+    tls::{Source, Status},
 };
-
-/// How long the answer that says so has to leave before the box ends.
-const FAREWELL: Duration = Duration::from_millis(500);
 
 /// After how many seconds a browser looks whether the box is there again.
 const BACK: HeaderValue = HeaderValue::from_static("8; url=/system");
@@ -117,7 +112,7 @@ fn page(visit: &Visit, kept: Kept) -> Result<Response, Failure> {
             revision: admin.control.policy_file()?.revision,
             resolving: admin.control.resolver_report(),
             certificate,
-            supervised: is_supervised(),
+            supervised: upkeep::is_supervised(),
             restore: kept.restore,
             chain: kept.chain,
             certificate_refusal: kept.certificate,
@@ -145,7 +140,7 @@ fn from_memory(report: &Report) -> u64 {
 
 /// The certificate of the box's own authority, for devices to trust.
 async fn authority(visit: Visit) -> Result<Response, Failure> {
-    let certificates = visit.admin.certificates.as_ref().ok_or_else(Failure::not_found)?;
+    let certificates = upkeep::certificates(&visit)?;
     Ok(([(header::CONTENT_TYPE, "application/x-x509-ca-cert")], certificates.ca_pem()).into_response())
 }
 
@@ -199,50 +194,26 @@ async fn restore(visit: Visit, Form(fields): Form<Vec<(String, String)>>) -> Res
 
 async fn install(visit: Visit, Form(fields): Form<Vec<(String, String)>>) -> Result<Response, Failure> {
     let fields = Fields(fields);
-    let certificates = visit.admin.certificates.clone().ok_or_else(Failure::not_found)?;
-    let (chain, key) = (fields.whole("chain").to_owned(), fields.whole("key").to_owned());
-    let now = visit.admin.clock.now();
-    let written = chain.clone();
-    let done = tokio::task::spawn_blocking(move || {
-        certificates.install(written.as_bytes(), key.as_bytes(), now).map(|()| certificates.status(now))
-    });
-    match done.await.map_err(Failure::inside)? {
-        Ok(status) => {
-            let detail = format!("{}, until {}", status.names.join(", "), status.not_after);
-            visit.admin.control.audit_from(
-                &visit.by(),
-                "certificate.install",
-                &detail,
-                Some(visit.address()),
-            );
-            Ok(see("/system#certificates", "done-certificate"))
-        }
+    let chain = fields.whole("chain").to_owned();
+    match upkeep::install(&visit, chain.clone(), fields.whole("key").to_owned()).await {
+        Ok(_) => Ok(see("/system#certificates", "done-certificate")),
         // The key is not shown again.
-        Err(TlsError::Unfit(unfit)) => {
-            let certificate = Refusal::new(format!("{unfit}."));
+        Err(failure) if failure.is_input() => {
+            let certificate = Refusal::new(failure.detail);
             page(&visit, Kept { chain, certificate, ..Kept::default() })
         }
-        Err(error) => Err(Failure::inside(error)),
+        Err(failure) => Err(failure),
     }
 }
 
 async fn uninstall(visit: Visit) -> Result<Response, Failure> {
-    let certificates = visit.admin.certificates.clone().ok_or_else(Failure::not_found)?;
-    let now = visit.admin.clock.now();
-    tokio::task::spawn_blocking(move || certificates.remove_school(now))
-        .await
-        .map_err(Failure::inside)?
-        .map_err(Failure::inside)?;
-    visit.admin.control.audit_from(&visit.by(), "certificate.remove", "", Some(visit.address()));
+    upkeep::uninstall(&visit).await?;
     Ok(see("/system#certificates", "done-certificate-removed"))
 }
 
 async fn bundle(visit: Visit) -> Result<Response, Failure> {
-    let stats = visit.admin.control.log_stats(None).await.ok();
-    let zip =
-        visit.aside(move |visit| diagnostics::bundle(&visit.admin, stats)).await?.map_err(Failure::inside)?;
-    visit.admin.control.audit_from(&visit.by(), "box.diagnostics", "", Some(visit.address()));
-    Ok(file("schoolgate-diagnostics.zip", "application/zip", zip))
+    let zip = upkeep::bundle(&visit).await?;
+    Ok(file(upkeep::BUNDLE, "application/zip", zip))
 }
 
 #[derive(Template)]
@@ -252,23 +223,16 @@ struct Restarting {
 }
 
 async fn restart(visit: Visit) -> Result<Response, Failure> {
-    if !is_supervised() {
-        let restart = Refusal::new(visit.words.get("system-not-supervised"));
-        return page(&visit, Kept { restart, ..Kept::default() });
+    match upkeep::restart(&visit) {
+        Ok(()) => {}
+        Err(failure) if failure.is_input() => {
+            let restart = Refusal::new(failure.detail);
+            return page(&visit, Kept { restart, ..Kept::default() });
+        }
+        Err(failure) => return Err(failure),
     }
-    visit.admin.control.audit_from(&visit.by(), "box.restart", "", Some(visit.address()));
-    let control = Arc::clone(&visit.admin.control);
-    tokio::spawn(async move {
-        tokio::time::sleep(FAREWELL).await;
-        control.ask_restart();
-    });
     let mut response =
         html_with(StatusCode::OK, &Restarting { p: visit.page("system-restarting", "/system") })?;
     response.headers_mut().insert(HeaderName::from_static("refresh"), BACK);
     Ok(response)
-}
-
-/// Whether systemd, or another who says so, starts the box again when it ends.
-fn is_supervised() -> bool {
-    ["INVOCATION_ID", "SCHOOLGATE_SUPERVISED"].iter().any(|name| std::env::var_os(name).is_some())
 }

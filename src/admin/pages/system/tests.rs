@@ -90,7 +90,7 @@ async fn diagnostics_have_no_names_and_no_secrets() {
         .await
         .unwrap();
     let stats = school.admin.control.log_stats(None).await.ok();
-    let files = super::diagnostics::files(&school.admin, stats);
+    let files = crate::admin::diagnostics::files(&school.admin, stats);
     let said: String = files.iter().map(|(name, value)| format!("{name}: {value}\n")).collect();
     assert!(said.contains("\"rules\":1"), "{said}");
     for secret in ["whispered", "confidence", "PRIVATE KEY", "BEGIN"] {
@@ -103,7 +103,7 @@ async fn diagnostics_have_no_names_and_no_secrets() {
 
 #[tokio::test]
 async fn a_box_that_nobody_would_start_again_is_not_ended() {
-    if super::is_supervised() {
+    if crate::admin::upkeep::is_supervised() {
         // These tests run under a supervisor themselves; then there is nothing to refuse.
         return;
     }

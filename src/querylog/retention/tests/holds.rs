@@ -238,3 +238,14 @@ proptest! {
         }
     }
 }
+
+#[test]
+fn a_hold_on_what_a_device_is_shown_as_keeps_its_rows() {
+    let school = School::new(31);
+    write(&school.folder, DAY, &day_lines());
+    let key = DayKey::for_showing(&school.folder, DAY).unwrap().unwrap();
+    let shown = key.of_device("10.0.0.1", &asker(&day_lines()[0]).mac);
+    school.hold(start(DAY), start(DAY.plus(1)), Some(&shown));
+    school.round();
+    assert_eq!(names(&school), ["one", "three", "four", "five"]);
+}
