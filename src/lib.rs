@@ -28,6 +28,7 @@ pub mod dns;
 pub mod ede;
 pub mod feeds;
 pub mod lists;
+pub mod mail;
 mod memory;
 pub mod name;
 mod places;

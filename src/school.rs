@@ -3,6 +3,8 @@
 //!
 //! None of it decides about a name, so it is no part of the policy, and a change of it makes no revision.
 
+mod contact;
+
 use std::{
     collections::BTreeSet,
     fs, io,
@@ -14,6 +16,7 @@ use jiff::civil::Date;
 use serde::{Deserialize, Serialize};
 use tracing::error;
 
+pub use self::contact::{CODE_HOURS, CodeError, LeadContact, MOST_GUESSES, SentCode, new_code};
 use crate::disk;
 
 /// The file's name in the data folder.
@@ -36,6 +39,8 @@ pub struct SchoolFile {
     pub set_up: BTreeSet<Step>,
     /// Who answers for what.
     pub people: People,
+    /// Whether the safeguarding lead can be reached by e-mail.
+    pub lead_contact: LeadContact,
 }
 
 /// Who answers for filtering and monitoring.
@@ -88,6 +93,8 @@ pub enum Step {
     BreakGlass,
     /// The school's name, type and time zone.
     School,
+    /// Through which server messages leave.
+    Mail,
     /// Who answers for what.
     People,
     /// Who supplies the lists of illegal content.
@@ -164,9 +171,10 @@ impl Kind {
 
 impl Step {
     /// Every step, in its order.
-    pub const ALL: [Self; 10] = [
+    pub const ALL: [Self; 11] = [
         Self::BreakGlass,
         Self::School,
+        Self::Mail,
         Self::People,
         Self::Suppliers,
         Self::Networks,
@@ -183,6 +191,7 @@ impl Step {
         match self {
             Self::BreakGlass => "break-glass",
             Self::School => "school",
+            Self::Mail => "mail",
             Self::People => "people",
             Self::Suppliers => "suppliers",
             Self::Networks => "networks",

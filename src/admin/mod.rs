@@ -11,6 +11,7 @@ mod api;
 mod assets;
 mod block_page;
 mod config;
+mod contact;
 mod failure;
 mod figures;
 mod form;

@@ -14,6 +14,7 @@ mod limits;
 mod lists;
 mod log;
 mod log_out;
+mod mail;
 mod networks;
 mod openapi;
 mod overview;
@@ -57,5 +58,6 @@ pub(super) fn routes(routes: Routes) -> Routes {
         .with(users::routes)
         .with(tokens::routes)
         .with(system::routes)
+        .with(mail::routes)
         .with(docs::routes)
 }

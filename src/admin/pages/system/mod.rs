@@ -1,6 +1,7 @@
 //! System: whom the box asks, its certificates, backup and restore of the policy, diagnostics, restart.
 
 mod diagnostics;
+mod mail;
 #[cfg(test)]
 mod tests;
 
@@ -42,6 +43,10 @@ pub(super) fn routes(routes: Routes) -> Routes {
         .post("/system/restore", Right::ChangeSystem, restore)
         .post("/system/certificate", Right::ChangeSystem, install)
         .post("/system/certificate/remove", Right::ChangeSystem, uninstall)
+        .get("/system/mail", Right::SeeSystem, mail::show)
+        .post("/system/mail", Right::ChangeSystem, mail::put)
+        .post("/system/mail/remove", Right::ChangeSystem, mail::remove)
+        .post("/system/mail/test", Right::ChangeSystem, mail::test)
         .get("/system/diagnostics.zip", Right::ChangeSystem, bundle)
         .post("/system/restart", Right::ChangeSystem, restart)
 }
@@ -74,6 +79,8 @@ struct Show {
     revision: i64,
     resolving: Option<Report>,
     certificate: Option<Certificate>,
+    /// Through which server messages leave, and from which address.
+    mail: Option<(String, String)>,
     /// Somebody starts the box again when it ends.
     supervised: bool,
     restore: Restore,
@@ -116,6 +123,7 @@ fn page(visit: &Visit, kept: Kept) -> Result<Response, Failure> {
             revision: admin.control.policy_file()?.revision,
             resolving: admin.control.resolver_report(),
             certificate,
+            mail: admin.control.mail().map(|mail| (mail.server.clone(), mail.from.clone())),
             supervised: is_supervised(),
             restore: kept.restore,
             chain: kept.chain,
