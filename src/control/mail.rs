@@ -78,12 +78,7 @@ impl Control {
     /// # Errors
     ///
     /// Says what was wrong.
-    pub async fn test_mail(
-        &self,
-        letter: &Letter,
-        by: &str,
-        from: Option<IpAddr>,
-    ) -> Result<(), SendError> {
+    pub async fn test_mail(&self, letter: &Letter, by: &str, from: Option<IpAddr>) -> Result<(), SendError> {
         let sent = self.send(letter).await;
         let outcome = match &sent {
             Ok(()) => String::from("sent"),
@@ -96,8 +91,9 @@ impl Control {
 
 /// Does what writes files, where it keeps nobody waiting.
 async fn beside(work: impl FnOnce() -> Result<(), MailError> + Send + 'static) -> Result<(), ControlError> {
-    let done = tokio::task::spawn_blocking(work).await.map_err(|error| {
-        BackgroundError::Panicked { name: String::from("mail"), message: error.to_string() }
+    let done = tokio::task::spawn_blocking(work).await.map_err(|error| BackgroundError::Panicked {
+        name: String::from("mail"),
+        message: error.to_string(),
     });
     Ok(done??)
 }

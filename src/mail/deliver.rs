@@ -191,11 +191,9 @@ fn unconnected(settings: &Settings, error: &Error) -> SendError {
             io::ErrorKind::ConnectionRefused => SendError::Refused { server, port },
             io::ErrorKind::TimedOut => SendError::Silent { server, port },
             io::ErrorKind::InvalidData => SendError::Strange(server),
-            io::ErrorKind::UnexpectedEof | io::ErrorKind::ConnectionReset => SendError::Unreachable {
-                server,
-                port,
-                why: String::from("the server ended the connection"),
-            },
+            io::ErrorKind::UnexpectedEof | io::ErrorKind::ConnectionReset => {
+                SendError::Unreachable { server, port, why: String::from("the server ended the connection") }
+            }
             _ => SendError::Unreachable { server, port, why: system.to_string() },
         },
         (None, None) if error.is_response() => SendError::Strange(server),
@@ -241,7 +239,8 @@ fn refused(settings: &Settings, letter: &Letter, step: Step, error: &Error) -> S
 /// What the server said, if that can be shown.
 fn said(settings: &Settings, error: &Error) -> Said {
     let text = error.source().map(ToString::to_string).unwrap_or_default();
-    let line: String = text.chars().map(|c| if c.is_control() { ' ' } else { c }).take(LONGEST_SAID).collect();
+    let line: String =
+        text.chars().map(|c| if c.is_control() { ' ' } else { c }).take(LONGEST_SAID).collect();
     let line = line.split_whitespace().collect::<Vec<_>>().join(" ");
     let repeats = settings.password.as_ref().is_some_and(|password| {
         // A server can repeat what it was sent, as it was or as it was written for the way.

@@ -26,16 +26,22 @@ pub enum MailError {
     #[error("type the password: it is not kept when the server, the way to it or the user name changes")]
     PasswordWanted,
     /// A password over a way that others can listen to.
-    #[error("a password is never sent without encryption: choose TLS or STARTTLS, or leave the user name empty")]
+    #[error(
+        "a password is never sent without encryption: choose TLS or STARTTLS, or leave the user name empty"
+    )]
     PasswordInClear,
     /// Messages over the internet that others can read.
-    #[error("{0} is outside of the school's network, where nothing is sent without encryption: choose TLS or STARTTLS")]
+    #[error(
+        "{0} is outside of the school's network, where nothing is sent without encryption: choose TLS or STARTTLS"
+    )]
     InClear(IpAddr),
     /// It is no address of e-mail.
     #[error("“{0}” is no e-mail address that messages can be sent with: write it as name@school.sch.uk")]
     Address(String),
     /// There is no certificate in it.
-    #[error("the certificate of the authority can't be read: paste the lines from BEGIN CERTIFICATE to END CERTIFICATE")]
+    #[error(
+        "the certificate of the authority can't be read: paste the lines from BEGIN CERTIFICATE to END CERTIFICATE"
+    )]
     Authority,
     /// No password can be sealed.
     #[error("the box's secret key can't be read, so no password can be kept; the server's log says why")]
@@ -69,7 +75,9 @@ pub enum SendError {
     #[error("{MOST_AN_HOUR} messages were sent within an hour, which is the most. Try again later.")]
     TooMany,
     /// The password can't be opened.
-    #[error("The password of the mail server is lost, as the box's secret key is another one. Type it again.")]
+    #[error(
+        "The password of the mail server is lost, as the box's secret key is another one. Type it again."
+    )]
     PasswordLost,
     /// The address of the recipient or of the box is none.
     #[error("“{0}” is no e-mail address that messages can be sent with.")]
@@ -78,7 +86,9 @@ pub enum SendError {
     #[error("The server “{0}” was not found. Is its name right, and does the box reach the internet?")]
     NotFound(String),
     /// The server is outside of the school, and nothing would be encrypted.
-    #[error("{server} is at {address}, outside of the school's network, where nothing is sent without encryption.")]
+    #[error(
+        "{server} is at {address}, outside of the school's network, where nothing is sent without encryption."
+    )]
     Outside {
         /// The server.
         server: String,
@@ -86,7 +96,9 @@ pub enum SendError {
         address: IpAddr,
     },
     /// Nothing listens there.
-    #[error("{server} refuses connections at port {port}. Is the port right? Most servers have 465 for TLS and 587 for STARTTLS.")]
+    #[error(
+        "{server} refuses connections at port {port}. Is the port right? Most servers have 465 for TLS and 587 for STARTTLS."
+    )]
     Refused {
         /// The server.
         server: String,
@@ -112,16 +124,24 @@ pub enum SendError {
         port: u16,
     },
     /// Nobody that the box knows signed its certificate.
-    #[error("The certificate of {0} is not trusted: nobody that this box knows has signed it. If it is a server of the school's own, give the certificate of its authority.")]
+    #[error(
+        "The certificate of {0} is not trusted: nobody that this box knows has signed it. If it is a server of the school's own, give the certificate of its authority."
+    )]
     Untrusted(String),
     /// The certificate has ended, or has not begun.
-    #[error("The certificate of {0} is not trusted: it has ended, or is not in force yet. Is the clock of the box right?")]
+    #[error(
+        "The certificate of {0} is not trusted: it has ended, or is not in force yet. Is the clock of the box right?"
+    )]
     Ended(String),
     /// The certificate is for another server.
-    #[error("The certificate of {0} is not trusted: it is for another name. Write the server's name as its certificate has it.")]
+    #[error(
+        "The certificate of {0} is not trusted: it is for another name. Write the server's name as its certificate has it."
+    )]
     OtherName(String),
     /// Something else is wrong with the encryption.
-    #[error("No encrypted connection to {server} at port {port}: {why}. Is the encryption the one that the server has at this port?")]
+    #[error(
+        "No encrypted connection to {server} at port {port}: {why}. Is the encryption the one that the server has at this port?"
+    )]
     Tls {
         /// The server.
         server: String,

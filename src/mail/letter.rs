@@ -109,7 +109,8 @@ pub(super) fn address(text: &str) -> Result<Address, MailError> {
     let (user, domain) = text.trim().rsplit_once('@').ok_or_else(wrong)?;
     let domain = idna::domain_to_ascii(domain).map_err(|_| wrong())?;
     let is_plain = |c: char| c.is_ascii_graphic() && !"\"(),:;<>[\\]@".contains(c);
-    let is_name = domain.contains('.') && domain.chars().all(|c| c.is_ascii_alphanumeric() || "-.".contains(c));
+    let is_name =
+        domain.contains('.') && domain.chars().all(|c| c.is_ascii_alphanumeric() || "-.".contains(c));
     if !user.chars().all(is_plain) || !is_name || user.len() + domain.len() >= LONGEST_ADDRESS {
         return Err(wrong());
     }

@@ -25,13 +25,13 @@ use jiff::{SignedDuration, Timestamp};
 use tokio::sync::Semaphore;
 use tracing::error;
 
+use self::settings::MailFile;
 pub use self::{
     deliver::PATIENCE,
     error::{MailError, Said, SendError},
     letter::Letter,
     settings::{Encryption, LONGEST_AUTHORITY, LONGEST_TEXT, NewSettings, Password, Settings},
 };
-use self::settings::MailFile;
 use crate::{disk, vault::Vault};
 
 /// The file's name in the data folder.

@@ -174,7 +174,9 @@ mod tests {
         let mut file = confirmed();
         file.set_people(people("Ms Obi", "obi@school.example", "01632 960001"));
         assert!(file.lead_confirmed().is_some());
-        for (name, email) in [("Mr Ray", "obi@school.example"), ("Ms Obi", "ray@school.example"), ("Ms Obi", "")] {
+        for (name, email) in
+            [("Mr Ray", "obi@school.example"), ("Ms Obi", "ray@school.example"), ("Ms Obi", "")]
+        {
             let mut file = confirmed();
             file.set_people(people(name, email, ""));
             file.set_people(people("Ms Obi", "obi@school.example", ""));

@@ -156,7 +156,10 @@ impl SentMessage {
     }
 }
 
-async fn try_it(visit: Visit, asked: Asked<(), Nothing, Json<NewTest>>) -> Result<Told<SentMessage>, Failure> {
+async fn try_it(
+    visit: Visit,
+    asked: Asked<(), Nothing, Json<NewTest>>,
+) -> Result<Told<SentMessage>, Failure> {
     let Json(NewTest { to }) = asked.body;
     Ok(SentMessage::of(contact::test(&visit, &to).await))
 }

@@ -61,7 +61,9 @@ impl MailForm {
     }
 
     /// Each encryption: its word, the keys of its title and of its hint, and whether it is chosen.
-    pub(super) fn encryptions(&self) -> impl Iterator<Item = (&'static str, &'static str, &'static str, bool)> {
+    pub(super) fn encryptions(
+        &self,
+    ) -> impl Iterator<Item = (&'static str, &'static str, &'static str, bool)> {
         Encryption::ALL.into_iter().map(|encryption| {
             let (title, hint) = match encryption {
                 Encryption::Tls => ("mail-tls", "mail-tls-hint"),

@@ -1,7 +1,7 @@
 //! The step of the mail server, which can be left for later.
 
 use askama::Template;
-use axum::{extract::Form, response::Response};
+use axum::{extract::Form, http::StatusCode, response::Response};
 
 use super::{
     super::super::{
@@ -28,11 +28,14 @@ pub(super) async fn show(visit: Visit) -> Result<Response, Failure> {
 
 fn page(visit: &Visit, form: MailForm) -> Result<Response, Failure> {
     let (p, w) = around(visit, Step::Mail, "", &Fields::default());
-    let status = form.refusal.as_ref().map_or(axum::http::StatusCode::OK, Refusal::status);
+    let status = form.refusal.as_ref().map_or(StatusCode::OK, Refusal::status);
     html_with(status, &MailPage { p, w, form })
 }
 
-pub(super) async fn put(visit: Visit, Form(fields): Form<Vec<(String, String)>>) -> Result<Response, Failure> {
+pub(super) async fn put(
+    visit: Visit,
+    Form(fields): Form<Vec<(String, String)>>,
+) -> Result<Response, Failure> {
     let fields = FormFields(fields);
     if fields.is_on("skip") {
         return went_on(&visit, Step::Mail);

@@ -112,7 +112,8 @@ pub(super) async fn put(
     visit.admin.control.audit_from(&visit.by(), "school.people", &said, Some(visit.address()));
     let after = visit.admin.school.file();
     let lead = &after.people.safeguarding_lead;
-    let is_new = (&lead.name, &lead.email) != (&before.safeguarding_lead.name, &before.safeguarding_lead.email);
+    let is_new =
+        (&lead.name, &lead.email) != (&before.safeguarding_lead.name, &before.safeguarding_lead.email);
     if is_new && !lead.email.is_empty() && visit.admin.control.mail().is_some() {
         // The people are kept, whatever becomes of the message: who wants to go on does so by the button below.
         visit.admin.school.done(Step::People).map_err(Failure::inside)?;

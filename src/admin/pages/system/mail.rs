@@ -1,11 +1,7 @@
 //! Mail: through which server messages leave, and a message to try it.
 
 use askama::Template;
-use axum::{
-    extract::Form,
-    http::StatusCode,
-    response::Response,
-};
+use axum::{extract::Form, http::StatusCode, response::Response};
 
 use super::super::{
     super::{
@@ -42,7 +38,10 @@ fn page(visit: &Visit, form: MailForm, to: String, test: Option<Refusal>) -> Res
     html_with(status, &Show { p, may_change: visit.may(Right::ChangeSystem), form, to, test })
 }
 
-pub(super) async fn put(visit: Visit, Form(fields): Form<Vec<(String, String)>>) -> Result<Response, Failure> {
+pub(super) async fn put(
+    visit: Visit,
+    Form(fields): Form<Vec<(String, String)>>,
+) -> Result<Response, Failure> {
     match MailForm::put(&visit, &Fields(fields)).await? {
         Ok(()) => Ok(see("/system/mail", "done-mail")),
         Err(form) => page(&visit, form, String::new(), None),
@@ -54,7 +53,10 @@ pub(super) async fn remove(visit: Visit) -> Result<Response, Failure> {
     Ok(see("/system/mail", "done-mail-removed"))
 }
 
-pub(super) async fn test(visit: Visit, Form(fields): Form<Vec<(String, String)>>) -> Result<Response, Failure> {
+pub(super) async fn test(
+    visit: Visit,
+    Form(fields): Form<Vec<(String, String)>>,
+) -> Result<Response, Failure> {
     let to = Fields(fields).get("to").to_owned();
     match contact::test(&visit, &to).await {
         Ok(()) => Ok(see("/system/mail#test", "done-mail-sent")),
