@@ -6,7 +6,7 @@ use lettre::{
     Address, Message,
     message::{
         Mailbox, MessageBuilder,
-        header::{ContentType, Header, HeaderName, HeaderValue},
+        header::{ContentType, Header, HeaderName, HeaderValue, MIME_VERSION_1_0},
     },
 };
 use ring::rand::{SecureRandom, SystemRandom};
@@ -69,6 +69,7 @@ impl Letter {
             .to(self.to.clone())
             .subject(self.subject.clone())
             .header(AutoSubmitted)
+            .header(MIME_VERSION_1_0)
             .header(ContentType::TEXT_PLAIN)
             .body(self.body.clone())
             .ok()
