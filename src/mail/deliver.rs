@@ -151,7 +151,7 @@ fn hello(addresses: &[SocketAddr]) -> ClientId {
         socket.connect(to).ok()?;
         Some(socket.local_addr().ok()?.ip())
     });
-    match own.unwrap_or(Ipv4Addr::LOCALHOST.into()) {
+    match own.unwrap_or(IpAddr::V4(Ipv4Addr::LOCALHOST)) {
         IpAddr::V4(address) => ClientId::Ipv4(address),
         IpAddr::V6(address) => ClientId::Ipv6(address),
     }
