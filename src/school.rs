@@ -3,6 +3,8 @@
 //!
 //! None of it decides about a name, so it is no part of the policy, and a change of it makes no revision.
 
+mod contact;
+
 use std::{
     collections::{BTreeMap, BTreeSet},
     fs, io,
@@ -14,6 +16,7 @@ use jiff::civil::Date;
 use serde::{Deserialize, Serialize};
 use tracing::error;
 
+pub use self::contact::{CODE_HOURS, CodeError, LeadContact, MOST_GUESSES, SentCode, new_code};
 use crate::{disk, policy::Mode};
 
 /// The file's name in the data folder.
@@ -36,6 +39,8 @@ pub struct SchoolFile {
     /// The trial that goes on.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub trial: Option<Trial>,
+    /// Whether the safeguarding lead can be reached by e-mail.
+    pub lead_contact: LeadContact,
 }
 
 /// A time in which profiles only watch.
@@ -100,6 +105,8 @@ pub enum Step {
     BreakGlass,
     /// The school's name, type and time zone.
     School,
+    /// Through which server messages leave.
+    Mail,
     /// Who answers for what.
     People,
     /// Who supplies the lists of illegal content.
@@ -176,9 +183,10 @@ impl Kind {
 
 impl Step {
     /// Every step, in its order.
-    pub const ALL: [Self; 10] = [
+    pub const ALL: [Self; 11] = [
         Self::BreakGlass,
         Self::School,
+        Self::Mail,
         Self::People,
         Self::Suppliers,
         Self::Networks,
@@ -195,6 +203,7 @@ impl Step {
         match self {
             Self::BreakGlass => "break-glass",
             Self::School => "school",
+            Self::Mail => "mail",
             Self::People => "people",
             Self::Suppliers => "suppliers",
             Self::Networks => "networks",

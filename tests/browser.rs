@@ -38,8 +38,20 @@ async fn every_page_is_sound_on_phone_tablet_and_desk_in_light_and_dark() {
     sign_in_first(&browser, &school, "head", &password).await;
     let mut paths = places(&browser).await;
     assert!(paths.len() > 8, "{paths:?}");
-    paths.extend(["/log/person", "/log/reveal", "/log/holds", "/account/tokens"].map(String::from));
-    paths.extend(["/account", "/sites/new", "/check?name=bet365.com", "/no-such-page"].map(String::from));
+    let others = [
+        "/account",
+        "/account/tokens",
+        "/log/holds",
+        "/log/person",
+        "/log/reveal",
+        "/sites/new",
+        "/check?name=bet365.com",
+        "/system/mail",
+        "/set-up/mail",
+        "/set-up/people",
+        "/no-such-page",
+    ];
+    paths.extend(others.map(String::from));
     browser.complaints().await;
     for path in &paths {
         for (width, device) in [(360, "phone"), (820, "tablet"), (1280, "desk")] {
@@ -101,6 +113,9 @@ async fn a_new_box_is_set_up_and_filters_its_first_question() {
     browser.fill("input[name=name]", "Elm Lane Primary").await;
     browser.find("input[name=kind][value=primary]").await.click().await.expect("chosen");
     browser.submit("main form button:not(.second)").await;
+    is_at(&browser, "mail").await;
+    browser.picture("set-up-mail-desk-light").await;
+    browser.submit("button[name=skip]").await;
     is_at(&browser, "people").await;
     browser.fill("input[name=lead-name]", "Sam Okafor").await;
     browser.fill("input[name=lead-email]", "lead@elmlane.example").await;

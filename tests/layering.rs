@@ -26,6 +26,7 @@ const FLOORS: &[(&str, u8)] = &[
     ("policy", 2),
     ("accounts", 3),
     ("feeds", 3),
+    ("mail", 3),
     ("resolver", 3),
     ("school", 3),
     ("seen", 3),

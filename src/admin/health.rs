@@ -111,6 +111,7 @@ enum What {
     NoKey,
     Failing { percent: u64 },
     ReviewDue,
+    ContactUnconfirmed,
 }
 
 impl Finding {
@@ -158,6 +159,7 @@ impl Finding {
             What::NoKey => words.get("health-no-key"),
             What::Failing { percent } => words.with("health-failing", [("percent", (*percent).into())]),
             What::ReviewDue => words.get("health-review-due"),
+            What::ContactUnconfirmed => words.get("health-contact-unconfirmed"),
         }
     }
 
@@ -165,6 +167,7 @@ impl Finding {
     pub(super) fn link(&self) -> &'static str {
         match (self.part, &self.what) {
             (_, What::ReviewDue) => "/users",
+            (_, What::ContactUnconfirmed) => "/set-up/people#contact",
             (Part::School, _) => "/limits#suppliers",
             (Part::Lists, _) => "/lists",
             (Part::Log, _) => "/log",
@@ -176,6 +179,7 @@ impl Finding {
     pub(super) fn right(&self) -> Right {
         match (self.part, &self.what) {
             (_, What::ReviewDue) => Right::ManageUsers,
+            (_, What::ContactUnconfirmed) => Right::ChangeSystem,
             (Part::School, _) => Right::ChangeLimits,
             (Part::Lists, _) => Right::SeeLists,
             (Part::Log, _) => Right::SeeLog,
@@ -438,6 +442,11 @@ impl Look<'_> {
     fn people(&mut self) {
         if self.admin.accounts.review_state().is_ok_and(|review| review.is_due) {
             self.add(Part::School, Level::Look, What::ReviewDue);
+        }
+        let school = self.admin.school.file();
+        let has_address = !school.people.safeguarding_lead.email.is_empty();
+        if has_address && self.admin.control.mail().is_some() && school.lead_confirmed().is_none() {
+            self.add(Part::School, Level::Look, What::ContactUnconfirmed);
         }
     }
 }

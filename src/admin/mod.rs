@@ -12,6 +12,7 @@ mod assets;
 mod block_page;
 mod config;
 mod diagnostics;
+mod contact;
 mod failure;
 mod figures;
 mod form;

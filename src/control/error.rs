@@ -4,7 +4,8 @@ use jiff::Timestamp;
 
 use super::{EditError, LaterChange, LibraryError};
 use crate::{
-    background::BackgroundError, policy::PolicyErrors, querylog::LogError, seen::SeenError, store::StoreError,
+    background::BackgroundError, mail::MailError, policy::PolicyErrors, querylog::LogError, seen::SeenError,
+    store::StoreError,
 };
 
 /// Why an action was not done.
@@ -74,6 +75,9 @@ pub enum ControlError {
         /// Whether a list is wrong, rather than the way to it.
         bad_input: bool,
     },
+    /// Mail can't be set up so.
+    #[error(transparent)]
+    Mail(#[from] MailError),
     /// What waits for approval can't be read or written.
     #[error("{0}")]
     Proposals(String),
@@ -119,6 +123,7 @@ impl ControlError {
             | Self::InTheWay { .. } => true,
             Self::Library(error) => error.is_bad_input(),
             Self::Log(error) => error.is_bad_input(),
+            Self::Mail(error) => error.is_bad_input(),
             Self::Store(_)
             | Self::Seen(_)
             | Self::NoStore

@@ -15,6 +15,7 @@ mod log;
 mod log_keeping;
 mod log_out;
 mod lookup;
+mod mail;
 mod message;
 mod novelty;
 mod publish;
@@ -75,6 +76,7 @@ use crate::{
     disk,
     feeds::{Feeds, zone::Listener},
     lists::{DomainIndex, Entry, shipped},
+    mail::Mail,
     name::Key,
     policy::{Knowledge, Policy, PolicyErrors, PolicyFile},
     querylog::{
@@ -114,6 +116,7 @@ pub struct Control {
     /// None when the box's secret key can't be read or made; the reason was logged.
     vault: Option<Arc<Vault>>,
     log: Option<Arc<QueryLog>>,
+    mail: Arc<Mail>,
     state: Mutex<State>,
     /// Held by whoever changes what is in force, so that two never do at once.
     changing: tokio::sync::Mutex<()>,
@@ -203,6 +206,7 @@ impl Control {
             mask,
             keeping: Arc::new(keeping),
             keeper: Mutex::default(),
+            mail: Arc::new(Mail::open(folder, vault.clone())),
             vault,
             log: None,
             state: Mutex::new(State { store, file, revision, indexes }),

@@ -3,6 +3,7 @@
 
 pub mod list_server;
 pub mod log_day;
+pub mod mail_server;
 pub mod school;
 
 use std::{

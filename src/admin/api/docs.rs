@@ -151,7 +151,7 @@ fn call_doc(method: &str, path: &str, call: &Value) -> CallDoc {
     let example = object(&call["requestBody"]["content"]).next().map(|(_, content)| &content["example"]);
     let example = example.filter(|example| !example.is_null());
     let (status, given) = object(&call["responses"])
-        .find(|(status, _)| *status != "default")
+        .find(|(status, _)| !matches!(status.as_str(), "default" | "202"))
         .map_or_else(|| (String::new(), None), |(status, given)| (status.clone(), content(given)));
     CallDoc {
         method: method.to_uppercase(),

@@ -15,6 +15,7 @@ mod lists;
 mod log;
 mod log_live;
 mod log_out;
+mod mail;
 mod networks;
 mod openapi;
 mod overview;
@@ -61,5 +62,6 @@ pub(super) fn routes(routes: Routes) -> Routes {
         .with(users::routes)
         .with(tokens::routes)
         .with(system::routes)
+        .with(mail::routes)
         .with(docs::routes)
 }

@@ -186,6 +186,12 @@ fn operation(
         }
         responses[gives.status.as_str()] = response;
     }
+    if doc.is_conditional() {
+        responses["202"] = json!({
+            "description": "It opens something that who asks may not open alone: it waits for approval, and nothing has changed yet.",
+            "content": { "application/problem+json": { "schema": { "$ref": "#/components/schemas/Problem" } } },
+        });
+    }
     let mut operation = Map::new();
     operation.insert(String::from("operationId"), Value::String(name_of(&entry.method, entry.path)));
     operation.insert(String::from("tags"), json!([doc.tag.title()]));

@@ -9,6 +9,7 @@ mod lessons;
 mod limits;
 mod lists;
 mod log;
+mod mail_form;
 mod networks;
 mod overview;
 mod policy;

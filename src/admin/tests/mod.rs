@@ -4,6 +4,14 @@ mod access;
 #[path = "../../../tests/support/log_day.rs"]
 #[allow(unreachable_pub, clippy::duplicate_mod, reason = "other tests use it, from outside as well")]
 pub(super) mod log_day;
+#[path = "../../../tests/support/mail_server.rs"]
+#[allow(
+    unreachable_pub,
+    dead_code,
+    clippy::duplicate_mod,
+    reason = "other tests use it, from outside as well"
+)]
+pub(super) mod mail_server;
 
 use std::{
     fs,

@@ -23,4 +23,5 @@ health-certificate-ended = The certificate of these pages has ended.
 health-settings = The school's settings can't be read, so nothing can be changed. The last published policy filters meanwhile.
 health-no-key = The box's secret key can't be read, so lists of illegal content can't be opened and second factors can't be checked.
 health-failing = { $percent } % of questions could not be answered lately. Is the line down?
+health-contact-unconfirmed = Nobody knows whether messages to the safeguarding lead arrive: send them a code.
 health-review-due = It is time to look at who has access: the review of users is due.

@@ -4,6 +4,7 @@ mod behaviour;
 mod generate;
 mod hostile;
 mod log;
+mod mail;
 mod schema;
 
 use axum::{

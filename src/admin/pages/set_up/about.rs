@@ -1,4 +1,4 @@
-//! The first steps: the sealed code, the school, the people, and who supplies the lists of illegal content.
+//! The first steps: the sealed code, the school, and who supplies the lists of illegal content.
 
 use askama::Template;
 use axum::{extract::Form, response::Response};
@@ -15,7 +15,7 @@ use super::{
 use crate::{
     control::{Edit, NewProfile, ProfileEdit, SchoolEdit, SupplierEdit},
     policy::{PolicyFile, Supplied, Supply, Tables},
-    school::{Kind, People, Person},
+    school::{Kind, Person},
 };
 
 /// Time zones that schools of the United Kingdom, its islands and its schools abroad have.
@@ -209,80 +209,6 @@ fn is_used(file: &PolicyFile, id: &str) -> bool {
         || file.devices.iter().any(|device| device.profile.as_deref() == Some(id))
         || file.fallback_profile.as_deref() == Some(id)
         || file.rules.iter().flat_map(|rule| rule.profiles.iter().flatten()).any(|profile| profile == id)
-}
-
-#[derive(Template)]
-#[template(path = "set_up_people.html")]
-struct PeoplePage {
-    p: Page,
-    w: Wizard,
-    /// Each of them: the word in the form, the key of the title, who it is.
-    people: Vec<(&'static str, String, String, Person)>,
-}
-
-/// The words of the form.
-const LEAD: &str = "lead";
-const LEADER: &str = "leader";
-const GOVERNOR: &str = "governor";
-
-fn people_page(visit: &Visit, wrong: Option<&Wrong>, people: &People) -> Result<Response, Failure> {
-    let (p, w) = around(visit, Step::People, text(wrong), &Fields::default());
-    let one = |word: &'static str, person: &Person| {
-        let title = visit.words.get(&format!("set-up-person-{word}"));
-        let hint = visit.words.get(&format!("set-up-person-hint-{word}"));
-        (word, title, hint, person.clone())
-    };
-    let people = vec![
-        one(LEAD, &people.safeguarding_lead),
-        one(LEADER, &people.senior_leader),
-        one(GOVERNOR, &people.governor),
-    ];
-    shown(wrong, &PeoplePage { p, w, people })
-}
-
-pub(super) async fn people(visit: Visit) -> Result<Response, Failure> {
-    people_page(&visit, None, &visit.admin.school.file().people)
-}
-
-pub(super) async fn put_people(
-    visit: Visit,
-    Form(fields): Form<Vec<(String, String)>>,
-) -> Result<Response, Failure> {
-    let fields = Fields(fields);
-    let typed = |word: &str| {
-        let field = |what: &str| fields.get(&format!("{word}-{what}")).to_owned();
-        Person { name: field("name"), email: field("email"), phone: field("phone") }
-    };
-    let typed =
-        People { safeguarding_lead: typed(LEAD), senior_leader: typed(LEADER), governor: typed(GOVERNOR) };
-    let checked = |person: &Person| Person::new(&person.name, &person.email, &person.phone);
-    let all = checked(&typed.safeguarding_lead)
-        .and_then(|lead| Ok((lead, checked(&typed.senior_leader)?, checked(&typed.governor)?)));
-    let (safeguarding_lead, senior_leader, governor) = match all {
-        Ok(all) => all,
-        Err(error) => return people_page(&visit, Some(&Wrong::input(error.to_string())), &typed),
-    };
-    if safeguarding_lead.name.is_empty() && !fields.has("skip") {
-        let wrong = Wrong::input(visit.words.get("set-up-people-no-lead"));
-        return people_page(&visit, Some(&wrong), &typed);
-    }
-    let people = People { safeguarding_lead, senior_leader, governor };
-    let before = visit.admin.school.file().people.clone();
-    if people != before {
-        let said = format!(
-            "safeguarding lead {}, senior leader {}, governor {}",
-            named(&people.safeguarding_lead),
-            named(&people.senior_leader),
-            named(&people.governor)
-        );
-        visit.admin.school.change(|file| file.people = people).map_err(Failure::inside)?;
-        visit.admin.control.audit_from(&visit.by(), "school.people", &said, Some(visit.address()));
-    }
-    went_on(&visit, Step::People)
-}
-
-fn named(person: &Person) -> &str {
-    if person.name.is_empty() { "nobody yet" } else { &person.name }
 }
 
 #[derive(Template)]

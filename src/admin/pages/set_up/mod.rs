@@ -6,7 +6,9 @@ mod begin;
 mod directory;
 mod door;
 mod finish;
+mod mail;
 mod networks;
+mod people;
 #[cfg(test)]
 mod tests;
 
@@ -38,8 +40,12 @@ pub(super) fn routes(routes: Routes) -> Routes {
         .post("/set-up/break-glass", Right::ManageUsers, about::seal)
         .get("/set-up/school", Right::ChangeSystem, about::school)
         .post("/set-up/school", Right::ChangePolicy, about::put_school)
-        .get("/set-up/people", Right::ChangeSystem, about::people)
-        .post("/set-up/people", Right::ChangeSystem, about::put_people)
+        .get("/set-up/mail", Right::ChangeSystem, mail::show)
+        .post("/set-up/mail", Right::ChangeSystem, mail::put)
+        .get("/set-up/people", Right::ChangeSystem, people::show)
+        .post("/set-up/people", Right::ChangeSystem, people::put)
+        .post("/set-up/people/code", Right::ChangeSystem, people::send_code)
+        .post("/set-up/people/confirm", Right::ChangeSystem, people::confirm)
         .get("/set-up/suppliers", Right::ChangeSystem, about::suppliers)
         .post("/set-up/suppliers", Right::ChangePolicy, about::put_suppliers)
         .get("/set-up/networks", Right::ChangeSystem, networks::show)

@@ -4,7 +4,13 @@ use axum::{
 };
 use jiff::civil::date;
 
-use super::{super::super::tests::TestBox, Step, path};
+use super::{
+    super::super::tests::{
+        TestBox,
+        mail_server::{self, MailServer},
+    },
+    Step, path,
+};
 use crate::{
     accounts::{Role, Stage},
     policy::Mode,
@@ -90,7 +96,8 @@ async fn steps_are_gone_through_from_first_to_last_and_taken_up_where_they_were_
         ("contact", "office@school.example"),
         ("timezone", "Europe/London"),
     ];
-    assert_eq!(school.post(head, "/set-up/school", &form).await.leads_to(), "/set-up/people");
+    assert_eq!(school.post(head, "/set-up/school", &form).await.leads_to(), "/set-up/mail");
+    assert_eq!(school.post(head, "/set-up/mail", &[("skip", "yes")]).await.leads_to(), "/set-up/people");
     let policy = school.admin.control.policy().load_full();
     let ids: Vec<&str> = policy.file().profiles.iter().map(|profile| profile.id.as_str()).collect();
     assert_eq!(ids, Kind::Junior.profiles());
@@ -143,6 +150,13 @@ async fn what_is_wrong_is_said_by_its_field_and_what_was_typed_stays() {
             "St Mary",
         ),
         ("school", &[("name", "A"), ("kind", "primary"), ("contact", "\"><script>")], "blocked site", ""),
+        (
+            "mail",
+            &[("server", "smtp.school.example"), ("port", "x")],
+            "Port: write a number",
+            "smtp.school.example",
+        ),
+        ("mail", &[("server", "a b"), ("port", "465"), ("encryption", "tls")], "“a b” is no name", "a b"),
         ("people", &[("lead-name", "")], "safeguarding lead", ""),
         ("people", &[("lead-name", "Obi"), ("lead-email", "obi")], "“obi” is no e-mail", "value=\"Obi\""),
         ("suppliers", &[], "Choose one", ""),
@@ -278,6 +292,74 @@ async fn another_type_of_school_brings_back_the_profiles_that_it_needs_as_they_s
         every.iter().map(|(_, category)| secondary.cell(category, tables)).collect::<Vec<_>>()
     };
     assert_eq!(cells(now.file()), cells(&shipped));
+}
+
+#[tokio::test]
+async fn the_safeguarding_leads_address_is_confirmed_by_the_code_that_arrives_there() {
+    let school = TestBox::at(MOMENT).await;
+    let head = Role::Head;
+    let form = [("lead-name", "Ms Obi"), ("lead-email", "obi@school.example")];
+    assert_eq!(school.post(head, "/set-up/people", &form).await.leads_to(), "/set-up/suppliers");
+    let page = school.get(head, "/set-up/people").await;
+    assert!(page.has("Mail is not set up") && page.has("href=\"/set-up/mail\""), "{}", page.body);
+    let mut server = MailServer::start(mail_server::Mode::Plain);
+    let port = server.port.to_string();
+    let mail = [
+        ("server", "127.0.0.1"),
+        ("port", port.as_str()),
+        ("encryption", "none"),
+        ("from", "filter@school.example"),
+    ];
+    assert_eq!(school.post(head, "/set-up/mail", &mail).await.leads_to(), "/set-up/people");
+    assert!(school.get(head, "/").await.has("Nobody knows whether messages to the safeguarding lead arrive"));
+    // Another address is sent a code as soon as it is saved.
+    let form = [("lead-name", "Ms Obi"), ("lead-email", "lead@school.example")];
+    let saved = school.post(head, "/set-up/people", &form).await;
+    assert_eq!(saved.leads_to(), "/set-up/people?done=done-contact-code#contact", "{}", saved.body);
+    let told = server.message();
+    assert_eq!(told["to"], serde_json::json!(["lead@school.example"]));
+    let code = |told: &serde_json::Value| {
+        let message = told["message"].as_str().unwrap().to_owned();
+        message
+            .lines()
+            .find(|line| line.len() == 6 && line.bytes().all(|b| b.is_ascii_digit()))
+            .unwrap()
+            .to_owned()
+    };
+    let first = code(&told);
+    let page = school.get(head, "/set-up/people").await;
+    assert!(page.has("name=\"code\"") && !page.has(&first), "{}", page.body);
+    assert_eq!(
+        school.post(head, "/set-up/people", &form).await.leads_to(),
+        "/set-up/suppliers",
+        "one can go on"
+    );
+    assert_eq!(school.post(head, "/set-up/people/code", &[]).await.status, StatusCode::SEE_OTHER);
+    let second = code(&server.message());
+    let wrong = if first == second { "0" } else { first.as_str() };
+    let refused = school.post(head, "/set-up/people/confirm", &[("code", wrong)]).await;
+    assert_eq!(refused.status, StatusCode::UNPROCESSABLE_ENTITY);
+    assert!(refused.has("This is not the code that was sent"), "{}", refused.body);
+    let done = school.post(head, "/set-up/people/confirm", &[("code", &second)]).await;
+    assert_eq!(done.leads_to(), "/set-up/people?done=done-contact-confirmed#contact", "{}", done.body);
+    let confirmed = school.admin.school.file().lead_confirmed();
+    assert_eq!(confirmed, Some(MOMENT.parse().unwrap()));
+    assert!(school.get(head, "/set-up/people").await.has("this was confirmed on Thu 26 Nov, 10:15"));
+    assert!(!school.get(head, "/").await.has("Nobody knows whether messages"));
+    // Somebody else is not confirmed, and a message that does not leave loses nothing of what was typed.
+    let form = [("lead-name", "Mr Ray"), ("lead-email", "nobody@school.example")];
+    let unsent = school.post(head, "/set-up/people", &form).await;
+    assert_eq!(unsent.status, StatusCode::UNPROCESSABLE_ENTITY);
+    assert!(unsent.has("does not take messages for nobody@school.example"), "{}", unsent.body);
+    assert_eq!(school.admin.school.file().people.safeguarding_lead.name, "Mr Ray");
+    assert_eq!(school.admin.school.file().lead_confirmed(), None);
+    let audit = school.admin.control.audit(20).unwrap();
+    let said: String =
+        audit.records.iter().map(|line| format!("{} {}\n", line.action, line.detail)).collect();
+    for part in ["school.contact-confirm lead@", "school.contact-refuse", "mail.set 127.0.0.1", "not sent:"] {
+        assert!(said.contains(part), "{part}: {said}");
+    }
+    assert!(!said.contains(&second), "{said}");
 }
 
 #[test]

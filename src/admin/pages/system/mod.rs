@@ -1,5 +1,6 @@
 //! System: whom the box asks, its certificates, backup and restore of the policy, diagnostics, restart.
 
+mod mail;
 #[cfg(test)]
 mod tests;
 
@@ -37,6 +38,10 @@ pub(super) fn routes(routes: Routes) -> Routes {
         .post("/system/restore", Right::ChangeSystem, restore)
         .post("/system/certificate", Right::ChangeSystem, install)
         .post("/system/certificate/remove", Right::ChangeSystem, uninstall)
+        .get("/system/mail", Right::SeeSystem, mail::show)
+        .post("/system/mail", Right::ChangeSystem, mail::put)
+        .post("/system/mail/remove", Right::ChangeSystem, mail::remove)
+        .post("/system/mail/test", Right::ChangeSystem, mail::test)
         .get("/system/diagnostics.zip", Right::ChangeSystem, bundle)
         .post("/system/restart", Right::ChangeSystem, restart)
 }
@@ -69,6 +74,8 @@ struct Show {
     revision: i64,
     resolving: Option<Report>,
     certificate: Option<Certificate>,
+    /// Through which server messages leave, and from which address.
+    mail: Option<(String, String)>,
     /// Somebody starts the box again when it ends.
     supervised: bool,
     restore: Restore,
@@ -113,6 +120,7 @@ fn page(visit: &Visit, kept: Kept) -> Result<Response, Failure> {
             resolving: admin.control.resolver_report(),
             certificate,
             supervised: upkeep::is_supervised(),
+            mail: admin.control.mail().map(|mail| (mail.server.clone(), mail.from.clone())),
             restore: kept.restore,
             chain: kept.chain,
             certificate_refusal: kept.certificate,

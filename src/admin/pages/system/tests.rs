@@ -2,7 +2,10 @@ use axum::http::{StatusCode, header};
 
 use crate::{
     accounts::Role,
-    admin::tests::TestBox,
+    admin::tests::{
+        TestBox,
+        mail_server::{self, MailServer, Mode},
+    },
     control::{Edit, EditAsked, RuleEdit},
     policy::Action,
 };
@@ -69,6 +72,60 @@ async fn a_certificate_of_the_school_is_installed_and_removed() {
     let removed = school.post(Role::Head, "/system/certificate/remove", &[]).await;
     assert_eq!(removed.leads_to(), "/system?done=done-certificate-removed#certificates");
     assert!(!school.get(Role::Head, "/system").await.has("filter.school.example"));
+}
+
+#[tokio::test]
+async fn mail_is_set_up_and_tried_and_its_password_is_never_shown() {
+    let school = TestBox::new().await;
+    let technician = Role::Technician;
+    assert!(school.get(Role::Auditor, "/system").await.has("href=\"/system/mail\""));
+    let mut server = MailServer::start(Mode::StartTls);
+    let port = server.port.to_string();
+    let form = |password: &'static str| {
+        [
+            ("server", "127.0.0.1"),
+            ("port", port.as_str()),
+            ("encryption", "starttls"),
+            ("user", mail_server::USER),
+            ("password", password),
+            ("from", "filter@school.example"),
+            ("authority", server.authority.as_str()),
+        ]
+    };
+    let wanted = school.post(technician, "/system/mail", &form("")).await;
+    assert_eq!(wanted.status, StatusCode::UNPROCESSABLE_ENTITY);
+    assert!(wanted.has("type the password") && wanted.has("value=\"127.0.0.1\""), "{}", wanted.body);
+    let saved = school.post(technician, "/system/mail", &form(mail_server::PASSWORD)).await;
+    assert_eq!(saved.leads_to(), "/system/mail?done=done-mail", "{}", saved.body);
+    assert_eq!(
+        school.post(technician, "/system/mail", &form("")).await.leads_to(),
+        "/system/mail?done=done-mail"
+    );
+    let sent = school.post(technician, "/system/mail/test", &[("to", "office@school.example")]).await;
+    assert_eq!(sent.leads_to(), "/system/mail?done=done-mail-sent#test", "{}", sent.body);
+    assert_eq!(server.message()["user"], mail_server::USER);
+    for (to, said) in
+        [("nobody@school.example", "does not take messages for"), ("<script>", "is no e-mail address")]
+    {
+        let refused = school.post(technician, "/system/mail/test", &[("to", to)]).await;
+        assert_eq!(refused.status, StatusCode::UNPROCESSABLE_ENTITY);
+        assert!(refused.has(said) && !refused.has("<script>\""), "{}", refused.body);
+    }
+    let stats = school.admin.control.log_stats(None).await.ok();
+    let files = super::diagnostics::files(&school.admin, stats);
+    let diagnostics: String = files.iter().map(|(_, value)| value.to_string()).collect();
+    let audit: String =
+        school.admin.control.audit(20).unwrap().records.iter().map(|line| format!("{line:?}")).collect();
+    assert!(audit.contains("mail.set") && audit.contains("to nobody@school.example: not sent"), "{audit}");
+    let page = school.get(technician, "/system/mail").await.body;
+    let read = school.get(Role::Auditor, "/system/mail").await.body;
+    assert!(read.contains("filter@school.example") && !read.contains("name=\"password\""), "{read}");
+    for told in [diagnostics, audit, page, read] {
+        assert!(!told.contains(mail_server::PASSWORD), "{told}");
+    }
+    let removed = school.post(technician, "/system/mail/remove", &[]).await;
+    assert_eq!(removed.leads_to(), "/system/mail?done=done-mail-removed");
+    assert!(school.get(technician, "/system").await.has("Mail is not set up"));
 }
 
 #[tokio::test]
