@@ -112,7 +112,7 @@ async fn mail_is_set_up_and_tried_and_its_password_is_never_shown() {
         assert!(refused.has(said) && !refused.has("<script>\""), "{}", refused.body);
     }
     let stats = school.admin.control.log_stats(None).await.ok();
-    let files = super::diagnostics::files(&school.admin, stats);
+    let files = crate::admin::diagnostics::files(&school.admin, stats);
     let diagnostics: String = files.iter().map(|(_, value)| value.to_string()).collect();
     let audit: String =
         school.admin.control.audit(20).unwrap().records.iter().map(|line| format!("{line:?}")).collect();
