@@ -33,6 +33,10 @@ users-unfinished = Second factor missing
 users-never = Never
 users-no-end = No end
 users-yes = Yes
+users-yes-keys = { $count ->
+    [one] Yes, and a security key
+   *[other] Yes, and { $count } security keys
+  }
 users-no = No
 users-new-title = Add a user
 users-new-lead = The box makes a password that you hand on. They choose their own when they first sign in.
