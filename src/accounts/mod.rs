@@ -52,7 +52,7 @@ pub use self::{
     role::{Role, Scope},
     second_factor::{Proposal, RecoveryCodes},
     secret::Secret,
-    security_key::{KeyHost, KeyId, RegisteredKey},
+    security_key::{KeyHost, KeyId, MOST_KEYS, RegisteredKey},
     session::{Limited, Session, SessionId, Stage},
     sign_in::SignIn,
     token::{ApiToken, NewToken, TokenId},

@@ -20,8 +20,8 @@ use super::{
     change::action, second_factor::Proof, secret, time, user,
 };
 
-/// How many keys one user has at most.
-const MOST: u32 = 10;
+/// How many security keys one user has at most.
+pub const MOST_KEYS: usize = 10;
 
 /// The longest name of a key, in characters.
 const LONGEST_NAME: usize = 40;
@@ -163,7 +163,7 @@ impl Accounts {
     /// When the session is not fresh, its user has no app with codes yet, or has ten keys.
     pub fn propose_security_key(&self, session: &Session, host: &KeyHost) -> Result<String, AccountsError> {
         let user = self.key_owner(session)?;
-        if user.security_keys >= MOST {
+        if user.security_keys as usize >= MOST_KEYS {
             return Err(AccountsError::TooManyKeys);
         }
         let known = self.stored_keys(user.id, host)?;
@@ -216,7 +216,7 @@ impl Accounts {
             let is_there: bool = change.query_row(sql, params![session.id.0, user.id.0], |row| row.get(0))?;
             let user = user::find(change, user.id)?.filter(|user| is_there && user.has_second_factor);
             let user = user.ok_or(AccountsError::NoSession)?;
-            if user.security_keys >= MOST {
+            if user.security_keys as usize >= MOST_KEYS {
                 return Err(AccountsError::TooManyKeys.into());
             }
             let added = change.execute(

@@ -24,7 +24,7 @@ use super::{
     account, sign_in,
     users::moment,
 };
-use crate::accounts::{AccountsError, KeyHost, KeyId, SignInError};
+use crate::accounts::{AccountsError, KeyHost, KeyId, MOST_KEYS, RegisteredKey, SignInError};
 
 pub(super) fn routes(routes: Routes) -> Routes {
     routes
@@ -63,6 +63,8 @@ enum State {
     Stale,
     /// Keys can be removed, and added where the box is opened by its name: at this address, where there is one.
     Elsewhere { address: String },
+    /// Keys can be removed; there are as many as there may be.
+    Full,
     /// Keys can be added.
     Here,
 }
@@ -84,12 +86,14 @@ async fn page(visit: &Visit, status: StatusCode, wrong: String) -> Result<Respon
         State::NoApp
     } else if !visit.session()?.is_fresh(visit.admin.clock.now()) {
         State::Stale
+    } else if keys.len() >= MOST_KEYS {
+        State::Full
     } else if visit.key_host().is_some() {
         State::Here
     } else {
         State::Elsewhere { address: visit.address_by_name("/account/keys").unwrap_or_default() }
     };
-    let line = |key: crate::accounts::RegisteredKey| Line {
+    let line = |key: RegisteredKey| Line {
         id: key.id,
         made: moment(visit, key.made),
         last_used: key.last_used.map(|at| moment(visit, at)).unwrap_or_default(),

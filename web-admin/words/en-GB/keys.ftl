@@ -13,6 +13,7 @@ keys-no-app = A security key only works where the box is opened by its name, so 
 keys-fresh-lead = It is a while since you typed your password. Type it again to add or remove a key.
 keys-elsewhere = A security key is bound to the name of the box, and this page was opened by another address. To add one, open:
 keys-nowhere = Security keys can't be added here: the box has to be opened by its name, with https in front. Codes from your app work here.
+keys-full = You have ten security keys, which is the most. Remove one to add another.
 keys-no-browser = This browser can't use security keys, or runs no scripts. Codes from your app work here.
 keys-failed = The key did not answer, or it is another one. Please try again, or type a code.
 keys-use = Use your security key

@@ -141,6 +141,18 @@ async fn somebody_adds_a_key_and_signs_in_with_it() {
 }
 
 #[tokio::test]
+async fn with_ten_keys_the_page_says_that_they_are_enough() {
+    let school = TestBox::new().await;
+    let browser = Browser::of(&school, Role::Teacher);
+    browser.set_up_app();
+    for n in 1..=10 {
+        browser.add(&format!("Key {n}")).await;
+    }
+    let page = browser.get("/account/keys").await;
+    assert!(page.has("You have ten security keys") && !page.has("data-key="), "{}", page.body);
+}
+
+#[tokio::test]
 async fn who_is_offered_no_key_is_asked_for_a_code_and_nobody_gets_a_question_at_the_door() {
     let school = TestBox::new().await;
     let browser = Browser::of(&school, Role::Technician);
