@@ -6,6 +6,8 @@ mod support;
 mod boxed;
 #[path = "browser/driver.rs"]
 mod driver;
+#[path = "browser/keys.rs"]
+mod keys;
 
 use boxed::{PASSWORD, address, set_up_code, set_up_second_factor, sign_in_first, start};
 use driver::Browser;

@@ -18,6 +18,7 @@ pub(super) mod action {
     pub(in crate::accounts) const USER_PASSWORD: &str = "user.password";
     pub(in crate::accounts) const USER_PASSWORD_RESET: &str = "user.password.reset";
     pub(in crate::accounts) const SECOND_FACTOR: &str = "user.second-factor";
+    pub(in crate::accounts) const SECURITY_KEY: &str = "user.security-key";
     pub(in crate::accounts) const RECOVERY_CODES: &str = "user.recovery-codes";
     pub(in crate::accounts) const SIGN_IN: &str = "sign-in";
     pub(in crate::accounts) const SIGN_OUT: &str = "sign-out";
@@ -29,13 +30,14 @@ pub(super) mod action {
     pub(in crate::accounts) const SET_UP: &str = "set-up";
     pub(in crate::accounts) const REVIEW: &str = "access.review";
 
-    pub(in crate::accounts) const ALL: [&str; 16] = [
+    pub(in crate::accounts) const ALL: [&str; 17] = [
         USER_ADD,
         USER_CHANGE,
         USER_REMOVE,
         USER_PASSWORD,
         USER_PASSWORD_RESET,
         SECOND_FACTOR,
+        SECURITY_KEY,
         RECOVERY_CODES,
         SIGN_IN,
         SIGN_OUT,

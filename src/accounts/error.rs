@@ -75,6 +75,24 @@ pub enum AccountsError {
     /// The code of the second factor is wrong.
     #[error("the code is wrong; it changes every 30 seconds, and each can be used once")]
     Code,
+    /// The name of a security key is not one.
+    #[error("a security key needs a name of 1 to 40 characters, to tell it from others")]
+    KeyName,
+    /// There are enough.
+    #[error("you have ten security keys already; remove one first")]
+    TooManyKeys,
+    /// Somebody has it.
+    #[error("this security key was added already")]
+    KeyTaken,
+    /// What the browser sent is not the answer to what was asked, or it came too late.
+    #[error("the security key did not answer what it was asked; begin again")]
+    Key,
+    /// They have none of that number.
+    #[error("there is no such security key")]
+    NoKey,
+    /// Without an app there would be no way in where keys can't be used.
+    #[error("set up the app with codes first: a security key only works where the box is opened by its name")]
+    NoApp,
     /// The name of a token is not one.
     #[error("the token's name needs 1 to 60 characters")]
     TokenName,
@@ -117,6 +135,15 @@ pub enum SignInError {
     /// The second factor's code, the set-up code or the break-glass code is wrong.
     #[error("the code is wrong")]
     Code,
+    /// The security key is another one, or did not answer what it was asked.
+    #[error("the security key was not accepted")]
+    Key,
+    /// The security key says that it was used less often than it was: there are two of it.
+    #[error("the security key “{name}” counts backwards, as a copy of it would")]
+    KeyCopied {
+        /// What its owner calls it.
+        name: String,
+    },
     /// It took too long, or the account changed meanwhile.
     #[error("this took too long; sign in again from the start")]
     Expired,

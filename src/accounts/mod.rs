@@ -1,6 +1,6 @@
 //! Who may sign in to the box.
 //!
-//! Users and their passwords, second factors, sessions, API tokens, and the ways in when nobody can: the set-up code of a
+//! Users and their passwords, second factors (codes and security keys), sessions, API tokens, and the ways in when nobody can: the set-up code of a
 //! new box, and the break-glass code in the head teacher's safe.
 //!
 //! One SQLite file, `accounts.db`, in the data folder. [`Accounts`] is shared by threads; its methods block, and those
@@ -18,9 +18,12 @@ mod review;
 mod role;
 mod second_factor;
 mod secret;
+mod security_key;
 mod session;
 mod set_up;
 mod sign_in;
+#[cfg(test)]
+pub(crate) mod soft_key;
 #[cfg(test)]
 mod tests;
 mod token;
@@ -49,12 +52,13 @@ pub use self::{
     role::{Role, Scope},
     second_factor::{Proposal, RecoveryCodes},
     secret::Secret,
+    security_key::{KeyHost, KeyId, MOST_KEYS, RegisteredKey},
     session::{Limited, Session, SessionId, Stage},
     sign_in::SignIn,
     token::{ApiToken, NewToken, TokenId},
     user::{NewUser, User, UserChange, UserId},
 };
-use self::{error::Stop, guesses::Gate, password::Hasher};
+use self::{error::Stop, guesses::Gate, password::Hasher, security_key::Challenges};
 use crate::{
     clock::{Clock, Day},
     vault::Vault,
@@ -64,7 +68,8 @@ use crate::{
 const DATABASE: &str = "accounts.db";
 
 /// Each step brings the database from the version of its place to the next.
-const MIGRATIONS: &[&str] = &[include_str!("migrations/001-accounts.sql")];
+const MIGRATIONS: &[&str] =
+    &[include_str!("migrations/001-accounts.sql"), include_str!("migrations/002-security-keys.sql")];
 
 /// How long what somebody signed in to may last.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -134,6 +139,7 @@ pub struct Accounts {
     settings: ArcSwap<Settings>,
     hasher: Hasher,
     gate: Gate,
+    challenges: Challenges,
     random: SystemRandom,
     set_up: Secret,
 }
@@ -182,6 +188,7 @@ impl Accounts {
             settings: ArcSwap::from_pointee(settings),
             hasher: Hasher::default(),
             gate: Gate::new(),
+            challenges: Challenges::default(),
             set_up: secret::code(&random, 2, 4)?,
             random,
         })
@@ -201,6 +208,12 @@ impl Accounts {
     /// The time, to the millisecond, as the database has it.
     fn now(&self) -> Timestamp {
         time(self.clock.now().as_millisecond())
+    }
+
+    /// What the box is called where it is one of many: in an app with codes, among the keys of a device.
+    fn title(&self) -> String {
+        let school = &self.settings().school;
+        if school.is_empty() { String::from("Schoolgate") } else { format!("Schoolgate {}", cut(school, 60)) }
     }
 
     /// The day that end dates are compared with.

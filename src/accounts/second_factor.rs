@@ -6,7 +6,7 @@ use totp_rs::{Builder, Totp};
 
 use super::{
     AccountChange, Accounts, AccountsError, Secret, Session, SessionId, Stage, User, UserId, change::action,
-    cut, error::Stop, secret, user,
+    error::Stop, secret, security_key, user,
 };
 
 /// How many recovery codes a user gets.
@@ -28,9 +28,12 @@ pub struct Proposal {
 pub struct RecoveryCodes(pub Vec<Secret>);
 
 /// How somebody showed that they have the second factor.
-#[derive(Debug, Clone, Copy)]
+#[derive(Debug, Clone)]
 pub(super) enum Proof {
     Code,
+    Key {
+        name: String,
+    },
     Recovery {
         left: u32,
     },
@@ -79,13 +82,7 @@ impl Accounts {
     pub fn propose_second_factor(&self, token: &str) -> Result<Proposal, AccountsError> {
         let (session, user) = self.enrolling(token)?;
         let key = secret::bytes::<20>(&self.random)?;
-        let school = &self.settings().school;
-        let issuer = if school.is_empty() {
-            String::from("Schoolgate")
-        } else {
-            format!("Schoolgate {}", cut(school, 60))
-        };
-        let totp = totp(&*key, &user.name, &issuer)?;
+        let totp = totp(&*key, &user.name, &self.title())?;
         let uri = totp.to_url().map_err(|_| AccountsError::Vault)?;
         // It has far fewer than the 2,953 bytes that a code can have.
         let qr = QrCode::new(uri.as_bytes()).map_err(|_| AccountsError::Vault)?;
@@ -194,7 +191,7 @@ impl Accounts {
         self.with(|connection| left(connection, id))
     }
 
-    /// Forgets the second factor of somebody who lost it, with their recovery codes, and ends their sessions. Where the
+    /// Forgets the second factor of somebody who lost it, with their recovery codes and security keys, and ends their sessions. Where the
     /// role needs one, the next sign-in has it set up.
     ///
     /// # Errors
@@ -205,6 +202,7 @@ impl Accounts {
             let user = user::find(change, id)?.ok_or_else(|| AccountsError::NoUser(id.to_string()))?;
             change.execute("UPDATE user SET totp = NULL, totp_step = NULL WHERE id = ?1", [id.0])?;
             change.execute("DELETE FROM recovery WHERE user = ?1", [id.0])?;
+            security_key::forget_all(change, id)?;
             user::end_sessions(change, id, None)?;
             Ok(AccountChange::new(action::SECOND_FACTOR, format!("{}: forgotten", user.name)))
         })

@@ -134,8 +134,8 @@ struct Found {
 
 /// Reads [`COLUMNS`] and what follows them.
 fn found(row: &Row<'_>) -> rusqlite::Result<Found> {
-    let stage: String = row.get(12)?;
-    let id: Option<i64> = row.get(19)?;
+    let stage: String = row.get(13)?;
+    let id: Option<i64> = row.get(20)?;
     let user = id.map(|_| user::user(row)).transpose()?;
     let (name, full_name, role) = match &user {
         Some(user) => (user.name.clone(), user.full_name.clone(), user.role),
@@ -144,17 +144,17 @@ fn found(row: &Row<'_>) -> rusqlite::Result<Found> {
     Ok(Found {
         stage: Stage::from_word(&stage),
         session: Session {
-            id: SessionId(row.get(11)?),
+            id: SessionId(row.get(12)?),
             user: id.map(UserId),
             name,
             full_name,
             role,
-            made: time(row.get(13)?),
-            last_used: time(row.get(14)?),
-            fresh_until: time(row.get(15)?),
-            ends: time(row.get(16)?),
-            address: row.get(17)?,
-            agent: row.get(18)?,
+            made: time(row.get(14)?),
+            last_used: time(row.get(15)?),
+            fresh_until: time(row.get(16)?),
+            ends: time(row.get(17)?),
+            address: row.get(18)?,
+            agent: row.get(19)?,
         },
         user,
     })

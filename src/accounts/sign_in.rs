@@ -4,7 +4,8 @@ use jiff::Timestamp;
 use rusqlite::{Connection, OptionalExtension};
 
 use super::{
-    AccountChange, Accounts, AccountsError, Caller, Secret, Settings, SignInError, Stage, User, UserId,
+    AccountChange, Accounts, AccountsError, Caller, KeyHost, Limited, Secret, Settings, SignInError, Stage,
+    User, UserId,
     change::action,
     error::Stop,
     guesses::{Account, Guess},
@@ -46,7 +47,7 @@ impl Accounts {
         self.with(|connection| {
             let mut statement = connection.prepare_cached(&sql)?;
             let read = |row: &rusqlite::Row<'_>| {
-                Ok(Credentials { user: user::user(row)?, hash: row.get(11)?, pardon: time(row.get(12)?) })
+                Ok(Credentials { user: user::user(row)?, hash: row.get(12)?, pardon: time(row.get(13)?) })
             };
             statement.query_row([name], read).optional()
         })
@@ -117,6 +118,31 @@ impl Accounts {
     ///
     /// When the code is wrong or was used already, it took too long, or there were too many guesses.
     pub fn second_factor(&self, token: &str, code: &str, from: Caller<'_>) -> Result<SignIn, SignInError> {
+        let (limited, guess) = self.guess_at_second_factor(token, from)?;
+        let proof = self.prove(limited.user.id, code)?.ok_or(SignInError::Code)?;
+        self.second_factor_is(limited, &guess, proof, from)
+    }
+
+    /// Takes the answer of a security key in the place of a code. Wrong ones count as wrong codes do.
+    ///
+    /// # Errors
+    ///
+    /// When it is not the answer to what was [asked](Self::ask_security_key) for this token and under this host, the key
+    /// seems to be a copy, it took too long, or there were too many guesses.
+    pub fn second_factor_by_key(
+        &self,
+        token: &str,
+        host: &KeyHost,
+        answer: &str,
+        from: Caller<'_>,
+    ) -> Result<SignIn, SignInError> {
+        let (limited, guess) = self.guess_at_second_factor(token, from)?;
+        let proof = self.prove_by_key(&limited, host, answer)?;
+        self.second_factor_is(limited, &guess, proof, from)
+    }
+
+    /// Counts a guess before it is looked at, for the account and for the token.
+    fn guess_at_second_factor(&self, token: &str, from: Caller<'_>) -> Result<(Limited, Guess), SignInError> {
         let limited = self
             .limited(token)?
             .filter(|limited| limited.stage == Stage::SecondFactor)
@@ -135,8 +161,17 @@ impl Accounts {
         if tries == 0 {
             return Err(SignInError::Expired);
         }
-        let proof = self.prove(limited.user.id, code)?.ok_or(SignInError::Code)?;
-        self.gate.was_right(&guess);
+        Ok((limited, guess))
+    }
+
+    fn second_factor_is(
+        &self,
+        limited: Limited,
+        guess: &Guess,
+        proof: Proof,
+        from: Caller<'_>,
+    ) -> Result<SignIn, SignInError> {
+        self.gate.was_right(guess);
         self.step(limited.user.id, Some(proof), from, |change| {
             Ok(change.execute("DELETE FROM session WHERE id = ?1", [limited.id.0])? == 1)
         })
@@ -205,6 +240,7 @@ fn next(user: &User, is_proven: bool, settings: &Settings, now: Timestamp) -> St
 
 fn said(user: &User, stage: Stage, proof: Option<Proof>, from: Caller<'_>) -> String {
     let how = match proof {
+        Some(Proof::Key { name }) => format!(", by the security key “{name}”"),
         Some(Proof::Recovery { left }) => format!(", by a recovery code ({left} left)"),
         _ => String::new(),
     };

@@ -64,22 +64,22 @@ impl ApiToken {
 /// Reads the user's columns and what follows them: the token, and whether its maker may sign in.
 fn read(row: &Row<'_>, today: Date) -> rusqlite::Result<(ApiToken, bool)> {
     let user = user::user(row)?;
-    let words: String = row.get(13)?;
-    let ends: Option<String> = row.get(15)?;
+    let words: String = row.get(14)?;
+    let ends: Option<String> = row.get(16)?;
     let scopes = words.split(' ').filter_map(Scope::from_word);
     let ends = ends.map(|day| day.parse::<Date>());
     // A day that can't be read is over.
     let is_over = ends.as_ref().is_some_and(|day| day.as_ref().map_or(true, |day| *day < today));
     let token = ApiToken {
-        id: TokenId(row.get(11)?),
-        name: row.get(12)?,
+        id: TokenId(row.get(12)?),
+        name: row.get(13)?,
         user: user.id,
         user_name: user.name.clone(),
         role: user.role,
         scopes: scopes.filter(|scope| user.role.scopes().contains(scope)).collect(),
-        made: time(row.get(14)?),
+        made: time(row.get(15)?),
         ends: ends.and_then(Result::ok),
-        last_used: row.get::<_, Option<i64>>(16)?.map(time),
+        last_used: row.get::<_, Option<i64>>(17)?.map(time),
     };
     let is_good = user.is_active(today) && !is_over;
     Ok((token, is_good))

@@ -35,6 +35,8 @@ pub struct User {
     pub disabled: bool,
     /// Whether a second factor is set up.
     pub has_second_factor: bool,
+    /// How many security keys stand beside it.
+    pub security_keys: u32,
     /// Whether the next sign-in asks for a new password.
     pub must_change_password: bool,
     /// Since when there is this user.
@@ -81,7 +83,8 @@ pub struct UserChange {
 }
 
 pub(super) const COLUMNS: &str = "user.id, user.name, user.full_name, user.role, user.ends, user.disabled, \
-     user.totp IS NOT NULL, user.must_change, user.made_ms, user.password_ms, user.seen_ms";
+     user.totp IS NOT NULL, user.must_change, user.made_ms, user.password_ms, user.seen_ms, \
+     (SELECT count(*) FROM security_key WHERE security_key.user = user.id)";
 
 /// Reads [`COLUMNS`], from the first column on.
 pub(super) fn user(row: &Row<'_>) -> rusqlite::Result<User> {
@@ -102,6 +105,7 @@ pub(super) fn user(row: &Row<'_>) -> rusqlite::Result<User> {
         made: time(row.get(8)?),
         password_changed: time(row.get(9)?),
         last_seen: row.get::<_, Option<i64>>(10)?.map(time),
+        security_keys: row.get(11)?,
     })
 }
 

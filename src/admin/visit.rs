@@ -9,7 +9,7 @@ use std::{
 use askama::Template;
 use axum::{
     extract::{FromRequestParts, Request, State},
-    http::{HeaderMap, HeaderName, HeaderValue, Method, StatusCode, header, request::Parts},
+    http::{HeaderMap, HeaderName, HeaderValue, Method, StatusCode, header, request::Parts, uri::Authority},
     middleware::Next,
     response::{IntoResponse, Response},
 };
@@ -23,7 +23,7 @@ use super::{
     words::Words,
 };
 use crate::{
-    accounts::{AccountChange, ApiToken, Caller, Limited, Session},
+    accounts::{AccountChange, ApiToken, Caller, KeyHost, Limited, Session},
     control::EditAsked,
 };
 
@@ -85,6 +85,8 @@ pub(super) struct Visit {
     pub(super) peer: Peer,
     /// htmx asks for a part of the page.
     pub(super) part: bool,
+    /// What the browser asked, as it is in its address bar: a name or an address, with a port or without.
+    asked_host: String,
     /// What the browser calls itself.
     agent: String,
     /// The token of the session that the request carries.
@@ -109,6 +111,11 @@ impl Visit {
         let peer: Peer = request.extensions.get().copied().unwrap_or(NOWHERE);
         Self {
             admin: Arc::clone(admin),
+            // HTTP/2 has it in the address of the request.
+            asked_host: text(header::HOST)
+                .or_else(|| request.uri.authority().map(Authority::as_str))
+                .unwrap_or_default()
+                .to_owned(),
             agent: text(header::USER_AGENT).unwrap_or_default().to_owned(),
             token: session_secret(&request.headers, peer.secure).map(str::to_owned),
             identity: request.extensions.get().cloned().unwrap_or(Identity::Nobody),
@@ -191,6 +198,29 @@ impl Visit {
         let host = if local.is_ipv6() { format!("[{}]", local.ip()) } else { local.ip().to_string() };
         let port = if local.port() == usual { String::new() } else { format!(":{}", local.port()) };
         format!("{scheme}://{host}{port}{path}")
+    }
+
+    /// Where the page was opened, as security keys see it: by TLS, and by a name that the box's certificate is for. None
+    /// elsewhere, since browsers use no keys there.
+    pub(super) fn key_host(&self) -> Option<KeyHost> {
+        let certificates = self.admin.certificates.as_ref().filter(|_| self.peer.secure)?;
+        KeyHost::new(&self.asked_host).filter(|host| certificates.is_for(host.name()))
+    }
+
+    /// The address of a page by a name that the box's certificate is for; none where there is none that others on the
+    /// network could use.
+    pub(super) fn address_by_name(&self, path: &str) -> Option<String> {
+        let certificates = self.admin.certificates.as_ref()?;
+        let configured = self.admin.config.names.iter().map(|name| name.trim().to_ascii_lowercase());
+        let name = configured.chain(certificates.names()).find(|name| {
+            let is_special = name == "localhost" || name.contains('*');
+            !is_special && KeyHost::new(name).is_some() && certificates.is_for(name)
+        })?;
+        let port = match self.peer.local.port() {
+            443 => String::new(),
+            port => format!(":{port}"),
+        };
+        Some(format!("https://{name}{port}{path}"))
     }
 
     /// From where who asks does, for the accounts.

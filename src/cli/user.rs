@@ -179,7 +179,11 @@ fn table(users: &[User]) -> String {
             None => String::from("never signed in"),
         });
         match (user.has_second_factor, user.role.needs_second_factor()) {
-            (true, _) => notes.push(String::from("second factor")),
+            (true, _) => notes.push(match user.security_keys {
+                0 => String::from("second factor"),
+                1 => String::from("second factor and a security key"),
+                n => format!("second factor and {n} security keys"),
+            }),
             (false, true) => notes.push(String::from("second factor not set up yet")),
             (false, false) => {}
         }

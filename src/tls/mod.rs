@@ -179,6 +179,25 @@ impl Certificates {
         }
     }
 
+    /// The names and addresses that the certificate in use is for.
+    #[must_use]
+    pub fn names(&self) -> Vec<String> {
+        self.current.0.load().facts.names.clone()
+    }
+
+    /// Whether the certificate in use is for a host name: by name, or by a `*` in the place of its first label.
+    #[must_use]
+    pub fn is_for(&self, host: &str) -> bool {
+        let rest = host.split_once('.').map(|(_, rest)| rest);
+        self.current.0.load().facts.names.iter().any(|name| {
+            name.eq_ignore_ascii_case(host)
+                || name
+                    .strip_prefix("*.")
+                    .zip(rest)
+                    .is_some_and(|(wanted, rest)| wanted.eq_ignore_ascii_case(rest))
+        })
+    }
+
     /// Looks at all files again, makes what is due, and leaves a school's certificate that holds no more. Worth doing
     /// once a day. Gives whether another certificate is in use than before.
     ///

@@ -156,6 +156,26 @@ fn the_box_says_how_long_its_certificate_holds() {
 }
 
 #[test]
+fn it_is_known_which_names_the_certificate_in_use_is_for() {
+    let folder = tempfile::tempdir().unwrap();
+    let certificates = open(folder.path());
+    for name in ["box.school.example", "Box.School.Example", "schoolgate.local", "localhost", "10.20.0.2"] {
+        assert!(certificates.is_for(name), "{name}");
+    }
+    for name in ["", "school.example", "a.box.school.example", "box.school.example.evil.example", "10.20.0.3"]
+    {
+        assert!(!certificates.is_for(name), "{name}");
+    }
+    let bought = bought_for("*.school.example", 2026, 2027);
+    certificates.install(&bought.chain(), bought.key.as_bytes(), now()).unwrap();
+    assert_eq!(certificates.names(), ["*.school.example"]);
+    assert!(certificates.is_for("dns.school.example") && certificates.is_for("BOX.SCHOOL.EXAMPLE"));
+    for name in ["school.example", "a.b.school.example", "dns.evil.example", "schoolgate.local", ""] {
+        assert!(!certificates.is_for(name), "{name}");
+    }
+}
+
+#[test]
 fn a_restart_keeps_the_authority_and_the_certificate() {
     let folder = tempfile::tempdir().unwrap();
     let (ca, fingerprint) = {

@@ -33,6 +33,11 @@ pub(crate) fn address(school: &Running, path: &str) -> String {
     format!("https://{}{path}", addresses["admin"][0].as_str().expect("pages"))
 }
 
+/// The same page by a name of the box, which security keys need.
+pub(crate) fn address_by_name(school: &Running, path: &str) -> String {
+    address(school, path).replacen("127.0.0.1", "localhost", 1)
+}
+
 /// The code that the box printed, by which it is set up.
 pub(crate) fn set_up_code(school: &Running) -> String {
     let line = school.greeting.lines().find_map(|line| line.strip_prefix("set-up code: "));
@@ -57,6 +62,11 @@ pub(crate) fn code_of(secret: &str) -> String {
 /// and note their recovery codes.
 pub(crate) async fn sign_in_first(browser: &Browser, school: &Running, name: &str, password: &str) {
     browser.page.goto(&address(school, "/sign-in")).await.expect("the door");
+    sign_in_here_first(browser, name, password).await;
+}
+
+/// The same, where the browser stands before the door already.
+pub(crate) async fn sign_in_here_first(browser: &Browser, name: &str, password: &str) {
     browser.fill("input[name=name]", name).await;
     browser.fill("input[name=password]", password).await;
     browser.submit("main form button").await;

@@ -92,6 +92,15 @@ impl Browser {
         self.own("goog/cdp/execute", json!({ "cmd": command, "params": params })).await;
     }
 
+    /// Plugs a security key in that somebody touches whenever it is asked for.
+    pub(crate) async fn plug_key_in(&self) {
+        let key = json!({
+            "protocol": "ctap2", "transport": "usb", "hasResidentKey": false, "hasUserVerification": false,
+            "isUserConsenting": true,
+        });
+        self.own("webauthn/authenticator", key).await;
+    }
+
     /// Makes the page as wide as a phone, a tablet or a desk.
     pub(crate) async fn width(&self, width: u32) {
         let params = json!({ "width": width, "height": 900, "deviceScaleFactor": 1, "mobile": width < 600 });

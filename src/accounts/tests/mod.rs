@@ -1,6 +1,7 @@
 //! Accounts as a whole: a folder, a clock that tests move, people.
 
 mod second_factor;
+mod security_key;
 mod sessions;
 mod sign_in;
 mod tokens;

@@ -35,7 +35,8 @@ pub(super) fn routes(routes: Routes) -> Routes {
     let remove = Doc::new(tag, "Remove a user, with their sessions and tokens");
     let reset = Doc::new(tag, "Give a user a new password")
         .details("It is shown this once, and replaced at the next sign-in. Their sessions end.");
-    let factor = Doc::new(tag, "Take away a user's second factor, so that they set up another one");
+    let factor = Doc::new(tag, "Take away a user's second factor, so that they set up another one")
+        .details("Their recovery codes and security keys go too, and their sessions end.");
     let sessions = Doc::new(tag, "Where a user is signed in");
     let revoke = Doc::new(tag, "End a session");
     let review = Doc::new(tag, "Write down that somebody looked at who has access");

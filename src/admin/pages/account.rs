@@ -97,11 +97,16 @@ async fn password(visit: Visit, Form(form): Form<PasswordForm>) -> Result<Respon
 
 /// The page again, with what was wrong.
 fn refused(visit: &Visit, error: SignInError) -> Result<Response, Failure> {
-    let (status, wrong) = match error {
-        SignInError::Wrong => (StatusCode::FORBIDDEN, visit.words.get("account-wrong")),
-        error => said(visit, error)?,
-    };
+    let (status, wrong) = said_of_password(visit, error)?;
     page(visit, status, wrong, Vec::new())
+}
+
+/// What a refusal says to somebody who is signed in, and with which status.
+pub(super) fn said_of_password(visit: &Visit, error: SignInError) -> Result<(StatusCode, String), Failure> {
+    match error {
+        SignInError::Wrong => Ok((StatusCode::FORBIDDEN, visit.words.get("account-wrong"))),
+        error => said(visit, error),
+    }
 }
 
 #[derive(Template)]
@@ -159,16 +164,14 @@ async fn fresh(visit: Visit, Form(form): Form<CodeForm>) -> Result<Response, Fai
     match proven(&visit, form.password).await? {
         Ok(()) => Ok(see("/account/second-factor", "")),
         Err(error) => {
-            let (status, wrong) = match error {
-                SignInError::Wrong => (StatusCode::FORBIDDEN, visit.words.get("account-wrong")),
-                error => said(&visit, error)?,
-            };
+            let (status, wrong) = said_of_password(&visit, error)?;
             second_factor_page(&visit, status, wrong)
         }
     }
 }
 
-async fn proven(visit: &Visit, password: String) -> Result<Result<(), SignInError>, Failure> {
+/// Takes the password again, so that what is delicate may be done for a while.
+pub(super) async fn proven(visit: &Visit, password: String) -> Result<Result<(), SignInError>, Failure> {
     let session = visit.session()?.clone();
     let proven = visit
         .aside(move |visit| visit.admin.accounts.reauthenticate(&session, &password, visit.caller()))

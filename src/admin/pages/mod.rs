@@ -5,6 +5,7 @@ mod audit;
 mod change;
 mod check;
 mod effect;
+mod keys;
 mod lessons;
 mod limits;
 mod lists;
@@ -31,6 +32,7 @@ pub(super) fn routes(routes: Routes) -> Routes {
         .with(account::routes)
         .with(audit::routes)
         .with(check::routes)
+        .with(keys::routes)
         .with(lessons::routes)
         .with(limits::routes)
         .with(lists::routes)

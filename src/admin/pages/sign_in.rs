@@ -109,6 +109,8 @@ pub(super) fn said(visit: &Visit, error: SignInError) -> Result<(StatusCode, Str
     Ok(match error {
         SignInError::Wrong => (StatusCode::FORBIDDEN, words.get("sign-in-wrong")),
         SignInError::Code => (StatusCode::FORBIDDEN, words.get("sign-in-wrong-code")),
+        SignInError::Key => (StatusCode::FORBIDDEN, words.get("keys-failed")),
+        SignInError::KeyCopied { .. } => (StatusCode::FORBIDDEN, words.get("keys-copied")),
         SignInError::Expired => (StatusCode::FORBIDDEN, words.get("sign-in-expired")),
         SignInError::Limited { until } => {
             let seconds = until.as_second().saturating_sub(visit.admin.clock.now().as_second());
@@ -123,7 +125,7 @@ pub(super) fn said(visit: &Visit, error: SignInError) -> Result<(StatusCode, Str
 }
 
 /// Keeps the new session in the browser, and leads on: to what is awaited, or to where they wanted to go.
-fn went_on(visit: &Visit, signed_in: SignIn, to: &str) -> Result<Response, Failure> {
+pub(super) fn went_on(visit: &Visit, signed_in: SignIn, to: &str) -> Result<Response, Failure> {
     let SignIn { token, stage, user, change } = signed_in;
     let name =
         visit.admin.accounts.user(user).map_err(Failure::inside)?.map_or_else(String::new, |user| user.name);
@@ -156,10 +158,18 @@ struct Next {
 }
 
 enum Step {
-    Code,
+    Code {
+        /// Whether they have a security key for where the page was opened.
+        has_key: bool,
+    },
     Password,
-    SecondFactor { qr: String, secret: String },
-    Recovery { codes: Vec<String> },
+    SecondFactor {
+        qr: String,
+        secret: String,
+    },
+    Recovery {
+        codes: Vec<String>,
+    },
 }
 
 async fn next(visit: Visit, Query(asked): Query<Afterwards>) -> Result<Response, Failure> {
@@ -167,10 +177,21 @@ async fn next(visit: Visit, Query(asked): Query<Afterwards>) -> Result<Response,
 }
 
 /// The page of the step that is awaited.
-async fn step(visit: &Visit, status: StatusCode, to: &str, wrong: String) -> Result<Response, Failure> {
+pub(super) async fn step(
+    visit: &Visit,
+    status: StatusCode,
+    to: &str,
+    wrong: String,
+) -> Result<Response, Failure> {
     let Identity::Unfinished(limited) = &visit.identity else { return Ok(see(own_place(to), "")) };
     let (title, step) = match limited.stage {
-        Stage::SecondFactor => ("sign-in-code-title", Step::Code),
+        Stage::SecondFactor => {
+            let (id, host) = (limited.user.id, visit.key_host());
+            let has_key = visit.aside(move |visit| {
+                host.map_or(Ok(false), |host| visit.admin.accounts.has_security_key(id, &host))
+            });
+            ("sign-in-code-title", Step::Code { has_key: has_key.await?? })
+        }
         Stage::PasswordChange => ("sign-in-password-title", Step::Password),
         _ => {
             let token = visit.token.clone().unwrap_or_default();

@@ -170,11 +170,16 @@ impl TestBox {
 
     /// Sends a request.
     pub(super) async fn send(&self, request: Request<Body>) -> Answer {
+        self.send_by(false, request).await
+    }
+
+    /// Sends a request, by TLS or plainly.
+    pub(super) async fn send_by(&self, secure: bool, request: Request<Body>) -> Answer {
         let mut request = request;
         let peer = Peer {
             address: "10.20.1.2:50000".parse().unwrap(),
             local: "10.20.0.53:443".parse().unwrap(),
-            secure: false,
+            secure,
         };
         request.extensions_mut().insert(peer);
         let response: Response<Body> = self.router.clone().oneshot(request).await.unwrap();
@@ -270,10 +275,10 @@ fn reversed(name: &str) -> Vec<u8> {
     name.split('.').rev().collect::<Vec<_>>().join(".").into_bytes()
 }
 
-const FORM: &str = "application/x-www-form-urlencoded";
+pub(super) const FORM: &str = "application/x-www-form-urlencoded";
 
 /// A form as it is sent.
-fn form_of(fields: &[(&str, &str)]) -> String {
+pub(super) fn form_of(fields: &[(&str, &str)]) -> String {
     let pairs =
         fields.iter().map(|(name, value)| format!("{}={}", visit::encoded(name), visit::encoded(value)));
     pairs.collect::<Vec<_>>().join("&")

@@ -66,6 +66,7 @@ audit-action-user-remove = User removed
 audit-action-user-password = Password changed
 audit-action-user-password-reset = Password reset
 audit-action-user-second-factor = Second factor
+audit-action-user-security-key = Security key
 audit-action-user-recovery-codes = Recovery codes
 audit-action-sign-in = Signed in
 audit-action-sign-out = Signed out

@@ -33,6 +33,10 @@ users-unfinished = Second factor missing
 users-never = Never
 users-no-end = No end
 users-yes = Yes
+users-yes-keys = { $count ->
+    [one] Yes, and a security key
+   *[other] Yes, and { $count } security keys
+  }
 users-no = No
 users-new-title = Add a user
 users-new-lead = The box makes a password that you hand on. They choose their own when they first sign in.
@@ -65,7 +69,7 @@ users-lost = Lost or left
 users-reset = New password
 users-reset-sure = They are signed out, and the password of before works no more. Go on?
 users-forget = Forget the second factor
-users-forget-sure = Only after you spoke to them in person: whoever has their password could then set up a new second factor. Go on?
+users-forget-sure = Their recovery codes and security keys go too. Only after you spoke to them in person: whoever has their password could then set up a new second factor. Go on?
 users-remove = Remove
 users-remove-sure = The account goes with its sessions and API tokens; what they did stays in the audit. Go on?
 users-role-head = Everything.
