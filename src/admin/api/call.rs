@@ -166,7 +166,7 @@ fn reason(error: &dyn std::error::Error) -> String {
 }
 
 /// The revision that a change is meant for.
-fn expected(headers: &HeaderMap) -> Result<Option<i64>, Failure> {
+pub(in crate::admin) fn expected(headers: &HeaderMap) -> Result<Option<i64>, Failure> {
     let Some(sent) = headers.get(header::IF_MATCH) else {
         return Err(Failure::new("failure-if-match", StatusCode::PRECONDITION_REQUIRED)
             .because("send If-Match with the ETag of what you have seen, or * for whatever is there"));
@@ -176,7 +176,8 @@ fn expected(headers: &HeaderMap) -> Result<Option<i64>, Failure> {
         return Ok(None);
     }
     let inner = text.strip_prefix("W/").unwrap_or(text).strip_prefix('"').and_then(|t| t.strip_suffix('"'));
-    let number = inner.filter(|_| text.len() <= LONGEST_TAG).and_then(|inner| inner.parse().ok());
+    let is_number = |inner: &&str| text.len() <= LONGEST_TAG && inner.bytes().all(|b| b.is_ascii_digit());
+    let number = inner.filter(is_number).and_then(|inner| inner.parse().ok());
     number.map(Some).ok_or_else(|| {
         Failure::new("failure-query", StatusCode::BAD_REQUEST)
             .because("If-Match: write one revision in quotes, as the ETag had it, or *")
@@ -184,7 +185,7 @@ fn expected(headers: &HeaderMap) -> Result<Option<i64>, Failure> {
 }
 
 /// A revision of the policy, as the tag of what was made of it.
-fn tag(revision: i64) -> HeaderValue {
+pub(in crate::admin) fn tag(revision: i64) -> HeaderValue {
     // A number in quotes is a value of a header.
     HeaderValue::from_str(&format!("\"{revision}\"")).unwrap_or(HeaderValue::from_static("\"\""))
 }
