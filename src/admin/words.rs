@@ -296,7 +296,7 @@ mod tests {
             let name = |rest: &str| {
                 rest.split(|c: char| !c.is_ascii_alphanumeric() && c != '-').next().map(str::to_owned)
             };
-            let names = line.split('$').skip(1).filter_map(name);
+            let names = line.split('$').skip(1).filter_map(name).filter(|name| !name.is_empty());
             found.entry(current.clone()).or_default().extend(names);
         }
         found.remove("");

@@ -32,7 +32,10 @@ fn harmless(cell: &str) -> Cow<'_, str> {
 }
 
 fn quoted(cell: &str) -> Cow<'_, str> {
-    if cell.contains([',', '"', '\r', '\n', ';', '\t']) || cell.starts_with(' ') || cell.ends_with(' ') {
+    if cell.contains([',', '"', '\r', '\n', ';', '\t'])
+        || cell.starts_with([' ', '\u{feff}'])
+        || cell.ends_with(' ')
+    {
         Cow::Owned(format!("\"{}\"", cell.replace('"', "\"\"")))
     } else {
         Cow::Borrowed(cell)
