@@ -486,6 +486,7 @@ pub(super) fn encoded(text: &str) -> String {
 
 #[cfg(test)]
 mod tests {
+    use axum::{extract::Query, http::Uri};
     use proptest::prelude::*;
 
     use super::*;
@@ -513,8 +514,8 @@ mod tests {
 
         #[test]
         fn a_text_in_a_query_is_read_as_it_was(text in any::<String>()) {
-            let uri: axum::http::Uri = format!("/x?to={}", encoded(&text)).parse().unwrap();
-            let read = axum::extract::Query::<Vec<(String, String)>>::try_from_uri(&uri).unwrap().0;
+            let uri: Uri = format!("/x?to={}", encoded(&text)).parse().unwrap();
+            let read = Query::<Vec<(String, String)>>::try_from_uri(&uri).unwrap().0;
             prop_assert_eq!(read, [(String::from("to"), text)]);
         }
     }
