@@ -166,7 +166,7 @@ fn reason(error: &dyn std::error::Error) -> String {
 }
 
 /// The revision that a change is meant for.
-pub(in crate::admin) fn expected(headers: &HeaderMap) -> Result<Option<i64>, Failure> {
+fn expected(headers: &HeaderMap) -> Result<Option<i64>, Failure> {
     let Some(sent) = headers.get(header::IF_MATCH) else {
         return Err(Failure::new("failure-if-match", StatusCode::PRECONDITION_REQUIRED)
             .because("send If-Match with the ETag of what you have seen, or * for whatever is there"));
@@ -185,7 +185,7 @@ pub(in crate::admin) fn expected(headers: &HeaderMap) -> Result<Option<i64>, Fai
 }
 
 /// A revision of the policy, as the tag of what was made of it.
-pub(in crate::admin) fn tag(revision: i64) -> HeaderValue {
+fn tag(revision: i64) -> HeaderValue {
     // A number in quotes is a value of a header.
     HeaderValue::from_str(&format!("\"{revision}\"")).unwrap_or(HeaderValue::from_static("\"\""))
 }
