@@ -7,7 +7,20 @@ use std::{
     str::FromStr,
 };
 
-use ipnet::IpNet;
+use ipnet::{IpNet, Ipv4Net};
+
+/// A subnet as people type it, without the bits behind its prefix: `10.20.2.0/24`, or with a mask, as
+/// `10.20.2.0/255.255.255.0`.
+#[must_use]
+pub fn read_subnet(text: &str) -> Option<IpNet> {
+    let text = text.trim();
+    if let Ok(net) = text.parse::<IpNet>() {
+        return Some(net.trunc());
+    }
+    let (address, mask) = text.split_once('/')?;
+    let net = Ipv4Net::with_netmask(address.trim().parse().ok()?, mask.trim().parse().ok()?).ok()?;
+    Some(IpNet::V4(net.trunc()))
+}
 
 /// The place of a profile in its [`Policy`](crate::policy::Policy).
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Default)]

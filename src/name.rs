@@ -276,7 +276,22 @@ pub fn host_of(text: &str) -> &str {
 
 #[cfg(test)]
 mod tests {
+    use proptest::prelude::*;
+
     use super::*;
+
+    proptest! {
+        #[test]
+        fn a_host_is_a_part_of_what_was_typed_and_names_one_thing(
+            text in "(https?://|=|www\\.|[a-z]{1,9}\\.|example|@|:|/|\\?|#|\\[|\\]|%|ü|\\PC){0,12}",
+        ) {
+            let host = host_of(&text);
+            prop_assert!(text.contains(host) && !host.contains(['/', '?', '#', ':']), "{}", host);
+            if let Ok(key) = Key::parse(host) {
+                prop_assert_eq!(Key::parse(&key.to_string()), Ok(key));
+            }
+        }
+    }
 
     #[test]
     fn a_key_is_lower_case_and_reversed() {

@@ -3,10 +3,15 @@
 use jiff::{SignedDuration, Timestamp};
 use rustix::fs::statvfs;
 
-use super::{Admin, access::Right, when::When, words::Words};
+use super::{
+    Admin,
+    access::Right,
+    when::{When, weekday},
+    words::Words,
+};
 use crate::{
     control::{ListsReport, Standing},
-    policy::Supply,
+    policy::{Mode, Supply},
     querylog::{
         Action,
         rollup::{By, CountQuery, Step},
@@ -90,18 +95,35 @@ pub(super) struct Finding {
 #[derive(Debug, Clone, PartialEq, Eq)]
 enum What {
     ListsLost,
-    ListHeld { list: String },
-    ListMissing { list: String },
-    ListStale { list: String, since: Option<Timestamp> },
-    SupplierMissing { category: String },
-    SupplierOverdue { category: String },
+    ListHeld {
+        list: String,
+    },
+    ListMissing {
+        list: String,
+    },
+    ListStale {
+        list: String,
+        since: Option<Timestamp>,
+    },
+    SupplierMissing {
+        category: String,
+    },
+    SupplierOverdue {
+        category: String,
+    },
     LogOff,
     LogFailing,
-    LogLost { questions: u64 },
+    LogLost {
+        questions: u64,
+    },
     LogDamaged,
-    LogSink { to: String },
+    LogSink {
+        to: String,
+    },
     LogKeeping,
-    DiskLow { free: u64 },
+    DiskLow {
+        free: u64,
+    },
     DiskFull,
     ClockNotSet,
     ClockWentBack,
@@ -109,9 +131,18 @@ enum What {
     CertificateEnded,
     SettingsUnreadable,
     NoKey,
-    Failing { percent: u64 },
+    Failing {
+        percent: u64,
+    },
     ReviewDue,
     ContactUnconfirmed,
+    /// A profile blocks nothing that could be allowed.
+    Watching,
+    /// All of them, for a trial until a day.
+    Trial {
+        day: String,
+    },
+    TrialOver,
 }
 
 impl Finding {
@@ -160,7 +191,20 @@ impl Finding {
             What::Failing { percent } => words.with("health-failing", [("percent", (*percent).into())]),
             What::ReviewDue => words.get("health-review-due"),
             What::ContactUnconfirmed => words.get("health-contact-unconfirmed"),
+            What::Watching => words.get("banner-watch"),
+            What::Trial { day } => words.with("banner-trial", [("day", day.into())]),
+            What::TrialOver => words.get("banner-trial-over"),
         }
+    }
+
+    /// Whether it is that a profile only watches.
+    pub(super) fn is_watching(&self) -> bool {
+        matches!(self.what, What::Watching | What::Trial { .. } | What::TrialOver)
+    }
+
+    /// Whether it is that nobody is named who supplies a list of illegal content.
+    pub(super) fn is_supplier_missing(&self) -> bool {
+        matches!(self.what, What::SupplierMissing { .. })
     }
 
     /// Where it can be seen to.
@@ -168,6 +212,8 @@ impl Finding {
         match (self.part, &self.what) {
             (_, What::ReviewDue) => "/users",
             (_, What::ContactUnconfirmed) => "/set-up/people#contact",
+            (_, What::Watching) => "/policy",
+            (_, What::Trial { .. } | What::TrialOver) => "/set-up/start",
             (Part::School, _) => "/limits#suppliers",
             (Part::Lists, _) => "/lists",
             (Part::Log, _) => "/log",
@@ -180,6 +226,8 @@ impl Finding {
         match (self.part, &self.what) {
             (_, What::ReviewDue) => Right::ManageUsers,
             (_, What::ContactUnconfirmed) => Right::ChangeSystem,
+            (_, What::Watching) => Right::SeePolicy,
+            (_, What::Trial { .. } | What::TrialOver) => Right::ChangeSystem,
             (Part::School, _) => Right::ChangeLimits,
             (Part::Lists, _) => Right::SeeLists,
             (Part::Log, _) => Right::SeeLog,
@@ -233,7 +281,7 @@ impl Health {
         let mut look = Look { admin, now, findings: Vec::new() };
         let (resolved, failed) = look.resolver();
         look.lists(&lists, &standing);
-        look.suppliers(&lists);
+        look.findings.extend(of_the_policy(admin));
         let (last_written, written) = look.log();
         let disk = look.disk();
         look.clock(last_written);
@@ -270,10 +318,38 @@ impl Health {
         self.findings.iter().map(|finding| finding.level).max().unwrap_or(Level::Good)
     }
 
+    /// Whether a profile only watches.
+    pub(super) fn is_watching(&self) -> bool {
+        self.findings.iter().any(Finding::is_watching)
+    }
+
     /// What does not work.
     pub(super) fn broken(&self) -> impl Iterator<Item = &Finding> {
         self.findings.iter().filter(|finding| finding.level == Level::Bad)
     }
+}
+
+/// What the school has to see to in its policy, of which every page reminds. It needs no look at the disk.
+pub(super) fn of_the_policy(admin: &Admin) -> Vec<Finding> {
+    let (policy, now) = (admin.control.policy().load_full(), admin.clock.now());
+    let file = policy.file();
+    let mut findings = Vec::new();
+    let mut add = |what| findings.push(Finding::new(Part::School, Level::Look, what));
+    for supplied in file.suppliers(admin.control.categories(), now) {
+        if supplied.by == Supply::Nobody {
+            add(What::SupplierMissing { category: supplied.title });
+        } else if supplied.overdue {
+            add(What::SupplierOverdue { category: supplied.title });
+        }
+    }
+    if file.profiles.iter().any(|profile| profile.mode == Mode::Watch) {
+        add(match admin.trial() {
+            Some((_, ..=0)) => What::TrialOver,
+            Some((trial, _)) => What::Trial { day: weekday(trial.ends) },
+            None => What::Watching,
+        });
+    }
+    findings
 }
 
 /// A look at the parts, one after the other.
@@ -349,17 +425,6 @@ impl Look<'_> {
             };
             if let Some((what, why)) = found {
                 self.findings.push(Finding::new(Part::Lists, Level::Look, what).because(why));
-            }
-        }
-    }
-
-    fn suppliers(&mut self, lists: &ListsReport) {
-        for supplier in &lists.suppliers.suppliers {
-            let category = supplier.said.title.clone();
-            if supplier.said.by == Supply::Nobody {
-                self.add(Part::School, Level::Look, What::SupplierMissing { category });
-            } else if supplier.said.overdue {
-                self.add(Part::School, Level::Look, What::SupplierOverdue { category });
             }
         }
     }

@@ -1,5 +1,6 @@
 //! Serving pages: TLS and plain HTTP on one port, in bounded number, until told to stop.
 
+mod pace;
 #[cfg(test)]
 mod tests;
 
@@ -19,7 +20,6 @@ use std::{
 
 use axum::{
     Extension, Router,
-    body::Body,
     extract::Request,
     http::{HeaderMap, HeaderValue, StatusCode, Uri, header},
     response::{IntoResponse as _, Response},
@@ -41,6 +41,7 @@ use tokio_rustls::TlsAcceptor;
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
 use tower::ServiceExt as _;
 
+use self::pace::paced;
 use crate::places::{Place, Places};
 
 /// The first byte of each TLS connection: a record of a handshake. No HTTP request begins with it.
@@ -83,7 +84,8 @@ pub struct Limits {
     pub connections: usize,
     /// Connections of one IPv4 address, or one IPv6 /64.
     pub connections_per_address: usize,
-    /// How long each of these may take: the first byte, the TLS handshake, the first request, the headers of each.
+    /// How long each of these may take: the first byte, the TLS handshake, the first request, the headers of each, and
+    /// the body of each, which has more time the more of it comes.
     pub patience: Duration,
     /// How long requests that are being answered have when it stops.
     pub farewell: Duration,
@@ -262,11 +264,11 @@ impl Shared {
         // The handshake agreed on one; to find it out from the first bytes would wait for them without an end.
         let builder = if is_http2 { builder.http2_only() } else { builder.http1_only() };
         let asked = Arc::new(AtomicBool::new(false));
-        let has_asked = Arc::clone(&asked);
+        let (has_asked, patience) = (Arc::clone(&asked), self.limits.patience);
         let service = service_fn(move |mut request: hyper::Request<Incoming>| {
             has_asked.store(true, Ordering::Relaxed);
             request.extensions_mut().insert(peer);
-            answer(router.clone(), request.map(Body::new))
+            answer(router.clone(), request.map(|body| paced(body, patience)))
         });
         let mut connection = pin!(builder.serve_connection(TokioIo::new(stream), service));
         tokio::select! {

@@ -11,8 +11,8 @@ mod api;
 mod assets;
 mod block_page;
 mod config;
-mod diagnostics;
 mod contact;
+mod diagnostics;
 mod failure;
 mod figures;
 mod form;
@@ -55,6 +55,7 @@ use self::{
     searches::Searches,
     updates::Updates,
     visit::Identity,
+    when::When,
     words::{Catalogue, Words},
 };
 pub use self::{
@@ -67,7 +68,7 @@ use crate::{
     clock::{Clock, Day},
     control::Control,
     places::Places,
-    policy::{Mode, Supply},
+    policy::Mode,
     querylog::QueryLog,
     school::{School, Trial},
     tls::Certificates,
@@ -213,26 +214,21 @@ impl Admin {
 
     /// What must not be forgotten, for every page: a sentence, and where it can be seen to.
     fn banners(&self, words: &Words, identity: &Identity) -> Vec<(String, &'static str)> {
-        let policy = self.control.policy().load_full();
-        let file = policy.file();
         let mut banners = Vec::new();
-        let school = self.school.file();
-        if school.next_step().is_some() && identity.may(Right::ChangeSystem) {
+        if self.school.file().next_step().is_some() && identity.may(Right::ChangeSystem) {
             banners.push((words.get("banner-set-up"), "/set-up"));
         }
-        let suppliers = file.suppliers(self.control.categories(), self.clock.now());
-        if suppliers.iter().any(|supplied| supplied.by == Supply::Nobody) {
-            banners.push((words.get("banner-no-supplier"), "/limits#suppliers"));
+        let findings = health::of_the_policy(self);
+        // One for all categories; the overview says which.
+        if let Some(missing) = findings.iter().find(|finding| finding.is_supplier_missing()) {
+            banners.push((words.get("banner-no-supplier"), missing.link()));
         }
-        if file.profiles.iter().any(|profile| profile.mode == Mode::Watch) {
-            let to = if identity.may(Right::ChangeSystem) { "/set-up/start" } else { "/policy" };
-            banners.push(match self.trial() {
-                Some((_, ..=0)) => (words.get("banner-trial-over"), to),
-                Some((trial, _)) => {
-                    (words.with("banner-trial", [("day", when::weekday(trial.ends).into())]), to)
-                }
-                None => (words.get("banner-watch"), "/policy"),
-            });
+        if let Some(watching) = findings.iter().find(|finding| finding.is_watching()) {
+            let link = if identity.may(watching.right()) { watching.link() } else { "/policy" };
+            banners.push((
+                watching.say(words, &When::of(&self.control.policy().load()), self.clock.now()),
+                link,
+            ));
         }
         banners
     }

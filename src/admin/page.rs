@@ -160,6 +160,13 @@ pub(super) fn html_with(status: StatusCode, template: &impl Template) -> Result<
     Ok((status, [(header::CONTENT_TYPE, "text/html; charset=utf-8")], text).into_response())
 }
 
+/// A place of the box, and nowhere else, whatever a link says. Browsers take `\` for `/`, and leave out tabs and line
+/// ends, so that with one of them `/` could begin the name of another site.
+pub(super) fn own_place(to: &str) -> &str {
+    let leaves = to.starts_with("//") || to.contains(|c: char| c == '\\' || c.is_control());
+    if to.starts_with('/') && !leaves { to } else { "/" }
+}
+
 /// Leads on to another page after something was done. `done` is the key of the sentence that says so there.
 pub(super) fn see(path: &str, done: &'static str) -> Response {
     let (path, anchor) = path.split_once('#').map_or((path, ""), |(path, anchor)| (path, anchor));
@@ -185,6 +192,24 @@ mod tests {
         for place in PLACES {
             assert!(words.has(place.key), "{}", place.key);
             assert!(icons.contains(&format!("id=\"{}\"", place.icon)), "{}", place.icon);
+        }
+    }
+
+    #[test]
+    fn nobody_is_led_away_from_the_box() {
+        for to in ["/log?name=a", "/", "/policy#games"] {
+            assert_eq!(own_place(to), to);
+        }
+        for to in [
+            "",
+            "//evil.example",
+            "/\\evil.example",
+            "/\t/evil.example",
+            "/a\r\nb",
+            "https://evil.example",
+            "x",
+        ] {
+            assert_eq!(own_place(to), "/", "{to:?}");
         }
     }
 

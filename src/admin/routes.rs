@@ -4,7 +4,7 @@ use std::{convert::Infallible, sync::Arc};
 
 use axum::{
     Router,
-    extract::Request,
+    extract::{DefaultBodyLimit, Request},
     handler::Handler,
     http::Method,
     middleware::{Next, from_fn},
@@ -18,6 +18,9 @@ use super::{
     api::{Call, Doc},
     visit,
 };
+
+/// The largest form, in bytes, that is taken of somebody who is not signed in: they may send many at one time.
+const LARGEST_OPEN_FORM: usize = 64 << 10;
 
 /// A router that knows what it routes.
 pub(super) struct Routes {
@@ -81,10 +84,13 @@ impl Routes {
     {
         // GET takes HEAD too. There is no route of a method that axum doesn't know.
         let Ok(filter) = MethodFilter::try_from(method.clone()) else { return self };
-        let guarded: MethodRouter<Arc<Admin>, Infallible> =
+        let mut guarded: MethodRouter<Arc<Admin>, Infallible> =
             on(filter, handler).layer(from_fn(move |request: Request, next: Next| async move {
                 visit::guard(right, request, next).await.into_response()
             }));
+        if right == Right::Open {
+            guarded = guarded.layer(DefaultBodyLimit::max(LARGEST_OPEN_FORM));
+        }
         self.router = self.router.route(path, guarded);
         self.entries.push(Entry { method, path, right, doc: None });
         self

@@ -49,7 +49,8 @@ pub(super) async fn headers(request: Request, next: Next) -> Response {
 /// itself.
 pub(super) async fn own_pages_only(request: Request, next: Next) -> Response {
     let is_safe = matches!(*request.method(), Method::GET | Method::HEAD | Method::OPTIONS);
-    if is_safe || has_token(request.headers()) || is_own(request.headers(), request.uri().host()) {
+    let secure = request.extensions().get::<Peer>().is_some_and(|peer| peer.secure);
+    if is_safe || has_token(request.headers()) || is_own(request.headers(), request.uri().host(), secure) {
         return next.run(request).await;
     }
     Failure::foreign().into_response()
@@ -61,8 +62,9 @@ fn has_token(headers: &HeaderMap) -> bool {
 }
 
 /// Whether a browser says that the request comes from a page of this box. `Sec-Fetch-Site` is sent to secure and local
-/// addresses only, `Origin` with every unsafe method.
-fn is_own(headers: &HeaderMap, authority: Option<&str>) -> bool {
+/// addresses only, `Origin` with every unsafe method. By TLS the origin must have come by TLS too: somebody on the way
+/// could write a plain page of the box's name. Plainly both are right, since a proxy may have TLS in front.
+pub(super) fn is_own(headers: &HeaderMap, authority: Option<&str>, secure: bool) -> bool {
     if let Some(site) = headers.get("sec-fetch-site") {
         return site == "same-origin";
     }
@@ -70,8 +72,12 @@ fn is_own(headers: &HeaderMap, authority: Option<&str>) -> bool {
         return false;
     };
     let host = headers.get(header::HOST).and_then(|host| host.to_str().ok()).or(authority);
-    let origin = origin.split_once("://").map(|(_, host)| host);
-    origin.is_some() && origin.map(str::to_ascii_lowercase) == host.map(str::to_ascii_lowercase)
+    match (origin.split_once("://"), host) {
+        (Some((scheme, origin)), Some(host)) => {
+            origin.eq_ignore_ascii_case(host) && (scheme == "https" || (scheme == "http" && !secure))
+        }
+        _ => false,
+    }
 }
 
 #[cfg(test)]
@@ -92,7 +98,7 @@ mod tests {
             &[("origin", "https://schoolgate.local"), ("host", "schoolgate.local")],
             &[("origin", "http://10.0.0.2:8080"), ("host", "10.0.0.2:8080")],
         ] {
-            assert!(is_own(&headers(lines), None), "{lines:?}");
+            assert!(is_own(&headers(lines), None, false), "{lines:?}");
         }
         for lines in [
             &[][..],
@@ -105,8 +111,18 @@ mod tests {
             &[("origin", "http://10.0.0.2:81"), ("host", "10.0.0.2")],
             &[("host", "10.0.0.2")],
         ] {
-            assert!(!is_own(&headers(lines), None), "{lines:?}");
+            assert!(!is_own(&headers(lines), None, false), "{lines:?}");
         }
+    }
+
+    #[test]
+    fn a_plain_page_of_the_same_name_changes_nothing_by_tls() {
+        let from = |origin| headers(&[("origin", origin), ("host", "schoolgate.local")]);
+        assert!(is_own(&from("https://schoolgate.local"), None, true));
+        assert!(!is_own(&from("http://schoolgate.local"), None, true));
+        assert!(!is_own(&from("ftp://schoolgate.local"), None, false));
+        let by_http2 = headers(&[("origin", "https://schoolgate.local")]);
+        assert!(is_own(&by_http2, Some("schoolgate.local"), true) && !is_own(&by_http2, None, true));
     }
 
     #[test]

@@ -8,22 +8,14 @@ use axum::response::{
     sse::{Event, KeepAlive, Sse},
 };
 use futures_util::{Stream, StreamExt as _, stream};
-use tokio::time::Instant;
 
-use super::{
-    failure::Failure,
-    page::Page,
-    visit::{Identity, Visit},
-};
+use super::{failure::Failure, page::Page, visit::Visit};
 
 /// How many may follow the log at one time: each of them searches it again and again.
 pub(super) const MOST_FOLLOWERS: usize = 16;
 
 /// How often it is looked whether somebody may still see what is sent.
 const LOOK_AGAIN: Duration = Duration::from_secs(15);
-
-/// For how long a program is told without asking again.
-const PROGRAM: Duration = Duration::from_secs(600);
 
 /// So often something is sent, so that nobody takes the line for dead.
 const ALIVE: Duration = Duration::from_secs(15);
@@ -83,18 +75,9 @@ pub(super) fn events(
 
 /// Waits until who asked may not see any more.
 async fn over(visit: Visit) {
-    let begun = Instant::now();
     loop {
         tokio::time::sleep(LOOK_AGAIN).await;
-        let goes_on = match (&visit.identity, &visit.token) {
-            (Identity::Person(_), Some(token)) => {
-                // What can't be read shows nothing.
-                visit.admin.accounts.holds(token).unwrap_or(false)
-            }
-            (Identity::Program(_), _) => begun.elapsed() < PROGRAM,
-            _ => false,
-        };
-        if !goes_on {
+        if !visit.still_holds().await {
             return;
         }
     }

@@ -23,7 +23,7 @@ use super::{
     words::Words,
 };
 use crate::{
-    accounts::{AccountChange, ApiToken, Caller, KeyHost, Limited, Session},
+    accounts::{AccountChange, Accounts, AccountsError, ApiToken, Caller, KeyHost, Limited, Session},
     control::EditAsked,
 };
 
@@ -91,6 +91,8 @@ pub(super) struct Visit {
     agent: String,
     /// The token of the session that the request carries.
     pub(super) token: Option<String>,
+    /// The API token that it carries.
+    bearer: Option<String>,
     done: Option<String>,
     theme: &'static str,
 }
@@ -118,6 +120,7 @@ impl Visit {
                 .to_owned(),
             agent: text(header::USER_AGENT).unwrap_or_default().to_owned(),
             token: session_secret(&request.headers, peer.secure).map(str::to_owned),
+            bearer: bearer(&request.headers).map(str::to_owned),
             identity: request.extensions.get().cloned().unwrap_or(Identity::Nobody),
             words,
             peer,
@@ -251,6 +254,21 @@ impl Visit {
         tokio::task::spawn_blocking(work).await.map_err(Failure::inside)
     }
 
+    /// Whether who asked at the beginning of an answer that goes on may still be told: the session holds, or the token
+    /// can do what it could. Asking does not count as using the session. What can't be read shows nothing.
+    pub(super) async fn still_holds(&self) -> bool {
+        let (accounts, identity) = (Arc::clone(&self.admin.accounts), self.identity.clone());
+        let (token, bearer) = (self.token.clone(), self.bearer.clone());
+        let look = move || match identity {
+            Identity::Person(_) => token.is_some_and(|token| accounts.holds(&token).unwrap_or(false)),
+            Identity::Program(before) => bearer
+                .and_then(|bearer| accounts.api_token(&bearer).ok().flatten())
+                .is_some_and(|now| now.role == before.role && now.scopes == before.scopes),
+            Identity::Nobody | Identity::Unfinished(_) => false,
+        };
+        tokio::task::spawn_blocking(look).await.unwrap_or(false)
+    }
+
     /// The session of who asks.
     ///
     /// # Errors
@@ -281,6 +299,12 @@ fn cookie<'a>(headers: &'a HeaderMap, name: &str) -> Option<&'a str> {
         .flat_map(|line| line.split(';'))
         .find_map(|pair| pair.trim().split_once('=').filter(|(key, _)| *key == name))
         .map(|(_, value)| value)
+}
+
+/// The API token that a request carries.
+fn bearer(headers: &HeaderMap) -> Option<&str> {
+    let sent = headers.get(header::AUTHORIZATION)?.to_str().ok()?;
+    sent.strip_prefix("Bearer ").map(str::trim)
 }
 
 /// The secret of the session that a request carries.
@@ -314,36 +338,47 @@ pub(super) async fn identify(State(admin): State<Arc<Admin>>, mut request: Reque
         return next.run(request).await;
     }
     let secure = request.extensions().get::<Peer>().is_some_and(|peer| peer.secure);
-    let headers = request.headers();
-    let token = headers
-        .get(header::AUTHORIZATION)
-        .and_then(|value| value.to_str().ok())
-        .and_then(|value| value.strip_prefix("Bearer "));
-    let accounts = &admin.accounts;
-    let found = match (token, session_secret(headers, secure)) {
-        (Some(token), _) => accounts.api_token(token.trim()).map(|token| token.map(Identity::Program)),
-        (None, Some(secret)) => match accounts.session(secret) {
-            Ok(Some(session)) => Ok(Some(Identity::Person(session))),
-            Ok(None) => accounts.limited(secret).map(|limited| limited.map(Identity::Unfinished)),
-            Err(error) => Err(error),
-        },
-        (None, None) => Ok(None),
-    };
-    let identity = match found {
+    let token = bearer(request.headers()).map(str::to_owned);
+    let secret = session_secret(request.headers(), secure).map(str::to_owned);
+    let has_token = token.is_some();
+    let identity = match found(Arc::clone(&admin.accounts), token, secret).await {
         Ok(Some(identity)) => identity,
         // A token that is wrong is told so, and not taken for nobody.
-        Ok(None) if token.is_some() => {
+        Ok(None) if has_token => {
             return dressed(&admin, request, Failure::new("failure-token", StatusCode::UNAUTHORIZED));
         }
         Ok(None) => Identity::Nobody,
         // What can't be read opens nothing.
         Err(error) => {
-            tracing::error!(%error, "Nobody can sign in");
+            tracing::error!(error, "Nobody can sign in");
             Identity::Nobody
         }
     };
     request.extensions_mut().insert(identity);
     next.run(request).await
+}
+
+/// Whose token or session it is. Beside the threads that answer questions: the disk may be slow, and a command may hold
+/// the accounts for a moment.
+async fn found(
+    accounts: Arc<Accounts>,
+    token: Option<String>,
+    secret: Option<String>,
+) -> Result<Option<Identity>, String> {
+    if token.is_none() && secret.is_none() {
+        return Ok(None);
+    }
+    let look = move || {
+        let Some(secret) = secret.filter(|_| token.is_none()) else {
+            return Ok(accounts.api_token(&token.unwrap_or_default())?.map(Identity::Program));
+        };
+        Ok(match accounts.session(&secret)? {
+            Some(session) => Some(Identity::Person(session)),
+            None => accounts.limited(&secret)?.map(Identity::Unfinished),
+        })
+    };
+    let found = tokio::task::spawn_blocking(look).await.map_err(|error| error.to_string())?;
+    found.map_err(|error: AccountsError| error.to_string())
 }
 
 /// Lets through who has a right. On the way of every route: see [`Routes`](super::routes::Routes).
@@ -481,7 +516,55 @@ pub(super) fn encoded(text: &str) -> String {
 
 #[cfg(test)]
 mod tests {
+    use axum::{extract::Query, http::Uri};
+    use proptest::prelude::*;
+
     use super::*;
+    use crate::{
+        accounts::{Role, Scope},
+        admin::tests::TestBox,
+    };
+
+    proptest! {
+        #[test]
+        fn the_cookie_of_a_session_is_found_among_others(before in "[ -~]{0,40}", secret in "[a-zA-Z0-9_-]{1,50}") {
+            prop_assume!(!before.contains("schoolgate="));
+            let mut headers = HeaderMap::new();
+            headers.append(header::COOKIE, HeaderValue::from_str(&before).unwrap());
+            prop_assert_eq!(session_secret(&headers, false), None);
+            for secure in [false, true] {
+                let sent = session_cookie(&secret, secure);
+                let pair = sent.split(';').next().unwrap();
+                let line = HeaderValue::from_str(&format!("{before}; {pair}")).unwrap();
+                headers.insert(header::COOKIE, line);
+                prop_assert_eq!(session_secret(&headers, secure), Some(secret.as_str()));
+                prop_assert_eq!(session_secret(&headers, !secure), None);
+            }
+        }
+
+        #[test]
+        fn a_text_in_a_query_is_read_as_it_was(text in any::<String>()) {
+            let uri: Uri = format!("/x?to={}", encoded(&text)).parse().unwrap();
+            let read = Query::<Vec<(String, String)>>::try_from_uri(&uri).unwrap().0;
+            prop_assert_eq!(read, [(String::from("to"), text)]);
+        }
+    }
+
+    #[tokio::test]
+    async fn a_program_is_told_no_more_once_its_token_is_revoked() {
+        let school = TestBox::new().await;
+        let accounts = &school.admin.accounts;
+        let token = school.token(Role::Head, &[Scope::Log]);
+        let request = school.request(None, Method::GET, "/log");
+        let request = request.header(header::AUTHORIZATION, format!("Bearer {token}")).body(()).unwrap();
+        let (mut parts, ()) = request.into_parts();
+        let program = accounts.api_token(&token).unwrap().unwrap();
+        parts.extensions.insert(Identity::Program(program.clone()));
+        let Ok(visit) = Visit::from_request_parts(&mut parts, &school.admin).await;
+        assert!(visit.still_holds().await);
+        accounts.revoke_token(program.id).unwrap();
+        assert!(!visit.still_holds().await);
+    }
 
     #[test]
     fn a_cookie_is_found_by_its_whole_name() {

@@ -10,6 +10,12 @@ use unic_langid::LanguageIdentifier;
 /// The language that has every sentence.
 const FIRST: &str = "en-GB";
 
+/// How many languages of a header are looked at.
+const MOST_TAGS: usize = 50;
+
+/// The longest tag of a language.
+const LONGEST_TAG: usize = 35;
+
 #[derive(Embed)]
 #[folder = "web-admin/words"]
 struct Shipped;
@@ -43,6 +49,11 @@ impl Catalogue {
             let text = Shipped::get(&file).map(|file| String::from_utf8_lossy(&file.data).into_owned());
             texts.entry(language.to_owned()).or_default().extend(text);
         }
+        Self::of(texts)
+    }
+
+    /// Catalogues of these languages, each with its texts.
+    fn of(mut texts: BTreeMap<String, Vec<String>>) -> Self {
         let first = Arc::new(Words::new(FIRST, texts.remove(FIRST).unwrap_or_default(), None));
         let mut languages = BTreeMap::from([(FIRST.to_owned(), Arc::clone(&first))]);
         for (language, texts) in texts {
@@ -52,23 +63,37 @@ impl Catalogue {
         Self { languages: Arc::new(languages) }
     }
 
-    /// The first language of an `Accept-Language` header that there is a catalogue of.
+    /// The language that an `Accept-Language` header likes best of those that there is a catalogue of.
     pub(super) fn choose(&self, accepted: &str) -> Arc<Words> {
-        let wanted = accepted.split(',').filter_map(|part| part.split(';').next()).map(str::trim);
+        let mut wanted: Vec<(&str, u16)> = accepted.split(',').take(MOST_TAGS).filter_map(liked).collect();
+        // Those that are liked alike stay in their order.
+        wanted.sort_by_key(|(_, how_much)| std::cmp::Reverse(*how_much));
+        let first = |tag: &str| tag.split('-').next().unwrap_or_default().to_ascii_lowercase();
         let known = |tag: &str| {
-            self.languages.iter().find(|(language, _)| {
-                let short = language.split('-').next().unwrap_or_default();
-                language.eq_ignore_ascii_case(tag)
-                    || tag.split('-').next().is_some_and(|tag| tag.eq_ignore_ascii_case(short))
-            })
+            let exact = self.languages.iter().find(|(language, _)| language.eq_ignore_ascii_case(tag));
+            exact.or_else(|| self.languages.iter().find(|(language, _)| first(language) == first(tag)))
         };
-        let found = wanted.filter(|tag| tag.len() <= 35).find_map(known);
+        let found = wanted.into_iter().find_map(|(tag, _)| known(tag));
         // The first language is always there: `shipped` puts it in.
         found
             .or_else(|| self.languages.get_key_value(FIRST))
             .map(|(_, words)| Arc::clone(words))
             .unwrap_or_else(|| Arc::new(Words::new(FIRST, Vec::new(), None)))
     }
+}
+
+/// One part of an `Accept-Language` header: the tag of a language, and how much it is liked, in thousandths; none where it
+/// is not wanted, or that can't be read.
+fn liked(part: &str) -> Option<(&str, u16)> {
+    let mut parts = part.split(';').map(str::trim);
+    let tag = parts.next().filter(|tag| (1..=LONGEST_TAG).contains(&tag.len()))?;
+    let how_much = match parts.find_map(|part| part.strip_prefix("q=")) {
+        None => 1.0,
+        Some(text) => text.parse::<f32>().ok().filter(|q| (0.0..=1.0).contains(q))?,
+    };
+    // Within 0 to 1000, so the cast keeps it.
+    let thousandths = (how_much * 1000.0) as u16;
+    (thousandths > 0).then_some((tag, thousandths))
 }
 
 impl Words {
@@ -115,6 +140,7 @@ impl Words {
 
     fn say(&self, key: &str, args: Option<&FluentArgs<'_>>) -> String {
         let Some(pattern) = self.bundle.get_message(key).and_then(|message| message.value()) else {
+            debug_assert!(self.otherwise.is_some(), "no catalogue has {key}");
             return match &self.otherwise {
                 Some(words) => words.say(key, args),
                 None => key.to_owned(),
@@ -255,6 +281,86 @@ mod tests {
             }
         }
         assert!(keys.len() > 20);
+    }
+
+    /// The sentences of texts, each with the names of what it speaks of.
+    fn sentences<'a>(texts: impl IntoIterator<Item = &'a String>) -> BTreeMap<String, BTreeSet<String>> {
+        let mut found: BTreeMap<String, BTreeSet<String>> = BTreeMap::new();
+        let mut current = String::new();
+        for line in texts.into_iter().flat_map(|text| text.lines()) {
+            let is_new = line.starts_with(|c: char| c.is_ascii_alphabetic());
+            if let Some((key, _)) = line.split_once('=').filter(|_| is_new) {
+                key.trim().clone_into(&mut current);
+                found.entry(current.clone()).or_default();
+            }
+            let name = |rest: &str| {
+                rest.split(|c: char| !c.is_ascii_alphanumeric() && c != '-').next().map(str::to_owned)
+            };
+            let names = line.split('$').skip(1).filter_map(name).filter(|name| !name.is_empty());
+            found.entry(current.clone()).or_default().extend(names);
+        }
+        found.remove("");
+        found
+    }
+
+    /// What is wrong with a translation: a sentence that English has not, or one that speaks of something else.
+    fn mistakes(english: &[String], other: &[String]) -> Vec<String> {
+        let english = sentences(english);
+        let mut mistakes: Vec<String> = other
+            .iter()
+            .filter_map(|text| FluentResource::try_new(text.clone()).err())
+            .map(|(_, errors)| format!("{errors:?}"))
+            .collect();
+        for (key, names) in sentences(other) {
+            match english.get(&key) {
+                None => mistakes.push(format!("nobody says {key}")),
+                Some(known) => mistakes
+                    .extend(names.difference(known).map(|name| format!("{key} does not speak of ${name}"))),
+            }
+        }
+        mistakes
+    }
+
+    fn texts(language: &Path) -> Vec<String> {
+        let mut found = Vec::new();
+        files(language, "ftl", &mut found);
+        found.into_iter().map(|(_, text)| text).collect()
+    }
+
+    #[test]
+    fn translations_say_what_english_says_and_nothing_else() {
+        let words = Path::new(env!("CARGO_MANIFEST_DIR")).join("web-admin/words");
+        let english = texts(&words.join(FIRST));
+        assert!(mistakes(&english, &english).is_empty());
+        for language in fs::read_dir(&words).unwrap() {
+            let language = language.unwrap().path();
+            let tag = language.file_name().unwrap().to_str().unwrap();
+            assert!(tag.parse::<LanguageIdentifier>().is_ok(), "{tag} is a tag of a language");
+            assert_eq!(mistakes(&english, &texts(&language)), Vec::<String>::new(), "{tag}");
+        }
+        let wrong =
+            ["nav-overview = { $what }\n", "nav-nowhere = Unman\n", "nav-lists = { $\n"].map(String::from);
+        let told = mistakes(&english, &wrong);
+        assert_eq!(told.len(), 3, "{told:?}");
+    }
+
+    #[test]
+    fn a_language_is_a_folder_and_what_it_lacks_is_said_in_english() {
+        let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("web-admin/words").join(FIRST);
+        let welsh = vec![String::from("nav-overview = Trosolwg\n")];
+        let catalogue = Catalogue::of([(FIRST.to_owned(), texts(&root)), (String::from("cy"), welsh)].into());
+        let words = catalogue.choose("cy-GB, en;q=0.8");
+        assert_eq!((words.language(), words.get("nav-overview")), ("cy", String::from("Trosolwg")));
+        assert!(words.has("nav-lists"));
+        assert_eq!(words.get("nav-lists"), catalogue.choose("en").get("nav-lists"));
+        assert_eq!(words.with("overview-pace", [("number", 3.into())]), "3 questions a minute");
+        for accepted in ["cy", "CY", "xx, cy;q=0.2", "en;q=0.3, cy;q=0.4", "cy;q=1.0,en;q=1.0"] {
+            assert_eq!(catalogue.choose(accepted).language(), "cy", "{accepted}");
+        }
+        for accepted in ["en, cy", "cy;q=0.1, en", "cy;q=0", "cy;q=x", "cy;q=-1", "cy;q=nan", "cyx", "fr, *"]
+        {
+            assert_eq!(catalogue.choose(accepted).language(), FIRST, "{accepted}");
+        }
     }
 
     #[test]

@@ -32,7 +32,10 @@ fn harmless(cell: &str) -> Cow<'_, str> {
 }
 
 fn quoted(cell: &str) -> Cow<'_, str> {
-    if cell.contains([',', '"', '\r', '\n', ';', '\t']) || cell.starts_with(' ') || cell.ends_with(' ') {
+    if cell.contains([',', '"', '\r', '\n', ';', '\t'])
+        || cell.starts_with([' ', '\u{feff}'])
+        || cell.ends_with(' ')
+    {
         Cow::Owned(format!("\"{}\"", cell.replace('"', "\"\"")))
     } else {
         Cow::Borrowed(cell)
@@ -45,7 +48,7 @@ fn quoted(cell: &str) -> Cow<'_, str> {
 /// A quote that is never closed reaches to the end of the text.
 #[must_use]
 pub fn rows(text: &str) -> Vec<(usize, Vec<String>)> {
-    let text = text.strip_prefix('\u{feff}').unwrap_or(text);
+    let text = text.trim_start_matches('\u{feff}');
     let (mut rows, mut row, mut cell, mut within) = (Vec::new(), Vec::new(), String::new(), false);
     let (mut number, mut first) = (1, 1);
     let mut chars = text.chars().peekable();
@@ -138,6 +141,16 @@ mod tests {
             // A line without anything is no row; a quote of ours in front is one that a person may have written.
             let expected: Vec<_> = written.into_iter().filter(|row| *row != [""]).collect();
             prop_assert_eq!(again, expected);
+        }
+
+        #[test]
+        fn what_was_read_of_anything_is_read_again_after_it_was_written(
+            text in "([a-c=+'@,;\"\r\n\t -]|\u{feff}|＝|\\PC){0,40}",
+        ) {
+            let cells = |text: &str| rows(text).into_iter().map(|(_, row)| row).collect::<Vec<_>>();
+            let read = cells(&text);
+            let written: String = read.iter().map(line).collect();
+            prop_assert_eq!(cells(&written), read);
         }
     }
 }

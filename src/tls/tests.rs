@@ -3,6 +3,7 @@
 use std::{fs, os::unix::fs::PermissionsExt as _};
 
 use jiff::SignedDuration;
+use proptest::prelude::*;
 use rcgen::{BasicConstraints, CertificateParams, IsCa, Issuer, KeyPair, date_time_ymd};
 use rustls::{
     ClientConfig, ClientConnection, RootCertStore, ServerConnection,
@@ -396,6 +397,41 @@ fn what_is_wrong_with_a_schools_certificate_is_said_and_nothing_changes() {
     assert_eq!(certificates.status(now()).source, Source::School);
     handshake(&certificates, &good.signer, "dns.school.example", now()).unwrap();
     handshake(&open(folder.path()), &good.signer, "dns.school.example", now()).unwrap();
+}
+
+#[test]
+fn whatever_is_installed_is_whole_or_changes_nothing() {
+    let folder = tempfile::tempdir().unwrap();
+    let certificates = open(folder.path());
+    let bought = bought();
+    let right = (bought.chain(), bought.key.into_bytes());
+    // A place, counted from the start, and what is added to the byte there.
+    let changes = prop::collection::vec((any::<u16>(), any::<u8>()), 0..4);
+    proptest!(ProptestConfig::with_cases(300), |(in_chain in changes.clone(), in_key in changes, cut in 0..4_usize)| {
+        let changed = |bytes: &[u8], changes: &[(u16, u8)]| {
+            let mut bytes = bytes.to_vec();
+            for (at, add) in changes {
+                let at = usize::from(*at) % bytes.len();
+                bytes[at] = bytes[at].wrapping_add(*add);
+            }
+            if cut > 1 {
+                bytes.truncate(bytes.len() / cut);
+            }
+            bytes
+        };
+        let before = certificates.status(now());
+        let (chain, key) = (changed(&right.0, &in_chain), changed(&right.1, &in_key));
+        match certificates.install(&chain, &key, now()) {
+            Ok(()) => {
+                prop_assert_eq!(certificates.status(now()).source, Source::School);
+                certificates.remove_school(now()).unwrap();
+            }
+            Err(error) => {
+                prop_assert!(matches!(error, TlsError::Unfit(_)), "{}", error);
+                prop_assert_eq!(certificates.status(now()), before);
+            }
+        }
+    });
 }
 
 #[test]

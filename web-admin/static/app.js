@@ -45,8 +45,13 @@ function draw(figure) {
   const { times, series, zone, time } = JSON.parse(figure.dataset.chart);
   const clock = new Intl.DateTimeFormat(document.documentElement.lang, { hour: "2-digit", minute: "2-digit", timeZone: zone });
   const hour = (seconds) => (seconds == null ? "–" : clock.format(new Date(seconds * 1000)));
-  const style = getComputedStyle(document.documentElement);
-  const colour = (name) => style.getPropertyValue(name).trim();
+  // Canvases know no `var()`: the colour that it comes to in this theme is asked of an element that has it.
+  const colour = (name) => {
+    figure.style.color = `var(${name})`;
+    const found = getComputedStyle(figure).color;
+    figure.style.color = "";
+    return found;
+  };
   const options = {
     width: figure.clientWidth,
     height: 220,

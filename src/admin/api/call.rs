@@ -176,7 +176,8 @@ fn expected(headers: &HeaderMap) -> Result<Option<i64>, Failure> {
         return Ok(None);
     }
     let inner = text.strip_prefix("W/").unwrap_or(text).strip_prefix('"').and_then(|t| t.strip_suffix('"'));
-    let number = inner.filter(|_| text.len() <= LONGEST_TAG).and_then(|inner| inner.parse().ok());
+    let is_number = |inner: &&str| text.len() <= LONGEST_TAG && inner.bytes().all(|b| b.is_ascii_digit());
+    let number = inner.filter(is_number).and_then(|inner| inner.parse().ok());
     number.map(Some).ok_or_else(|| {
         Failure::new("failure-query", StatusCode::BAD_REQUEST)
             .because("If-Match: write one revision in quotes, as the ETag had it, or *")

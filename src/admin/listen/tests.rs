@@ -1,6 +1,9 @@
 //! Real sockets, and browsers of different manners.
 
-use axum::{body::Bytes, routing::get};
+use axum::{
+    body::{Body, Bytes},
+    routing::{get, post},
+};
 use futures_util::stream;
 use rustls::{
     ClientConfig, RootCertStore,
@@ -57,6 +60,7 @@ fn pages(stop: CancellationToken) -> Router {
         .route("/endless", get(endless))
         .route("/events", get(until_stopped))
         .route("/panic", get(panics))
+        .route("/length", post(|body: Bytes| async move { body.len().to_string() }))
 }
 
 fn serve(has_tls: bool, limits: Limits) -> Served {
@@ -243,6 +247,16 @@ async fn who_is_slow_is_cut_off() {
         let reply = rest(&mut stream).await;
         assert!(!reply.contains("200"), "{reply}");
     }
+}
+
+#[tokio::test]
+async fn a_form_that_never_comes_holds_no_connection() {
+    let served = serve(false, short());
+    let head = "POST /length HTTP/1.1\r\nHost: box\r\nContent-Length: 5\r\n";
+    let reply = served.plain(&format!("{head}\r\nab")).await;
+    assert!(reply.starts_with("HTTP/1.1 400 "), "{reply}");
+    let reply = served.plain(&format!("{head}Connection: close\r\n\r\nabcde")).await;
+    assert!(reply.starts_with("HTTP/1.1 200 ") && reply.ends_with("\r\n\r\n5"), "{reply}");
 }
 
 #[tokio::test]

@@ -22,7 +22,6 @@ use super::super::{
     visit::Visit,
     when::{When, weekday},
 };
-use crate::policy::Mode;
 
 pub(super) fn routes(routes: Routes) -> Routes {
     routes.get("/", Right::SeeOverview, show).get("/overview/live", Right::SeeOverview, live)
@@ -148,14 +147,12 @@ impl Now {
         let policy = visit.admin.control.policy().load_full();
         let (words, when) = (&p.words, When::of(&policy));
         let (health, at) = (&snapshot.health, snapshot.health.at);
-        let watching = policy.file().profiles.iter().any(|profile| profile.mode == Mode::Watch);
-        let headline = match (health.worst(), watching) {
+        let headline = match (health.worst(), health.is_watching()) {
             (Level::Bad, _) => words.get("overview-bad"),
             (_, true) => words.get("overview-watching"),
             (Level::Look, false) => words.get("overview-look"),
             (Level::Good, false) => words.get("overview-good"),
         };
-        let worst = if watching { health.worst().max(Level::Look) } else { health.worst() };
         let tile = |part: Part| {
             let level = health.level(part);
             let state = match level {
@@ -186,7 +183,7 @@ impl Now {
             link: if visit.may(Right::ChangeSystem) { "/set-up/start" } else { "" },
         });
         Self {
-            tone: tone(worst),
+            tone: tone(health.worst()),
             headline,
             per_minute: snapshot.per_minute().map(|number| p.number(&number)),
             tiles: Part::OF_THE_BOX.into_iter().map(tile).collect(),

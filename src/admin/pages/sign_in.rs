@@ -12,7 +12,7 @@ use serde::Deserialize;
 use super::super::{
     access::Right,
     failure::Failure,
-    page::{Page, html, html_with, see},
+    page::{self, Page, html, html_with, see},
     routes::Routes,
     visit::{Identity, Visit, no_session_cookie, session_cookie, theme_cookie},
 };
@@ -39,10 +39,9 @@ struct Afterwards {
     to: String,
 }
 
-/// A place of the box, and nowhere else, whatever a link says.
+/// A place of the box, but not the door again.
 fn own_place(to: &str) -> &str {
-    let is_path = to.starts_with('/') && !to.starts_with("//") && !to.contains(['\\', '\r', '\n']);
-    if is_path && !to.starts_with("/sign-") { to } else { "/" }
+    if to.starts_with("/sign-") { "/" } else { page::own_place(to) }
 }
 
 #[derive(Template)]
@@ -345,12 +344,7 @@ async fn theme(headers: HeaderMap, Form(form): Form<ThemeForm>) -> Result<Respon
         .and_then(|from| from.split_once("://"))
         .and_then(|(_, rest)| rest.find('/').map(|at| rest[at..].to_owned()))
         .unwrap_or_default();
-    let back = if back.starts_with('/') && !back.starts_with("//") && !back.contains('\\') {
-        back.as_str()
-    } else {
-        "/"
-    };
-    let mut response = see(back, "");
+    let mut response = see(page::own_place(&back), "");
     if let Ok(cookie) = HeaderValue::from_str(&theme_cookie(theme)) {
         response.headers_mut().append(header::SET_COOKIE, cookie);
     }

@@ -1,6 +1,7 @@
 //! A box with people of every role, asked as a browser asks, but without sockets.
 
 mod access;
+mod foreign;
 #[path = "../../../tests/support/log_day.rs"]
 #[allow(unreachable_pub, clippy::duplicate_mod, reason = "other tests use it, from outside as well")]
 pub(super) mod log_day;
@@ -25,6 +26,7 @@ use axum::{
 };
 use futures_util::StreamExt as _;
 use hickory_proto::{op::ResponseCode, rr::RecordType};
+use jiff::Timestamp;
 use tower::ServiceExt;
 
 use super::{Admin, Config, Parts, Peer, visit};
@@ -244,11 +246,16 @@ impl TestBox {
 
     /// Asks for a name as a device does; the log has it then.
     pub(super) fn ask(&self, address: &str, name: &str) {
+        self.ask_at(address, name, self.admin.clock.now());
+        self.admin.log.as_ref().unwrap().flush().unwrap();
+    }
+
+    /// The same at a moment, and the log may write it later.
+    pub(super) fn ask_at(&self, address: &str, name: &str, at: Timestamp) {
         let policy = self.admin.control.policy().load_full();
         let client = policy.identify(address.parse().unwrap(), None);
         let key = Key::from_bytes(&reversed(name));
         let question = Question { key: key.clone(), qtype: RecordType::A, first_asked: FirstAsked::Unknown };
-        let at = self.admin.clock.now();
         let decision = policy.decide(&question, &client, at);
         let fate = Fate {
             transport: Transport::Udp,
@@ -260,7 +267,6 @@ impl TestBox {
         };
         let log = self.admin.log.as_ref().unwrap();
         log.record(&policy, &Event { at, client: &client, name: &key, fate: &fate, took: 70, reply: None });
-        log.flush().unwrap();
     }
 
     /// A token of somebody, with these scopes.
@@ -348,6 +354,32 @@ async fn what_goes_wrong_is_a_page_for_people_and_a_problem_for_programs() {
         school.request(None, Method::GET, "/api/v1/x").header(header::AUTHORIZATION, "Bearer sgt_wrong");
     let refused = school.send(token.body(Body::empty()).unwrap()).await;
     assert_eq!(refused.status, StatusCode::UNAUTHORIZED);
+}
+
+#[tokio::test]
+async fn who_is_not_signed_in_sends_little_at_one_time() {
+    let school = TestBox::new().await;
+    let much = "x".repeat(100_000);
+    let refused = school.post_as_nobody("/sign-in", &[("name", &much), ("password", "x")]).await;
+    assert_eq!(refused.status, StatusCode::PAYLOAD_TOO_LARGE, "{}", refused.body);
+    let taken = school.post(Role::Head, "/sites/import", &[("text", &much)]).await;
+    assert_ne!(taken.status, StatusCode::PAYLOAD_TOO_LARGE);
+}
+
+#[tokio::test]
+async fn a_banner_says_what_the_overview_says() {
+    let school = TestBox::new().await;
+    let said = "A trial goes on: nothing but locked and security categories is blocked.";
+    for page in ["/", "/limits"] {
+        assert!(!school.get(Role::Governor, page).await.has(said), "{page}");
+    }
+    let form = [("start", "watch"), ("reason", "a trial")];
+    let asked = school.post(Role::Head, "/set-up/start", &form).await;
+    assert!(asked.status.is_redirection(), "{}", asked.body);
+    assert!(super::health::Health::of(&school.admin).is_watching());
+    assert!(school.get(Role::Governor, "/limits").await.has(said));
+    let overview = school.get(Role::Governor, "/").await;
+    assert_eq!(overview.body.matches(said).count(), 2, "as a banner, and among what needs attention");
 }
 
 #[tokio::test]

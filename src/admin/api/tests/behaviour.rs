@@ -120,7 +120,7 @@ async fn a_category_is_changed_by_who_has_seen_what_is_there() {
     assert_eq!(late.headers[header::ETAG], "\"1\"");
     let again = ask(&school, &technician, Method::PUT, &path, Some("\"1\""), Some(&block)).await;
     assert_eq!(again.status, StatusCode::OK, "{}", again.body);
-    for wrong in ["1", "\"x\"", "\"1\", \"2\"", ""] {
+    for wrong in ["1", "\"x\"", "\"+1\"", "\"-1\"", "\"1\", \"2\"", ""] {
         let refused = ask(&school, &HEAD, Method::PUT, &path, Some(wrong), Some(&block)).await;
         assert_eq!(refused.status, StatusCode::BAD_REQUEST, "{wrong}: {}", refused.body);
     }

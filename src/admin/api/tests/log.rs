@@ -1,40 +1,16 @@
 //! The query log through the API: pages that are stable, questions that are told once, devices that are not told.
 
 use axum::http::{Method, StatusCode};
-use hickory_proto::{op::ResponseCode, rr::RecordType};
-use jiff::{SignedDuration, Timestamp};
+use jiff::SignedDuration;
 use serde_json::{Value, json};
 
 use super::{Who, ask};
 use crate::{
     accounts::{Role, Scope},
     admin::tests::TestBox,
-    name::Key,
-    policy::{FirstAsked, Question},
-    querylog::{Event, Fate, Transport},
-    resolver::AnswerSource,
 };
 
 const LEAD: Who = Who::Person(Role::Safeguarding);
-
-/// A question that is decided and recorded as the answering path would.
-fn question(school: &TestBox, client: &str, name: &str, at: Timestamp) {
-    let policy = school.admin.control.policy().load_full();
-    let client = policy.identify(client.parse().unwrap(), None);
-    let key = Key::parse(name).unwrap();
-    let asked = Question { key: key.clone(), qtype: RecordType::A, first_asked: FirstAsked::Unknown };
-    let decision = policy.decide(&asked, &client, at);
-    let fate = Fate {
-        transport: Transport::Udp,
-        qtype: RecordType::A,
-        rcode: ResponseCode::NoError,
-        decision: Ok(&decision),
-        source: AnswerSource::Cache,
-        security: None,
-    };
-    let event = Event { at, client: &client, name: &key, fate: &fate, took: 70, reply: None };
-    school.admin.log.as_ref().unwrap().record(&policy, &event);
-}
 
 /// A box whose log has so many questions, a second apart up to now.
 async fn with_questions(many: i64) -> TestBox {
@@ -42,7 +18,7 @@ async fn with_questions(many: i64) -> TestBox {
     let now = school.admin.clock.now();
     for number in 0..many {
         let at = now - SignedDuration::from_secs(many - number);
-        question(&school, "10.20.2.31", &format!("site-{number}.example"), at);
+        school.ask_at("10.20.2.31", &format!("site-{number}.example"), at);
     }
     school.admin.log.as_ref().unwrap().flush().unwrap();
     school
@@ -67,7 +43,7 @@ async fn pages_are_stable_while_questions_arrive() {
         let log = get(&school, &LEAD, &path).await;
         found.extend(names(&log["entries"]));
         // Newer ones belong on no page that is still to come.
-        question(&school, "10.20.2.31", &format!("site-new-{page}.example"), school.admin.clock.now());
+        school.ask_at("10.20.2.31", &format!("site-new-{page}.example"), school.admin.clock.now());
         school.admin.log.as_ref().unwrap().flush().unwrap();
         match log["next"].as_str() {
             Some(next) => path = next.to_owned(),
@@ -91,7 +67,7 @@ async fn who_follows_is_told_each_question_once_and_in_order() {
         school.admin.clock.set(now);
         // One that is written down long after it arrived is not lost either.
         let at = now - SignedDuration::from_secs(if second % 7 == 0 { second.min(15) } else { 0 });
-        question(&school, "10.20.2.31", &format!("site-{second}.example"), at);
+        school.ask_at("10.20.2.31", &format!("site-{second}.example"), at);
         if second % 5 == 0 {
             let news = get(&school, &LEAD, &format!("/api/v1/log/news?cursor={cursor}")).await;
             told.extend(names(&news["entries"]));
@@ -192,8 +168,8 @@ async fn who_follows_live_is_told_at_once() {
     let questions = tokio::spawn(async move {
         loop {
             let now = asking.admin.clock.now();
-            question(&asking, "10.20.2.31", "bet365.com", now);
-            question(&asking, "10.20.2.31", "www.bbc.co.uk", now);
+            asking.ask_at("10.20.2.31", "bet365.com", now);
+            asking.ask_at("10.20.2.31", "www.bbc.co.uk", now);
             asking.admin.log.as_ref().unwrap().flush().unwrap();
             tokio::time::sleep(std::time::Duration::from_millis(200)).await;
         }

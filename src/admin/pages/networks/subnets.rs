@@ -133,3 +133,33 @@ pub(super) async fn set(visit: Visit, Form(asked): Form<OneAsked>) -> Result<Res
         Err(refusal) => html_with(refusal.status(), &OnePage::new(&visit, asked, refusal)?),
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    #[test]
+    fn subnets_are_read_from_whatever_was_pasted() {
+        let text = "10.20.2.7/24, 10.20.3.0/255.255.255.0;2001:db8:2::/64\n10.20.9.9\n10.20.2.0/24";
+        let read: Vec<String> = read(text).unwrap().iter().map(ToString::to_string).collect();
+        assert_eq!(read, ["10.20.2.0/24", "10.20.3.0/24", "2001:db8:2::/64", "10.20.9.9/32"]);
+    }
+
+    proptest! {
+        #[test]
+        fn what_was_read_is_whole_subnets_each_once_and_is_read_again(
+            text in "(10\\.20\\.[0-9]{1,3}\\.0|2001:db8::|/[0-9]{1,3}|/255\\.255\\.[0-9]{1,3}\\.0|0\\.0\\.0\\.0/0|[,; \n]|\\PC){0,12}",
+        ) {
+            match read(&text) {
+                Ok(nets) => {
+                    prop_assert!(nets.iter().all(|net| *net == net.trunc() && net.prefix_len() > 0));
+                    let written: Vec<String> = nets.iter().map(ToString::to_string).collect();
+                    prop_assert_eq!(read(&written.join("\n")), Ok(nets));
+                }
+                Err(wrong) => prop_assert!(!wrong.is_empty()),
+            }
+        }
+    }
+}

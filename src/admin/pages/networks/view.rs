@@ -9,7 +9,7 @@ use ipnet::IpNet;
 
 use super::super::super::words::Words;
 use crate::{
-    clients::Mac,
+    clients::{Mac, read_subnet},
     clock::Day,
     policy::{Policy, PolicyFile, ProfileFile},
     querylog::Strangers,
@@ -33,9 +33,7 @@ pub(super) struct Network {
 
 /// Reads a subnet; an address alone is the subnet of itself.
 pub(super) fn subnet(text: &str) -> Option<IpNet> {
-    let text = text.trim();
-    let net = text.parse::<IpNet>().ok().or_else(|| text.parse::<IpAddr>().ok().map(IpNet::from))?;
-    Some(net.trunc())
+    read_subnet(text).or_else(|| text.trim().parse::<IpAddr>().ok().map(IpNet::from))
 }
 
 /// Every subnet in the order of addresses, each with the one around it.

@@ -27,6 +27,12 @@ use crate::{
     policy::{Cell, PolicyFile},
 };
 
+/// What a cell can be set to, as forms have it; `usual` is what comes with Schoolgate.
+const STATES: [&str; 6] = ["block", "allow", "report", "times", "for", "usual"];
+
+/// The state that nobody sets in a form.
+const LOCKED: &str = "locked";
+
 /// What a form asks of a cell. A click has it all in `set`: row, profile, the state that was seen, the new one.
 #[derive(Debug, Clone, Default, Deserialize)]
 #[serde(default)]
@@ -211,7 +217,9 @@ impl Editor {
         let chosen = |asked: &str, is: bool| {
             if asked.is_empty() && is { of.to_owned() } else { asked.to_owned() }
         };
-        let choice = if asked.cell.is_empty() { state_now.to_owned() } else { asked.cell.clone() };
+        // What is no state is refused where it is sent, and the form shows what is in force.
+        let is_state = STATES.contains(&asked.cell.as_str()) || asked.cell == LOCKED;
+        let choice = if is_state { asked.cell.clone() } else { state_now.to_owned() };
         let wanted = match choice.as_str() {
             "times" if !asked.schedule.is_empty() => said(p, &Cell::AllowDuring(asked.schedule.clone())),
             "for" if !asked.group.is_empty() => said(p, &Cell::AllowFor(asked.group.clone())),
@@ -244,12 +252,9 @@ impl Editor {
 
     /// The states that can be chosen, each with its words.
     pub(super) fn choices(&self, p: &Page) -> Vec<(&'static str, String)> {
-        let mut choices = vec!["block", "allow", "report", "times", "for"];
-        if self.choice == "locked" {
-            choices.insert(0, "locked");
-        }
-        choices.push("usual");
-        choices.into_iter().map(|choice| (choice, p.t(&format!("policy-choice-{choice}")))).collect()
+        let locked = Some(LOCKED).filter(|locked| self.choice == *locked);
+        let choices = locked.into_iter().chain(STATES);
+        choices.map(|choice| (choice, p.t(&format!("policy-choice-{choice}")))).collect()
     }
 }
 

@@ -4,7 +4,7 @@ use std::{collections::BTreeMap, net::IpAddr};
 
 use askama::Template;
 use axum::{extract::Form, response::Response};
-use ipnet::{IpNet, Ipv4Net};
+use ipnet::IpNet;
 
 use super::{
     super::super::{failure::Failure, page::Page, visit::Visit},
@@ -12,6 +12,7 @@ use super::{
 };
 use crate::{
     category::Audience,
+    clients::read_subnet as net,
     control::Edit,
     policy::{PolicyFile, is_private},
 };
@@ -233,17 +234,6 @@ fn cells(line: &str) -> Vec<&str> {
     }
     cells.retain(|cell| !cell.is_empty());
     cells
-}
-
-/// A subnet, without the bits behind its prefix; also with a mask, as `10.20.2.0/255.255.255.0`.
-fn net(text: &str) -> Option<IpNet> {
-    let text = text.trim();
-    if let Ok(net) = text.parse::<IpNet>() {
-        return Some(net.trunc());
-    }
-    let (address, mask) = text.split_once('/')?;
-    let net = Ipv4Net::with_netmask(address.trim().parse().ok()?, mask.trim().parse().ok()?).ok()?;
-    Some(IpNet::V4(net.trunc()))
 }
 
 /// What somebody should look at: networks within others, devices of their owners within a network of the school's,

@@ -301,7 +301,26 @@ pub(super) async fn preview(visit: Visit, Form(typed): Form<Typed>) -> Result<Re
 
 #[cfg(test)]
 mod tests {
+    use proptest::prelude::*;
+
     use super::*;
+
+    proptest! {
+        #[test]
+        fn names_that_were_read_are_names_of_rules_each_once_and_are_read_again(
+            text in "(https?://|=|\\*\\.|www\\.|[a-z]{1,9}\\.|example|co\\.uk|@|:8443|/a|\\?|#|%|ü|[,; \n]|\\PC){0,14}",
+        ) {
+            match names(&text) {
+                Ok(read) => {
+                    for name in &read {
+                        prop_assert!(NamePattern::parse(name.trim_start_matches('=')).is_ok(), "{}", name);
+                    }
+                    prop_assert_eq!(names(&read.join("\n")), Ok(read));
+                }
+                Err(wrong) => prop_assert!((1..=TOLD).contains(&wrong.len())),
+            }
+        }
+    }
 
     #[test]
     fn names_are_read_from_whatever_was_pasted() {
