@@ -51,6 +51,7 @@ use tower_http::compression::CompressionLayer;
 use self::{
     access::Right,
     live::Live,
+    monitor::Readiness,
     routes::Routes,
     searches::Searches,
     updates::Updates,
@@ -106,6 +107,8 @@ pub struct Admin {
     updates: Updates,
     /// The box as it is just now, for who watches.
     live: Live,
+    /// How the box was when somebody last asked whether it is ready.
+    readiness: Readiness,
     /// The searches that people keep.
     searches: Searches,
     /// How many follow the log.
@@ -152,6 +155,7 @@ impl Admin {
             searches: Searches::in_data(control.folder()),
             words: Catalogue::shipped(),
             live: Live::default(),
+            readiness: Readiness::default(),
             followers: Arc::new(Semaphore::new(streams::MOST_FOLLOWERS)),
             slow: Arc::new(Semaphore::new(SLOW)),
             updates: Updates::default(),

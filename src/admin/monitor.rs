@@ -1,6 +1,9 @@
 //! What other programs look at: whether the box is alive, whether it is ready, and its figures.
 
-use std::sync::Arc;
+use std::{
+    sync::Arc,
+    time::{Duration, Instant},
+};
 
 use axum::{
     http::{StatusCode, header},
@@ -18,6 +21,28 @@ use super::{
     when::When,
 };
 
+/// For how long an answer to whether the box is ready is good: whoever asks, it is looked at no oftener.
+const READY_FOR: Duration = Duration::from_secs(1);
+
+/// How the box was when somebody last asked whether it is ready.
+#[derive(Debug, Default)]
+pub(super) struct Readiness(tokio::sync::Mutex<Option<(Instant, Arc<Health>)>>);
+
+impl Readiness {
+    /// Looks at the box, unless that was done a moment ago. One looks for all who ask meanwhile.
+    async fn look(&self, admin: &Arc<Admin>) -> Result<Arc<Health>, Failure> {
+        let mut last = self.0.lock().await;
+        if let Some((at, health)) = &*last
+            && at.elapsed() < READY_FOR
+        {
+            return Ok(Arc::clone(health));
+        }
+        let health = Arc::new(look(admin).await?);
+        *last = Some((Instant::now(), Arc::clone(&health)));
+        Ok(health)
+    }
+}
+
 pub(super) fn routes(routes: Routes) -> Routes {
     routes.get("/healthz", Right::Open, alive).get("/readyz", Right::Open, ready).get(
         "/metrics",
@@ -33,7 +58,7 @@ pub(super) async fn alive() -> &'static str {
 
 /// Whether everything works that must; a line for each part that does not.
 async fn ready(visit: Visit) -> Result<Response, Failure> {
-    let health = look(&visit.admin).await?;
+    let health = visit.admin.readiness.look(&visit.admin).await?;
     let when = When::of(&visit.admin.control.policy().load());
     let lines: Vec<String> = health
         .broken()
@@ -70,6 +95,8 @@ pub(super) async fn look(admin: &Arc<Admin>) -> Result<Health, Failure> {
 
 #[cfg(test)]
 mod tests {
+    use std::sync::Arc;
+
     use axum::{
         body::Body,
         http::{Method, StatusCode, header},
@@ -86,6 +113,16 @@ mod tests {
         assert_eq!(school.get_as_nobody("/healthz").await.body, "ok\n");
         let ready = school.get_as_nobody("/readyz").await;
         assert_eq!((ready.status, ready.body.as_str()), (StatusCode::OK, "ready\n"));
+    }
+
+    #[tokio::test]
+    async fn the_box_is_looked_at_once_for_all_who_ask_whether_it_is_ready() {
+        let school = TestBox::new().await;
+        let (one, two) = tokio::join!(
+            school.admin.readiness.look(&school.admin),
+            school.admin.readiness.look(&school.admin)
+        );
+        assert!(Arc::ptr_eq(&one.unwrap(), &two.unwrap()));
     }
 
     #[tokio::test]

@@ -17,7 +17,7 @@ use crate::{
 };
 
 /// How long who looks at a page waits for what arrived a moment ago to be written.
-pub(crate) const GLANCE: Duration = Duration::from_millis(80);
+pub(crate) const GLANCE: Duration = Duration::from_millis(50);
 
 /// What was found in the log.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]

@@ -295,17 +295,9 @@ async fn update_lists(
     Ok(Told(visit.admin.control.update_lists(&lists, &visit.by(), dry_run).await?))
 }
 
-#[derive(Debug, Deserialize, JsonSchema)]
-#[serde(deny_unknown_fields)]
-struct Brought {
-    /// Whether it is put in force whatever looks wrong about it.
-    #[serde(default)]
-    accept: bool,
-}
-
 async fn upload_list(
     visit: Visit,
-    asked: Asked<String, Brought, Raw<LARGEST_LIST>>,
+    asked: Asked<String, Nothing, Raw<LARGEST_LIST>>,
 ) -> Result<Told<UpdateReport>, Failure> {
     static COUNT: AtomicU64 = AtomicU64::new(0);
     let list = subscribed(&visit, &asked.path)?;
@@ -325,9 +317,8 @@ async fn upload_list(
         std::io::Result::Ok(scratch)
     });
     let scratch = written.await?.map_err(Failure::inside)?;
-    let report =
-        visit.admin.control.upload(&list.id, scratch.path(), asked.query.accept, &visit.by()).await?;
-    Ok(Told(report))
+    // What looks wrong about it is accepted by a call of its own, with a reason.
+    Ok(Told(visit.admin.control.upload(&list.id, scratch.path(), false, &visit.by()).await?))
 }
 
 /// Why a version is put in force.

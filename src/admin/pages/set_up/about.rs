@@ -10,7 +10,7 @@ use super::{
         page::{Page, html},
         visit::Visit,
     },
-    Fields, Step, Wizard, Wrong, around, edit, moment, path, shown, text, went_on,
+    Fields, Refusal, Step, Wizard, around, edit, moment, path, shown, went_on,
 };
 use crate::{
     control::{Edit, NewProfile, ProfileEdit, SchoolEdit, SupplierEdit},
@@ -54,7 +54,7 @@ pub(super) async fn break_glass(visit: Visit) -> Result<Response, Failure> {
 }
 
 fn break_glass_page(visit: &Visit, sealed: String, code: String) -> Result<Response, Failure> {
-    let (p, w) = around(visit, Step::BreakGlass, "", &Fields::default());
+    let (p, w) = around(visit, Step::BreakGlass, None, &Fields::default());
     let address = visit.own_address("/sign-in/break-glass");
     let next = path(if w.is_finished { Step::BreakGlass } else { Step::School });
     html(&BreakGlassPage { p, w, sealed, code, address, next })
@@ -64,7 +64,7 @@ pub(super) async fn seal(
     visit: Visit,
     Form(fields): Form<Vec<(String, String)>>,
 ) -> Result<Response, Failure> {
-    if Fields(fields).has("skip") {
+    if Fields(fields).is_on("skip") {
         return went_on(&visit, Step::BreakGlass);
     }
     let (code, change) =
@@ -100,8 +100,8 @@ pub(super) async fn school(visit: Visit) -> Result<Response, Failure> {
     school_page(&visit, None, &Fields(said.map(|(k, v)| (k.to_owned(), v.to_owned())).into()))
 }
 
-fn school_page(visit: &Visit, wrong: Option<&Wrong>, fields: &Fields) -> Result<Response, Failure> {
-    let (p, w) = around(visit, Step::School, text(wrong), fields);
+fn school_page(visit: &Visit, wrong: Option<&Refusal>, fields: &Fields) -> Result<Response, Failure> {
+    let (p, w) = around(visit, Step::School, wrong, fields);
     let kinds = Kind::ALL.map(|kind| {
         let title = visit.words.get(&format!("set-up-kind-{}", kind.word()));
         (kind.word(), title, fields.get("kind") == kind.word())
@@ -123,7 +123,7 @@ pub(super) async fn put_school(
     Form(fields): Form<Vec<(String, String)>>,
 ) -> Result<Response, Failure> {
     let fields = Fields(fields);
-    let wrong = |text: &str| Wrong::input(visit.words.get(text));
+    let wrong = |text: &str| Refusal::new(visit.words.get(text));
     let refused = match Kind::from_word(fields.get("kind")) {
         _ if fields.get("name").is_empty() => wrong("set-up-school-no-name"),
         _ if fields.get("name").chars().count() > 100 => wrong("set-up-school-long-name"),
@@ -136,11 +136,11 @@ pub(super) async fn put_school(
     school_page(&visit, Some(&refused), &fields)
 }
 
-async fn put_school_of(visit: &Visit, fields: &Fields, kind: Kind) -> Result<Result<(), Wrong>, Failure> {
+async fn put_school_of(visit: &Visit, fields: &Fields, kind: Kind) -> Result<Result<(), Refusal>, Failure> {
     let name = fields.get("name").to_owned();
     let contact = fields.get("contact");
     if !contact.is_empty() && Person::new("-", contact, "").is_err() {
-        return Ok(Err(Wrong::input(visit.words.get("set-up-school-contact-wrong"))));
+        return Ok(Err(Refusal::new(visit.words.get("set-up-school-contact-wrong"))));
     }
     let school = SchoolEdit {
         name: Some(name.clone()),
@@ -224,8 +224,8 @@ struct SuppliersPage {
     today: Date,
 }
 
-fn suppliers_page(visit: &Visit, wrong: Option<&Wrong>, fields: &Fields) -> Result<Response, Failure> {
-    let (p, w) = around(visit, Step::Suppliers, text(wrong), fields);
+fn suppliers_page(visit: &Visit, wrong: Option<&Refusal>, fields: &Fields) -> Result<Response, Failure> {
+    let (p, w) = around(visit, Step::Suppliers, wrong, fields);
     let (suppliers, today) = supplied(visit);
     let field = |name: &str| fields.get(name).to_owned();
     let page = SuppliersPage {
@@ -279,8 +279,8 @@ pub(super) async fn put_suppliers(
     suppliers_page(&visit, Some(&refused), &fields)
 }
 
-fn supplier_edits(visit: &Visit, fields: &Fields) -> Result<Vec<Edit>, Wrong> {
-    let wrong = |key: &str| Wrong::input(visit.words.get(key));
+fn supplier_edits(visit: &Visit, fields: &Fields) -> Result<Vec<Edit>, Refusal> {
+    let wrong = |key: &str| Refusal::new(visit.words.get(key));
     let by = match fields.get("by") {
         "broadband" | "firewall" | "upstream" => Supply::Upstream,
         "nobody" => Supply::Nobody,

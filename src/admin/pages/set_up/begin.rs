@@ -12,7 +12,7 @@ use super::{
         visit::Visit,
         when::weekday,
     },
-    Fields, Step, Wizard, Wrong, around, edit, shown, text, went_on,
+    Fields, Refusal, Step, Wizard, around, edit, shown, went_on,
 };
 use crate::{
     control::{ControlError, Edit, Matrix, MatrixCell, ProfileEdit, to_filter, to_watch},
@@ -41,7 +41,7 @@ impl CategoriesPage {
 }
 
 pub(super) async fn categories(visit: Visit) -> Result<Response, Failure> {
-    let (p, w) = around(&visit, Step::Categories, "", &Fields::default());
+    let (p, w) = around(&visit, Step::Categories, None, &Fields::default());
     html(&CategoriesPage { p, w, matrix: visit.admin.control.matrix() })
 }
 
@@ -70,8 +70,8 @@ struct Trial {
     asked: String,
 }
 
-fn start_page(visit: &Visit, wrong: Option<&Wrong>, fields: &Fields) -> Result<Response, Failure> {
-    let (p, w) = around(visit, Step::Start, text(wrong), fields);
+fn start_page(visit: &Visit, wrong: Option<&Refusal>, fields: &Fields) -> Result<Response, Failure> {
+    let (p, w) = around(visit, Step::Start, wrong, fields);
     let control = &visit.admin.control;
     let policy = control.policy().load_full();
     let watches = policy.file().profiles.iter().any(|profile| profile.mode == Mode::Watch);
@@ -103,7 +103,7 @@ pub(super) async fn put_start(
         "filter" => to_filter(policy.file(), trial.as_ref()).collect(),
         "watch" => to_watch(policy.file()).collect(),
         _ => {
-            let wrong = Wrong::input(visit.words.get("set-up-start-choose"));
+            let wrong = Refusal::new(visit.words.get("set-up-start-choose"));
             return start_page(&visit, Some(&wrong), &fields);
         }
     };
@@ -127,7 +127,7 @@ pub(super) async fn prolong(
     Form(fields): Form<Vec<(String, String)>>,
 ) -> Result<Response, Failure> {
     let fields = Fields(fields);
-    let refused = |said: String| start_page(&visit, Some(&Wrong::input(said)), &fields);
+    let refused = |said: String| start_page(&visit, Some(&Refusal::new(said)), &fields);
     let Ok(ends) = fields.get("ends").parse() else {
         return refused(visit.words.get("set-up-start-no-day"));
     };

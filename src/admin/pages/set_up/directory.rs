@@ -7,7 +7,7 @@ use axum::{extract::Form, response::Response};
 
 use super::{
     super::super::{failure::Failure, page::Page, page::html, visit::Visit},
-    Fields, Step, Wizard, Wrong, around, shown, text, went_on,
+    Fields, Refusal, Step, Wizard, around, shown, went_on,
 };
 use crate::control::{Directory, OwnZone, Resolving};
 
@@ -29,11 +29,11 @@ struct DirectoryPage {
 
 fn page(
     visit: &Visit,
-    wrong: Option<&Wrong>,
+    wrong: Option<&Refusal>,
     fields: &Fields,
     found: Option<Directory>,
 ) -> Result<Response, Failure> {
-    let (p, w) = around(visit, Step::Directory, text(wrong), fields);
+    let (p, w) = around(visit, Step::Directory, wrong, fields);
     let resolving = visit.admin.control.resolving();
     let lines = match (&found, &resolving) {
         (Some(found), None) => settings_lines(found),
@@ -76,7 +76,7 @@ pub(super) async fn find(
     Form(fields): Form<Vec<(String, String)>>,
 ) -> Result<Response, Failure> {
     let fields = Fields(fields);
-    if fields.has("skip") {
+    if fields.is_on("skip") {
         return went_on(&visit, Step::Directory);
     }
     let server = match fields.get("server") {
@@ -85,19 +85,19 @@ pub(super) async fn find(
             Ok(address) => Some(address),
             Err(_) => {
                 let wrong =
-                    Wrong::input(visit.words.with("set-up-directory-no-address", [("text", text.into())]));
+                    Refusal::new(visit.words.with("set-up-directory-no-address", [("text", text.into())]));
                 return page(&visit, Some(&wrong), &fields, None);
             }
         },
     };
     if fields.get("domain").is_empty() {
-        let wrong = Wrong::input(visit.words.get("set-up-directory-no-domain"));
+        let wrong = Refusal::new(visit.words.get("set-up-directory-no-domain"));
         return page(&visit, Some(&wrong), &fields, None);
     }
     match visit.admin.control.find_directory(fields.get("domain"), server).await {
         Ok(found) => page(&visit, None, &fields, Some(found)),
         Err(error) if error.is_bad_input() => {
-            page(&visit, Some(&Wrong::input(error.to_string())), &fields, None)
+            page(&visit, Some(&Refusal::new(error.to_string())), &fields, None)
         }
         Err(error) => Err(error.into()),
     }
@@ -125,7 +125,7 @@ pub(super) async fn put(
     match control.set_own_zones(zones, &visit.by(), Some(visit.address())).await {
         Ok(()) => went_on(&visit, Step::Directory),
         Err(error) if error.is_bad_input() => {
-            page(&visit, Some(&Wrong::input(error.to_string())), &Fields::default(), None)
+            page(&visit, Some(&Refusal::new(error.to_string())), &Fields::default(), None)
         }
         Err(error) => Err(error.into()),
     }
@@ -140,7 +140,7 @@ struct ResolvingPage {
 }
 
 pub(super) async fn resolving(visit: Visit) -> Result<Response, Failure> {
-    let (p, w) = around(&visit, Step::Resolving, "", &Fields::default());
+    let (p, w) = around(&visit, Step::Resolving, None, &Fields::default());
     html(&ResolvingPage { p, w, resolving: visit.admin.control.resolving() })
 }
 

@@ -61,7 +61,7 @@ struct First {
 
 pub(super) async fn show(visit: Visit) -> Result<Response, Failure> {
     let first = first(&visit).await?;
-    let (p, w) = around(&visit, Step::Finish, "", &Fields::default());
+    let (p, w) = around(&visit, Step::Finish, None, &Fields::default());
     if visit.part {
         return html(&LivePart { p, first });
     }

@@ -6,11 +6,11 @@ use axum::{extract::Form, http::StatusCode, response::Response};
 use super::{
     super::super::{
         failure::Failure,
-        form::{Fields as FormFields, Refusal},
+        form::{Fields, Refusal},
         page::{Page, html_with},
         visit::Visit,
     },
-    Fields, Step, Wizard, around, went_on,
+    Step, Wizard, around, went_on,
 };
 use crate::admin::pages::mail_form::MailForm;
 
@@ -27,7 +27,7 @@ pub(super) async fn show(visit: Visit) -> Result<Response, Failure> {
 }
 
 fn page(visit: &Visit, form: MailForm) -> Result<Response, Failure> {
-    let (p, w) = around(visit, Step::Mail, "", &Fields::default());
+    let (p, w) = around(visit, Step::Mail, None, &Fields::default());
     let status = form.refusal.as_ref().map_or(StatusCode::OK, Refusal::status);
     html_with(status, &MailPage { p, w, form })
 }
@@ -36,7 +36,7 @@ pub(super) async fn put(
     visit: Visit,
     Form(fields): Form<Vec<(String, String)>>,
 ) -> Result<Response, Failure> {
-    let fields = FormFields(fields);
+    let fields = Fields(fields);
     if fields.is_on("skip") {
         return went_on(&visit, Step::Mail);
     }

@@ -13,24 +13,18 @@ mod people;
 mod tests;
 
 use askama::Template;
-use axum::{
-    http::StatusCode,
-    response::{IntoResponse, Response},
-};
+use axum::{http::StatusCode, response::Response};
 use jiff::Timestamp;
 
 use super::super::{
     access::Right,
     failure::Failure,
+    form::{Fields, Refusal},
     page::{Page, html_with, see},
     routes::Routes,
     visit::Visit,
 };
-use crate::{
-    admin::when::When,
-    control::{ControlError, Edit},
-    school::Step,
-};
+use crate::{admin::when::When, control::Edit, school::Step};
 
 pub(super) fn routes(routes: Routes) -> Routes {
     routes
@@ -64,38 +58,6 @@ pub(super) fn routes(routes: Routes) -> Routes {
         .post("/set-up/finish", Right::ChangeSystem, finish::done)
 }
 
-/// What a form sent.
-#[derive(Debug, Default)]
-struct Fields(Vec<(String, String)>);
-
-impl Fields {
-    /// The text of a field, without spaces around; empty where it was not sent.
-    fn get(&self, name: &str) -> &str {
-        self.0.iter().find(|(key, _)| key == name).map_or("", |(_, value)| value.trim())
-    }
-
-    fn has(&self, name: &str) -> bool {
-        self.0.iter().any(|(key, _)| key == name)
-    }
-
-    /// The texts of every field of a name.
-    fn all<'a>(&'a self, name: &'a str) -> impl Iterator<Item = &'a str> {
-        self.0.iter().filter(move |(key, _)| key == name).map(|(_, value)| value.trim())
-    }
-}
-
-/// Why a step was not done, and what to say.
-struct Wrong {
-    status: StatusCode,
-    text: String,
-}
-
-impl Wrong {
-    fn input(text: impl Into<String>) -> Self {
-        Self { status: StatusCode::UNPROCESSABLE_ENTITY, text: text.into() }
-    }
-}
-
 /// One step, as the list of them shows it.
 struct Place {
     path: String,
@@ -110,8 +72,8 @@ struct Wizard {
     places: Vec<Place>,
     /// Where the form of the step is sent.
     path: String,
-    /// What was wrong with what was sent; empty otherwise.
-    wrong: String,
+    /// What was wrong with what was sent.
+    refusal: Refusal,
     /// Every step was done, so a change is one like any other.
     is_finished: bool,
     /// The policy that the form was made from.
@@ -125,7 +87,7 @@ fn path(step: Step) -> String {
 }
 
 /// The frame and the steps around one of them.
-fn around(visit: &Visit, step: Step, wrong: &str, fields: &Fields) -> (Page, Wizard) {
+fn around(visit: &Visit, step: Step, wrong: Option<&Refusal>, fields: &Fields) -> (Page, Wizard) {
     let school = visit.admin.school.file();
     let title = |step: Step| format!("set-up-step-{}", step.word());
     let places = Step::ALL.into_iter().enumerate().map(|(place, other)| Place {
@@ -138,7 +100,7 @@ fn around(visit: &Visit, step: Step, wrong: &str, fields: &Fields) -> (Page, Wiz
     let wizard = Wizard {
         places: places.collect(),
         path: path(step),
-        wrong: wrong.to_owned(),
+        refusal: wrong.cloned().unwrap_or_default(),
         is_finished: school.next_step().is_none(),
         // Without the database nothing can be changed, which a change says.
         revision: visit.admin.control.policy_file().map_or(0, |in_force| in_force.revision),
@@ -151,13 +113,8 @@ fn around(visit: &Visit, step: Step, wrong: &str, fields: &Fields) -> (Page, Wiz
 }
 
 /// A step's page, with the status of what was wrong with what was sent.
-fn shown(wrong: Option<&Wrong>, template: &impl Template) -> Result<Response, Failure> {
-    html_with(wrong.map_or(StatusCode::OK, |wrong| wrong.status), template)
-}
-
-/// What is said of it; empty where nothing is wrong.
-fn text(wrong: Option<&Wrong>) -> &str {
-    wrong.map_or("", |wrong| wrong.text.as_str())
+fn shown(wrong: Option<&Refusal>, template: &impl Template) -> Result<Response, Failure> {
+    html_with(wrong.map_or(StatusCode::OK, Refusal::status), template)
 }
 
 /// Writes down that a step was done, and leads on: to the next, or back to it where all were done before.
@@ -172,7 +129,7 @@ fn went_on(visit: &Visit, step: Step) -> Result<Response, Failure> {
 }
 
 /// Changes the policy. While the box is set up, that is reason enough.
-async fn edit(visit: &Visit, fields: &Fields, edits: Vec<Edit>) -> Result<Result<(), Wrong>, Failure> {
+async fn edit(visit: &Visit, fields: &Fields, edits: Vec<Edit>) -> Result<Result<(), Refusal>, Failure> {
     if edits.is_empty() {
         return Ok(Ok(()));
     }
@@ -185,11 +142,7 @@ async fn edit(visit: &Visit, fields: &Fields, edits: Vec<Edit>) -> Result<Result
     asked.propose &= is_finished;
     match visit.admin.control.edit(edits, asked).await {
         Ok(_) => Ok(Ok(())),
-        Err(error @ ControlError::Collision { .. }) => {
-            Ok(Err(Wrong { status: StatusCode::CONFLICT, text: error.to_string() }))
-        }
-        Err(error) if error.is_bad_input() => Ok(Err(Wrong::input(error.to_string()))),
-        Err(error) => Err(error.into()),
+        Err(error) => Refusal::of(visit, error).map(Err),
     }
 }
 
@@ -203,11 +156,4 @@ fn moment(visit: &Visit, at: Timestamp) -> String {
 fn profiles(visit: &Visit) -> Vec<(String, String)> {
     let policy = visit.admin.control.policy().load_full();
     policy.file().profiles.iter().map(|profile| (profile.id.clone(), profile.title().to_owned())).collect()
-}
-
-impl IntoResponse for Wrong {
-    /// For those who can't show it beside a form.
-    fn into_response(self) -> Response {
-        Failure::new("failure-input", self.status).because(self.text).into_response()
-    }
 }

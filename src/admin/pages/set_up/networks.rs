@@ -8,7 +8,7 @@ use ipnet::IpNet;
 
 use super::{
     super::super::{failure::Failure, page::Page, visit::Visit},
-    Fields, Step, Wizard, Wrong, around, edit, profiles, shown, text, went_on,
+    Fields, Refusal, Step, Wizard, around, edit, profiles, shown, went_on,
 };
 use crate::{
     category::Audience,
@@ -66,11 +66,11 @@ fn written(file: &PolicyFile) -> String {
 
 fn page(
     visit: &Visit,
-    wrong: Option<&Wrong>,
+    wrong: Option<&Refusal>,
     fields: &Fields,
     warnings: Vec<String>,
 ) -> Result<Response, Failure> {
-    let (p, w) = around(visit, Step::Networks, text(wrong), fields);
+    let (p, w) = around(visit, Step::Networks, wrong, fields);
     let profiles = profiles(visit);
     let typed = fields.get("networks").to_owned();
     let known: Vec<IpNet> = typed.lines().filter_map(|line| cells(line).into_iter().find_map(net)).collect();
@@ -110,14 +110,14 @@ pub(super) async fn put(
     Form(fields): Form<Vec<(String, String)>>,
 ) -> Result<Response, Failure> {
     let fields = Fields(fields);
-    if fields.has("skip") {
+    if fields.is_on("skip") {
         return went_on(&visit, Step::Networks);
     }
     let policy = visit.admin.control.policy().load_full();
     let file = policy.file();
     let mut typed = match read(fields.get("networks"), file) {
         Ok(typed) => typed,
-        Err(wrong) => return page(&visit, Some(&Wrong::input(wrong)), &fields, Vec::new()),
+        Err(wrong) => return page(&visit, Some(&Refusal::new(wrong)), &fields, Vec::new()),
     };
     for (key, value) in &fields.0 {
         let chosen = key.strip_prefix("net-").and_then(net);
@@ -127,7 +127,7 @@ pub(super) async fn put(
         }
     }
     let warnings = warnings(&typed, file);
-    if !warnings.is_empty() && !fields.has("sure") {
+    if !warnings.is_empty() && !fields.is_on("sure") {
         return page(&visit, None, &fields, warnings);
     }
     match edit(&visit, &fields, edits(&typed, file)).await? {

@@ -5,7 +5,7 @@ use axum::{extract::Form, response::Response};
 
 use super::{
     super::super::{contact, failure::Failure, page::Page, page::see, visit::Visit},
-    Fields, Step, Wizard, Wrong, around, moment, path, shown, text, went_on,
+    Fields, Refusal, Step, Wizard, around, moment, path, shown, went_on,
 };
 use crate::school::{People, Person};
 
@@ -42,11 +42,11 @@ const GOVERNOR: &str = "governor";
 
 fn people_page(
     visit: &Visit,
-    wrong: Option<&Wrong>,
+    wrong: Option<&Refusal>,
     people: &People,
-    refused: Option<&Wrong>,
+    refused: Option<&Refusal>,
 ) -> Result<Response, Failure> {
-    let (p, w) = around(visit, Step::People, text(wrong), &Fields::default());
+    let (p, w) = around(visit, Step::People, wrong, &Fields::default());
     let one = |word: &'static str, person: &Person| {
         let title = visit.words.get(&format!("set-up-person-{word}"));
         let hint = visit.words.get(&format!("set-up-person-hint-{word}"));
@@ -65,7 +65,7 @@ fn people_page(
         has_mail: visit.admin.control.mail().is_some(),
         confirmed: school.lead_confirmed().map(|at| moment(visit, at)).unwrap_or_default(),
         sent: sent.map(|sent| moment(visit, sent.at)).unwrap_or_default(),
-        wrong: text(refused).to_owned(),
+        wrong: refused.map_or_else(String::new, |refused| refused.sentence.clone()),
         mail: if w.is_finished { String::from("/system/mail") } else { path(Step::Mail) },
     };
     shown(wrong.or(refused), &PeoplePage { p, w, people, contact })
@@ -91,10 +91,10 @@ pub(super) async fn put(
         .and_then(|lead| Ok((lead, checked(&typed.senior_leader)?, checked(&typed.governor)?)));
     let (safeguarding_lead, senior_leader, governor) = match all {
         Ok(all) => all,
-        Err(error) => return people_page(&visit, Some(&Wrong::input(error.to_string())), &typed, None),
+        Err(error) => return people_page(&visit, Some(&Refusal::new(error.to_string())), &typed, None),
     };
-    if safeguarding_lead.name.is_empty() && !fields.has("skip") {
-        let wrong = Wrong::input(visit.words.get("set-up-people-no-lead"));
+    if safeguarding_lead.name.is_empty() && !fields.is_on("skip") {
+        let wrong = Refusal::new(visit.words.get("set-up-people-no-lead"));
         return people_page(&visit, Some(&wrong), &typed, None);
     }
     let people = People { safeguarding_lead, senior_leader, governor };
@@ -145,5 +145,5 @@ pub(super) async fn confirm(
 
 fn refused(visit: &Visit, error: &contact::ContactError) -> Result<Response, Failure> {
     let people = visit.admin.school.file().people.clone();
-    people_page(visit, None, &people, Some(&Wrong::input(error.to_string())))
+    people_page(visit, None, &people, Some(&Refusal::new(error.to_string())))
 }
