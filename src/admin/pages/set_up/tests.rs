@@ -261,7 +261,7 @@ async fn two_people_do_not_overwrite_each_other() {
     let form = [("start", "watch"), ("revision", "0")];
     let late = school.post(Role::Technician, "/set-up/start", &form).await;
     assert_eq!(late.status, StatusCode::CONFLICT);
-    assert!(late.has("changed meanwhile") && late.has("by head"), "{}", late.body);
+    assert!(late.has("head changed the policy meanwhile"), "{}", late.body);
 }
 
 #[tokio::test]
