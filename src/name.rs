@@ -12,6 +12,9 @@ use smallvec::SmallVec;
 /// The longest key: a DNS name has at most 255 bytes on the wire, its key two fewer.
 const MAX_KEY: usize = 253;
 
+/// The longest name in a message, in bytes (RFC 1035, section 3.1).
+const MAX_WIRE: usize = 255;
+
 /// A name as lists and rules know it: lower case, labels joined by dots, the last label first (`com.example.www`).
 ///
 /// Invariants:
@@ -36,6 +39,33 @@ impl Key {
             key.push(label);
         }
         key
+    }
+
+    /// Makes the key of a name as it stands at the beginning of some bytes of a message, and says how many of them it
+    /// takes. None for what is no name, is too long, or is compressed.
+    ///
+    /// The key is that of [`from_name`](Self::from_name) for the same name.
+    #[must_use]
+    pub fn from_wire(bytes: &[u8]) -> Option<(Self, usize)> {
+        let mut starts: SmallVec<[u8; 16]> = SmallVec::new();
+        let mut at = 0_usize;
+        let length = loop {
+            match *bytes.get(at)? {
+                0 => break at + 1,
+                // A place under 255, as the loop ends there.
+                length @ 1..=63 if at + usize::from(length) < MAX_WIRE - 1 => {
+                    starts.push(at as u8);
+                    at += 1 + usize::from(length);
+                }
+                _ => return None,
+            }
+        };
+        let mut key = Self::root();
+        for &start in starts.iter().rev() {
+            let (&length, rest) = bytes.get(usize::from(start)..)?.split_first()?;
+            key.push(rest.get(..usize::from(length))?);
+        }
+        Some((key, length))
     }
 
     /// Makes the key of a name that a person or a list wrote.

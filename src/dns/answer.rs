@@ -12,7 +12,7 @@ use crate::ede::{Ede, EdeCode};
 
 /// The longest extra text of an extended error, in bytes; a longer one is left out, since a cut one may be half a JSON
 /// document.
-const MAX_EDE_TEXT: usize = 1000;
+pub(super) const MAX_EDE_TEXT: usize = 1000;
 /// The most extended errors in one reply.
 const MAX_EDES: usize = 6;
 

@@ -23,6 +23,9 @@ const REWRITE_TTL: u32 = 300;
 /// How long an address that was good when the product was made may be kept, in seconds.
 const LAST_GOOD_TTL: u32 = 60;
 
+/// Serial, refresh, retry and expire of the SOA of what we deny.
+pub(super) const SOA_NUMBERS: [u32; 4] = [1, 3600, 600, 86_400];
+
 /// The addresses of the block page, as the asker can reach them.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub(super) struct PageAddresses {
@@ -60,7 +63,9 @@ pub(super) fn negative(rcode: ResponseCode, name: &Name, ttl: u32) -> Reply {
 fn soa(name: &Name, ttl: u32) -> Record {
     // Names below `invalid` belong to nobody (RFC 6761, section 6.4).
     let invalid = |label: &[u8]| Name::from_labels([label, b"invalid"]).unwrap_or_default();
-    let data = SOA::new(invalid(b"schoolgate"), invalid(b"nobody"), 1, 3600, 600, 86400, ttl);
+    let [serial, refresh, retry, expire] = SOA_NUMBERS;
+    let (mname, rname) = (invalid(b"schoolgate"), invalid(b"nobody"));
+    let data = SOA::new(mname, rname, serial, refresh as i32, retry as i32, expire as i32, ttl);
     Record::from_rdata(name.clone(), ttl, RData::SOA(data))
 }
 

@@ -56,6 +56,14 @@ pub struct Asked {
     pub transport: Transport,
 }
 
+impl Asked {
+    /// With IPv4-mapped addresses as the IPv4 ones that they are.
+    pub(super) fn canonical(self) -> Self {
+        let from = SocketAddr::new(self.from.ip().to_canonical(), self.from.port());
+        Self { from, at: self.at.to_canonical(), ..self }
+    }
+}
+
 /// The reply to a question, and what became of it.
 #[derive(Debug)]
 pub struct Answered<P = Policy> {
@@ -95,17 +103,17 @@ pub struct Outcome<P = Policy> {
 /// Answers questions.
 #[derive(Debug)]
 pub struct Handler<P = Policy, R = Resolver> {
-    policy: Arc<ArcSwap<P>>,
-    resolver: Arc<R>,
+    pub(super) policy: Arc<ArcSwap<P>>,
+    pub(super) resolver: Arc<R>,
     /// Since when the school asks for names; none where nobody remembers.
-    seen: Option<Arc<Seen>>,
+    pub(super) seen: Option<Arc<Seen>>,
     /// Where questions are recorded; none where nobody keeps them.
-    log: Option<Arc<dyn Record<P>>>,
+    pub(super) log: Option<Arc<dyn Record<P>>>,
     probes: Arc<Semaphore>,
-    clock: Clock,
-    neighbours: Neighbours,
+    pub(super) clock: Clock,
+    pub(super) neighbours: Neighbours,
     notices: Notices,
-    rate: RateLimit,
+    pub(super) rate: RateLimit,
     allow: Vec<IpNet>,
     trusted_forwarders: Vec<IpAddr>,
     /// Fixed addresses of the block page, then those of `listen` that name one.
@@ -184,11 +192,7 @@ impl<P: Decide, R: Resolve> Handler<P, R> {
     ///
     /// Ready at the first poll for what is refused, blocked or cached.
     pub async fn handle(&self, packet: &[u8], asked: Asked) -> Answered<P> {
-        let asked = Asked {
-            from: SocketAddr::new(asked.from.ip().to_canonical(), asked.from.port()),
-            at: asked.at.to_canonical(),
-            ..asked
-        };
+        let asked = asked.canonical();
         match AssertUnwindSafe(self.answer(packet, asked)).catch_unwind().await {
             Ok(answered) => answered,
             // Never fail open, and never silent: an answer that failed is a failure.
@@ -469,7 +473,7 @@ impl<P: Decide, R: Resolve> Handler<P, R> {
         None
     }
 
-    fn allows(&self, address: IpAddr) -> bool {
+    pub(super) fn allows(&self, address: IpAddr) -> bool {
         self.allow.iter().any(|network| network.contains(&address))
     }
 
@@ -484,7 +488,7 @@ impl<P: Decide, R: Resolve> Handler<P, R> {
     }
 
     /// Where the block page is for this asker: as set, else where it asked, else where we listen.
-    fn page(&self, asked: Asked) -> PageAddresses {
+    pub(super) fn page(&self, asked: Asked) -> PageAddresses {
         let reachable = |address: &&IpAddr| {
             // A page on the box's own loopback is a page on the asker's own machine for anybody else.
             !address.is_unspecified() && (!address.is_loopback() || asked.from.ip().is_loopback())
@@ -506,7 +510,7 @@ impl<P: Decide, R: Resolve> Handler<P, R> {
         }
     }
 
-    fn room(&self, transport: Transport) -> Room {
+    pub(super) fn room(&self, transport: Transport) -> Room {
         let tenths = self.tcp_idle.as_millis() / 100;
         Room {
             udp_size: self.udp_size,

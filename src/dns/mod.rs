@@ -6,6 +6,7 @@
 mod answer;
 mod config;
 mod connections;
+mod fast;
 mod forge;
 mod handler;
 mod limit;

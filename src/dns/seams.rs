@@ -9,9 +9,9 @@ use crate::{
     clients::{Client, Mac},
     ede::EdeCode,
     name::Key,
-    policy::{Answer, Decision, Policy, Question, Review},
+    policy::{Answer, AnswerFacts, Decision, Policy, Question, Review},
     querylog::{Event, QueryLog},
-    resolver::{Ask, Resolved, Resolver},
+    resolver::{Ask, Kept, Resolved, Resolver},
 };
 
 /// Decides questions: [`Policy`], or a test's.
@@ -39,6 +39,18 @@ pub trait Decide: Send + Sync + 'static {
     fn block_ttl(&self) -> u32;
     /// See [`Policy::shown`].
     fn shown(&self, key: &Key) -> String;
+    /// See [`Policy::number`].
+    fn number(&self) -> u64;
+    /// See [`Policy::facts`].
+    fn facts(&self, answer: &Answer<'_>) -> AnswerFacts;
+    /// See [`Policy::passes`].
+    fn passes(
+        &self,
+        facts: &AnswerFacts,
+        client: &Client,
+        decision: &Decision,
+        now: Timestamp,
+    ) -> Option<bool>;
 }
 
 impl Decide for Policy {
@@ -80,6 +92,24 @@ impl Decide for Policy {
     fn shown(&self, key: &Key) -> String {
         self.shown(key)
     }
+
+    fn number(&self) -> u64 {
+        self.number()
+    }
+
+    fn facts(&self, answer: &Answer<'_>) -> AnswerFacts {
+        self.facts(answer)
+    }
+
+    fn passes(
+        &self,
+        facts: &AnswerFacts,
+        client: &Client,
+        decision: &Decision,
+        now: Timestamp,
+    ) -> Option<bool> {
+        self.passes(facts, client, decision, now)
+    }
 }
 
 /// Keeps what became of questions: [`QueryLog`], or a test's.
@@ -100,6 +130,10 @@ pub trait Resolve: Send + Sync + 'static {
     fn resolve(&self, query: &Query, ask: Ask) -> impl Future<Output = Resolved> + Send;
     /// See [`Resolver::is_own`].
     fn is_own(&self, query: &Query) -> bool;
+    /// See [`Resolver::kept`].
+    fn kept(&self, name: &[u8], qtype: u16) -> Option<Kept>;
+    /// See [`Resolver::count_hits`].
+    fn count_hits(&self, number: u64);
 }
 
 impl Resolve for Resolver {
@@ -109,5 +143,13 @@ impl Resolve for Resolver {
 
     fn is_own(&self, query: &Query) -> bool {
         self.is_own(query)
+    }
+
+    fn kept(&self, name: &[u8], qtype: u16) -> Option<Kept> {
+        self.kept(name, qtype)
+    }
+
+    fn count_hits(&self, number: u64) {
+        self.count_hits(number);
     }
 }

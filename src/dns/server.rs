@@ -4,10 +4,12 @@ use std::{
     io,
     net::{SocketAddr, TcpListener, UdpSocket},
     sync::Arc,
+    thread,
     time::Duration,
 };
 
 use socket2::{Domain, Protocol, SockAddr, Type};
+use tokio::runtime::Handle;
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
 
 use super::{
@@ -152,7 +154,7 @@ impl Bound {
             let other = |source| ServeError::Other { address, source };
             for socket in place.udp {
                 let socket = Arc::new(udp::Socket::new(socket).map_err(other)?);
-                spawn(&work, udp::serve(socket, work.clone()));
+                answer_packets(&work, socket).map_err(other)?;
             }
             let listener = tokio::net::TcpListener::from_std(place.tcp).map_err(other)?;
             spawn(&work, tcp::serve(listener, Arc::clone(&connections), limits, work.clone()));
@@ -168,6 +170,27 @@ impl Bound {
         }
         Ok(())
     }
+}
+
+/// Starts the thread of a socket, which ends when the server is stopped or dropped.
+fn answer_packets<P: Decide, R: Resolve>(work: &Work<P, R>, socket: Arc<udp::Socket>) -> io::Result<()> {
+    let (own, waiting, runtime) = (work.clone(), Arc::clone(&socket), Handle::current());
+    // Stopping waits for the thread as for a task.
+    let token = work.tasks.token();
+    thread::Builder::new().name(String::from("dns")).spawn(move || {
+        let _token = token;
+        udp::serve(&waiting, &own, &runtime);
+    })?;
+    let (stop, abort) = (work.stop.clone(), work.abort.clone());
+    // Not one of the tasks that are waited for, or aborted: it ends with either.
+    tokio::spawn(async move {
+        tokio::select! {
+            () = stop.cancelled() => {}
+            () = abort.cancelled() => {}
+        }
+        socket.close();
+    });
+    Ok(())
 }
 
 /// Runs a task until it ends or the server is dropped.

@@ -1,131 +1,339 @@
-//! Questions in packets: one loop for each socket, several sockets for each address.
+//! Questions in packets: one thread for each socket, several sockets for each address.
+//!
+//! A thread takes as many packets as have come, answers those of the usual kind where they lie (see [`fast`](super::fast)),
+//! and sends these replies together. All others go the ordinary way: in place when the answer is at hand, in a task of the
+//! runtime when it waits.
 
 use std::{
-    io::{self, IoSliceMut},
-    net::{IpAddr, SocketAddr},
+    io::{self, IoSlice, IoSliceMut},
+    net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr, SocketAddrV4, SocketAddrV6},
+    os::fd::AsRawFd,
+    panic::{AssertUnwindSafe, catch_unwind},
     sync::Arc,
-    time::Duration,
+    thread,
+    time::{Duration, Instant},
 };
 
-use quinn_udp::{BATCH_SIZE, RecvMeta, Transmit, UdpSocketState};
-use tokio::io::Interest;
+use nix::{
+    cmsg_space,
+    errno::Errno,
+    libc,
+    sys::socket::{
+        ControlMessage, ControlMessageOwned, MsgFlags, MultiHeaders, SockaddrStorage, recvmmsg, sendmmsg,
+        sendmsg, setsockopt, sockopt,
+    },
+};
+use smallvec::SmallVec;
+use tokio::runtime::Handle;
 
 use super::{
+    fast::Quick,
     handler::{Answered, Asked},
     seams::{Decide, Resolve},
     work::{Begun, Work},
 };
 use crate::querylog::Transport;
 
-/// Room for one receive: the kernel may hand over several packets of one sender as one (GRO), up to this many bytes.
-/// Pages of it that never hold data cost nothing.
-const RECEIVE: usize = 65_536;
+/// How many packets are taken at one time.
+const BATCH: usize = 32;
+
+/// Room for one question. The longest there are, notices of zones with a signature, take some hundred bytes; what is cut
+/// can't be read and is told so.
+const QUESTION: usize = 4096;
+
+/// Room for one reply of the short way: the most that a setting allows.
+const REPLY: usize = 4096;
+
+/// After how long a thread that nobody asks looks whether it is to end, should it have missed being told.
+const GLANCE: Duration = Duration::from_millis(500);
 
 /// A socket that knows which of our addresses a packet was sent to, and answers from there.
 #[derive(Debug)]
 pub(super) struct Socket {
-    io: tokio::net::UdpSocket,
-    state: UdpSocketState,
+    io: std::net::UdpSocket,
     /// The address that it is bound to.
     local: SocketAddr,
 }
 
 impl Socket {
     /// Takes a bound socket over.
-    pub(super) fn new(socket: std::net::UdpSocket) -> io::Result<Self> {
-        let local = socket.local_addr()?;
-        let state = UdpSocketState::new((&socket).into())?;
-        Ok(Self { io: tokio::net::UdpSocket::from_std(socket)?, state, local })
+    pub(super) fn new(io: std::net::UdpSocket) -> io::Result<Self> {
+        let local = io.local_addr()?;
+        io.set_nonblocking(false)?;
+        io.set_read_timeout(Some(GLANCE))?;
+        if local.ip().is_unspecified() {
+            match local {
+                SocketAddr::V4(_) => setsockopt(&io, sockopt::Ipv4PacketInfo, &true)?,
+                SocketAddr::V6(_) => setsockopt(&io, sockopt::Ipv6RecvPacketInfo, &true)?,
+            }
+        }
+        Ok(Self { io, local })
     }
 
-    /// Sends a reply to where the question came from, from the address that was asked.
-    async fn send(&self, reply: &[u8], to: SocketAddr, from: IpAddr) {
-        let transmit = Transmit {
-            destination: to,
-            ecn: None,
-            contents: reply,
-            segment_size: None,
-            src_ip: (!from.is_unspecified()).then_some(from),
-        };
-        let sent =
-            self.io.async_io(Interest::WRITABLE, || self.state.try_send((&self.io).into(), &transmit)).await;
+    /// Wakes the thread that waits for packets; there will be none.
+    pub(super) fn close(&self) {
+        // Linux says ENOTCONN of a socket without a peer, and wakes who waits for it all the same.
+        let _ = socket2::SockRef::from(&self.io).shutdown(std::net::Shutdown::Read);
+    }
+
+    /// Sends a reply to where the question came from, from the address that was asked. Never waits: who finds no room for a
+    /// reply has an asker that asks again.
+    fn send(&self, reply: &[u8], to: SocketAddr, from: IpAddr) {
+        let source = Source::of(self.local, from);
+        let slice = [IoSlice::new(reply)];
+        let sent = source.with(|messages| {
+            sendmsg(self.io.as_raw_fd(), &slice, messages, MsgFlags::MSG_DONTWAIT, Some(&SockaddrStorage::from(to)))
+        });
         if let Err(error) = sent {
-            // An asker that is gone, an address that was taken from us: the asker asks again, nobody else is concerned.
+            // An asker that is gone, an address that was taken from us: nobody else is concerned.
             tracing::debug!(%error, bytes = reply.len(), "a reply could not be sent");
         }
     }
 }
 
-/// Answers the questions of one socket until it is stopped.
-pub(super) async fn serve<P: Decide, R: Resolve>(socket: Arc<Socket>, work: Work<P, R>) {
-    let mut room = vec![0u8; RECEIVE * BATCH_SIZE];
-    let mut metas = [RecvMeta::default(); BATCH_SIZE];
-    loop {
-        let ready = tokio::select! {
-            biased;
-            () = work.stop.cancelled() => return,
-            ready = socket.io.readable() => ready,
+/// From which address a reply is sent, where the socket has several.
+#[derive(Clone, Copy)]
+enum Source {
+    TheSockets,
+    V4(libc::in_pktinfo),
+    V6(libc::in6_pktinfo),
+}
+
+impl Source {
+    fn of(local: SocketAddr, from: IpAddr) -> Self {
+        match (local, from) {
+            _ if !local.ip().is_unspecified() || from.is_unspecified() => Self::TheSockets,
+            (SocketAddr::V4(_), IpAddr::V4(from)) => Self::V4(libc::in_pktinfo {
+                ipi_ifindex: 0,
+                ipi_spec_dst: libc::in_addr { s_addr: u32::from_ne_bytes(from.octets()) },
+                ipi_addr: libc::in_addr { s_addr: 0 },
+            }),
+            (SocketAddr::V6(_), IpAddr::V6(from)) => Self::V6(libc::in6_pktinfo {
+                ipi6_ifindex: 0,
+                ipi6_addr: libc::in6_addr { s6_addr: from.octets() },
+            }),
+            _ => Self::TheSockets,
+        }
+    }
+
+    fn with<T>(&self, send: impl FnOnce(&[ControlMessage<'_>]) -> T) -> T {
+        match self {
+            Self::TheSockets => send(&[]),
+            Self::V4(info) => send(&[ControlMessage::Ipv4PacketInfo(info)]),
+            Self::V6(info) => send(&[ControlMessage::Ipv6PacketInfo(info)]),
+        }
+    }
+}
+
+/// Where a packet came from and how long it is.
+#[derive(Debug, Clone, Copy)]
+struct Came {
+    length: usize,
+    asked: Asked,
+}
+
+/// A reply of the short way that waits for the others of its batch.
+struct Done {
+    /// Its packet's place in the batch, and its own.
+    place: usize,
+    quick: Quick,
+}
+
+/// What one thread works with.
+struct Batch {
+    questions: Vec<u8>,
+    replies: Vec<u8>,
+    incoming: MultiHeaders<SockaddrStorage>,
+    outgoing: MultiHeaders<SockaddrStorage>,
+    came: Vec<Came>,
+    done: Vec<Done>,
+}
+
+fn headers(local: SocketAddr) -> MultiHeaders<SockaddrStorage> {
+    let room = match local {
+        _ if !local.ip().is_unspecified() => None,
+        SocketAddr::V4(_) => Some(cmsg_space!(libc::in_pktinfo)),
+        SocketAddr::V6(_) => Some(cmsg_space!(libc::in6_pktinfo)),
+    };
+    MultiHeaders::preallocate(BATCH, room)
+}
+
+impl Batch {
+    fn new(local: SocketAddr) -> Self {
+        Self {
+            questions: vec![0; BATCH * QUESTION],
+            replies: vec![0; BATCH * REPLY],
+            incoming: headers(local),
+            outgoing: headers(local),
+            came: Vec::with_capacity(BATCH),
+            done: Vec::with_capacity(BATCH),
+        }
+    }
+
+    /// Waits for packets and takes those that are there.
+    fn receive(&mut self, socket: &Socket) -> Result<(), Errno> {
+        self.came.clear();
+        let mut slices: [[IoSliceMut<'_>; 1]; BATCH] = {
+            let mut rooms = self.questions.chunks_mut(QUESTION);
+            std::array::from_fn(|_| [IoSliceMut::new(rooms.next().unwrap_or_default())])
         };
-        let mut buffers: Vec<IoSliceMut<'_>> = room.chunks_mut(RECEIVE).map(IoSliceMut::new).collect();
-        let received = ready.and_then(|()| {
-            socket.io.try_io(Interest::READABLE, || {
-                socket.state.recv((&socket.io).into(), &mut buffers, &mut metas)
-            })
-        });
-        let count = match received {
-            Ok(count) => count,
-            Err(error) if error.kind() == io::ErrorKind::WouldBlock => continue,
-            Err(error) => {
-                // Errors here are the machine's (no memory, interface gone) and pass: don't spin until they do.
-                tracing::warn!(%error, address = %socket.local, "receiving questions failed");
-                tokio::time::sleep(Duration::from_millis(50)).await;
-                continue;
-            }
-        };
-        for (buffer, meta) in room.chunks(RECEIVE).zip(&metas[..count]) {
-            let packets = buffer[..meta.len.min(RECEIVE)].chunks(meta.stride.max(1));
-            for packet in packets {
-                take(&socket, &work, packet, meta).await;
+        let received =
+            recvmmsg(socket.io.as_raw_fd(), &mut self.incoming, slices.iter_mut(), MsgFlags::MSG_WAITFORONE, None)?;
+        for message in received {
+            let from = message.address.as_ref().and_then(address);
+            let at = message.cmsgs().ok().and_then(|mut found| found.find_map(|message| destination(&message)));
+            let at = at.unwrap_or_else(|| socket.local.ip());
+            // Without an address nobody can be answered; see `may_answer` for port 0.
+            let from = from.unwrap_or_else(|| SocketAddr::from((Ipv4Addr::UNSPECIFIED, 0)));
+            let asked = Asked { from, at, transport: Transport::Udp };
+            self.came.push(Came { length: message.bytes.min(QUESTION), asked });
+        }
+        Ok(())
+    }
+
+    fn question(&self, place: usize) -> &[u8] {
+        let length = self.came[place].length;
+        &self.questions[place * QUESTION..][..length]
+    }
+
+    /// Sends the replies of the short way, those from one of our addresses together.
+    fn send(&mut self, socket: &Socket) {
+        let mut rest = self.done.as_slice();
+        while let Some(first) = rest.first() {
+            let from = self.came[first.place].asked.at;
+            let same = rest.iter().take_while(|done| self.came[done.place].asked.at == from).count();
+            let (now, later) = rest.split_at(same);
+            rest = later;
+            let mut sent = 0;
+            while sent < now.len() {
+                let part = &now[sent..];
+                let slices: SmallVec<[[IoSlice<'_>; 1]; BATCH]> = part
+                    .iter()
+                    .map(|done| [IoSlice::new(&self.replies[done.place * REPLY..][..done.quick.length])])
+                    .collect();
+                let to: SmallVec<[Option<SockaddrStorage>; BATCH]> =
+                    part.iter().map(|done| Some(self.came[done.place].asked.from.into())).collect();
+                let source = Source::of(socket.local, from);
+                let result = source.with(|messages| {
+                    sendmmsg(
+                        socket.io.as_raw_fd(),
+                        &mut self.outgoing,
+                        slices.iter(),
+                        &to,
+                        messages,
+                        MsgFlags::MSG_DONTWAIT,
+                    )
+                    .map(Iterator::count)
+                });
+                sent += match result {
+                    Ok(count) => count.max(1),
+                    // The first of them can't be sent; the others are no worse for it.
+                    Err(error) => {
+                        tracing::debug!(%error, "a reply could not be sent");
+                        1
+                    }
+                };
             }
         }
     }
 }
 
-/// Answers one packet: in place when the answer is at hand, in a task of its own when it waits.
-async fn take<P: Decide, R: Resolve>(
-    socket: &Arc<Socket>,
-    work: &Work<P, R>,
-    packet: &[u8],
-    meta: &RecvMeta,
-) {
-    let at = meta.dst_ip.unwrap_or_else(|| socket.local.ip());
-    // Nobody can be answered at port 0, and questions to everyone are not for us (a reply would need an address of
-    // our own that was not asked).
-    if meta.addr.port() == 0 || at.is_multicast() || at == IpAddr::from([255; 4]) {
-        return;
+fn address(found: &SockaddrStorage) -> Option<SocketAddr> {
+    let v4 = found.as_sockaddr_in().map(|v4| SocketAddr::V4(SocketAddrV4::new(v4.ip(), v4.port())));
+    v4.or_else(|| {
+        let v6 = found.as_sockaddr_in6()?;
+        Some(SocketAddr::V6(SocketAddrV6::new(v6.ip(), v6.port(), v6.flowinfo(), v6.scope_id())))
+    })
+}
+
+fn destination(message: &ControlMessageOwned) -> Option<IpAddr> {
+    match message {
+        ControlMessageOwned::Ipv4PacketInfo(info) => {
+            Some(Ipv4Addr::from(info.ipi_addr.s_addr.to_ne_bytes()).into())
+        }
+        ControlMessageOwned::Ipv6PacketInfo(info) => Some(Ipv6Addr::from(info.ipi6_addr.s6_addr).into()),
+        _ => None,
     }
-    let asked = Asked { from: meta.addr, at, transport: Transport::Udp };
+}
+
+/// Whether a packet's sender can be answered. Nobody can at port 0, and questions to everyone are not for us: a reply would
+/// need an address of our own that was not asked.
+fn may_answer(asked: &Asked) -> bool {
+    asked.from.port() != 0 && !asked.at.is_multicast() && asked.at != IpAddr::from([255; 4])
+}
+
+/// Answers the questions of one socket until it is stopped. For a thread of its own; `runtime` has the tasks of answers
+/// that wait.
+pub(super) fn serve<P: Decide, R: Resolve>(socket: &Arc<Socket>, work: &Work<P, R>, runtime: &Handle) {
+    let _context = runtime.enter();
+    let mut batch = Batch::new(socket.local);
+    while !work.is_stopped() {
+        match batch.receive(socket) {
+            Ok(()) => answer(socket, work, &mut batch),
+            // Nothing has come, or the thread was interrupted.
+            Err(Errno::EAGAIN | Errno::EINTR) => {}
+            Err(error) => {
+                // Errors here are the machine's (no memory, interface gone) and pass: don't spin until they do.
+                tracing::warn!(%error, address = %socket.local, "receiving questions failed");
+                thread::sleep(Duration::from_millis(50));
+            }
+        }
+    }
+}
+
+fn answer<P: Decide, R: Resolve>(socket: &Arc<Socket>, work: &Work<P, R>, batch: &mut Batch) {
+    let handler = &work.handler;
+    let policy = handler.policy.load();
+    let time = (handler.clock.now(), Instant::now());
+    batch.done.clear();
+    let mut hits = 0;
+    for place in 0..batch.came.len() {
+        let Came { length, asked } = batch.came[place];
+        if !may_answer(&asked) {
+            continue;
+        }
+        let asked = asked.canonical();
+        let packet = &batch.questions[place * QUESTION..][..length];
+        let out = &mut batch.replies[place * REPLY..][..REPLY];
+        // What panics here is answered the ordinary way, which answers a panic.
+        let quick = catch_unwind(AssertUnwindSafe(|| handler.quick(packet, asked, &policy, time, out)));
+        match quick {
+            Ok(Some(quick)) => {
+                hits += u64::from(quick.is_hit());
+                batch.done.push(Done { place, quick });
+            }
+            Ok(None) | Err(_) => ordinary(socket, work, batch.question(place), asked),
+        }
+    }
+    batch.send(socket);
+    if hits > 0 {
+        handler.resolver.count_hits(hits);
+    }
+    let took = u32::try_from(time.1.elapsed().as_micros()).unwrap_or(u32::MAX);
+    for Done { place, quick } in &batch.done {
+        let reply = &batch.replies[place * REPLY..][..quick.length];
+        handler.record_quick(quick, &policy, batch.came[*place].asked.canonical(), time.0, took, reply);
+    }
+}
+
+/// Answers one packet the ordinary way: in place when the answer is at hand, in a task of its own when it waits.
+fn ordinary<P: Decide, R: Resolve>(socket: &Arc<Socket>, work: &Work<P, R>, packet: &[u8], asked: Asked) {
     match work.begin(packet, asked) {
-        Begun::Done(answered) => reply(socket, work, answered, asked).await,
+        Begun::Done(answered) => reply(socket, work, &answered, asked),
         Begun::Waits(waiting) => {
             let (socket, work) = (Arc::clone(socket), work.clone());
             work.tasks.clone().spawn(async move {
                 if let Some(answered) = waiting.answer(&work.abort).await {
-                    reply(&socket, &work, answered, asked).await;
+                    reply(&socket, &work, &answered, asked);
                 }
             });
         }
     }
 }
 
-async fn reply<P: Decide, R: Resolve>(
-    socket: &Socket,
-    work: &Work<P, R>,
-    answered: Answered<P>,
-    asked: Asked,
-) {
+fn reply<P: Decide, R: Resolve>(socket: &Socket, work: &Work<P, R>, answered: &Answered<P>, asked: Asked) {
     if let Some(bytes) = &answered.reply {
-        socket.send(bytes, asked.from, asked.at).await;
+        socket.send(bytes, asked.from, asked.at);
     }
     if let Some(outcome) = &answered.outcome {
         work.handler.record(outcome, answered.reply.as_deref());

@@ -67,6 +67,13 @@ impl<P> Waiting<P> {
     }
 }
 
+impl<P, R> Work<P, R> {
+    /// Whether no more questions are taken.
+    pub(super) fn is_stopped(&self) -> bool {
+        self.stop.is_cancelled() || self.abort.is_cancelled()
+    }
+}
+
 impl<P: Decide, R: Resolve> Work<P, R> {
     /// Begins with a question: the first poll is made here, so that the usual answer costs no task.
     pub(super) fn begin(&self, packet: &[u8], asked: Asked) -> Begun<P> {

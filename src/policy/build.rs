@@ -1,12 +1,15 @@
 //! From what a school wrote and what the lists know to a policy that decides.
 
-use std::{net::IpAddr, sync::Arc};
+use std::{
+    net::IpAddr,
+    sync::{Arc, atomic::Ordering},
+};
 
 use ipnet::IpNet;
 use jiff::tz::TimeZone;
 
 use super::{
-    Knowledge, MAX_PROFILES, Policy,
+    Knowledge, MAX_PROFILES, NUMBERS, Policy,
     file::{Action, PolicyFile},
     lookup::{self, View},
     names::{Essential, NamePattern, NameTable, ProfileSet, What},
@@ -69,6 +72,7 @@ impl Policy {
         let fallback = fallback(file, &profiles);
         let members = |words: &[String]| Members::read(words, device_place).0;
         Self {
+            number: NUMBERS.fetch_add(1, Ordering::Relaxed),
             security: categories.security(),
             uncategorised: categories.find(UNCATEGORISED).into_iter().collect(),
             newly_seen: categories.find(NEWLY_SEEN).into_iter().collect(),

@@ -9,6 +9,7 @@ mod bundles;
 mod decide;
 mod diff;
 mod explain;
+mod facts;
 mod file;
 mod keeping;
 mod listing;
@@ -35,13 +36,21 @@ mod validate;
 mod wire;
 mod words;
 
-use std::{collections::BTreeMap, net::IpAddr, sync::Arc};
+use std::{
+    collections::BTreeMap,
+    net::IpAddr,
+    sync::{
+        Arc,
+        atomic::{AtomicU64, Ordering},
+    },
+};
 
 use hickory_proto::rr::{Record, RecordType};
 use serde::{Deserialize, Serialize};
 
 pub use self::{
     diff::Change,
+    facts::AnswerFacts,
     file::{
         Access, Action, AppliesTo, BundleFile, Cell, DateRange, DeviceFile, GroupFile, LONGEST_WHY,
         LessonFile, ListFile, ListSource, LogLevel, Mode, NewlySeen, OwnCategory, PolicyFile, ProfileFile,
@@ -82,6 +91,8 @@ pub const MAX_PROFILES: usize = 128;
 /// Invariant: there is at least one profile, and `fallback` is the place of one.
 #[derive(Debug)]
 pub struct Policy {
+    /// Tells it apart from every other one that this process made.
+    number: u64,
     file: PolicyFile,
     tables: Tables,
     categories: Arc<Categories>,
@@ -110,6 +121,9 @@ pub struct Policy {
     calendar: Calendar,
     names: NameTable,
 }
+
+/// The next policy's number. An address would not do: a policy may lie where an older one did.
+static NUMBERS: AtomicU64 = AtomicU64::new(1);
 
 /// What is known of names when a policy is made.
 #[derive(Debug, Clone)]
@@ -336,6 +350,12 @@ impl Policy {
     #[must_use]
     pub fn identify(&self, address: IpAddr, mac: Option<Mac>) -> Client {
         self.clients.identify(address, mac)
+    }
+
+    /// A number that no other policy of this process has; never 0.
+    #[must_use]
+    pub fn number(&self) -> u64 {
+        self.number
     }
 
     /// What the school wrote.

@@ -179,7 +179,7 @@ impl Asker<'_> {
 }
 
 /// The name that a record leads to.
-fn target(record: &Record) -> Option<Key> {
+pub(super) fn target(record: &Record) -> Option<Key> {
     match &record.data {
         RData::CNAME(name) => Some(Key::from_name(&name.0)),
         RData::ANAME(name) => Some(Key::from_name(&name.0)),
@@ -214,7 +214,7 @@ fn uncompressed(mut bytes: &[u8]) -> Option<Key> {
 }
 
 /// The addresses of a record, hints included.
-fn addresses(record: &Record) -> impl Iterator<Item = IpAddr> + Clone + '_ {
+pub(super) fn addresses(record: &Record) -> impl Iterator<Item = IpAddr> + Clone + '_ {
     let own = match &record.data {
         RData::A(a) => Some(IpAddr::V4(a.0)),
         RData::AAAA(aaaa) => Some(IpAddr::V6(aaaa.0)),
@@ -236,7 +236,7 @@ fn addresses(record: &Record) -> impl Iterator<Item = IpAddr> + Clone + '_ {
     own.into_iter().chain(v4.map(|a| IpAddr::V4(a.0))).chain(v6.map(|aaaa| IpAddr::V6(aaaa.0)))
 }
 
-fn has_ech(record: &Record) -> bool {
+pub(super) fn has_ech(record: &Record) -> bool {
     let params = match &record.data {
         RData::SVCB(svcb) => &svcb.svc_params,
         RData::HTTPS(https) => &https.0.svc_params,

@@ -13,6 +13,7 @@ mod chain;
 pub mod config;
 mod flight;
 pub mod forwarder;
+mod kept;
 pub mod local;
 mod records;
 pub mod recursor;
@@ -45,6 +46,7 @@ use self::{
 };
 pub use self::{
     config::{Backends, Config, ResolverError, build},
+    kept::Kept,
     local::LocalAnswer,
     report::{Report, ServerReport, ZoneReport},
 };
@@ -196,7 +198,11 @@ struct Counter(AtomicU64);
 
 impl Counter {
     fn add(&self) {
-        self.0.fetch_add(1, Ordering::Relaxed);
+        self.add_many(1);
+    }
+
+    fn add_many(&self, number: u64) {
+        self.0.fetch_add(number, Ordering::Relaxed);
     }
 
     fn read(&self) -> u64 {

@@ -39,8 +39,8 @@ use crate::{
     delegation::Delegations,
     ede::{Ede, EdeCode},
     name::Key,
-    policy::{Answer, BlockResponse, Decision, Question, Reason, Review, Target, Verdict},
-    resolver::{AnswerSource, Ask, Resolved, Security},
+    policy::{Answer, AnswerFacts, BlockResponse, Decision, Question, Reason, Review, Target, Verdict},
+    resolver::{AnswerSource, Ask, Kept, Resolved, Security},
 };
 
 /// The longest that a test waits for what must come.
@@ -133,6 +133,18 @@ impl Decide for Rules {
     fn shown(&self, key: &Key) -> String {
         key.to_string()
     }
+
+    fn number(&self) -> u64 {
+        1
+    }
+
+    fn facts(&self, _: &Answer<'_>) -> AnswerFacts {
+        unreachable!("this internet keeps nothing")
+    }
+
+    fn passes(&self, _: &AnswerFacts, _: &Client, _: &Decision, _: Timestamp) -> Option<bool> {
+        None
+    }
 }
 
 /// A resolver with a table of answers; names below `slow.test` wait until [`Internet::release`] lets one through.
@@ -184,6 +196,12 @@ impl Resolve for Internet {
             self.answers.lock().unwrap().get(&(query.name().to_lowercase(), query.query_type())).cloned();
         found.unwrap_or_else(|| positive(vec![txt_or_a(query)]))
     }
+
+    fn kept(&self, _: &[u8], _: u16) -> Option<Kept> {
+        None
+    }
+
+    fn count_hits(&self, _: u64) {}
 }
 
 fn txt_or_a(query: &Query) -> Record {

@@ -5,7 +5,10 @@
 
 use std::{
     mem::size_of,
-    sync::atomic::{AtomicBool, AtomicU8, Ordering},
+    sync::{
+        Arc, OnceLock,
+        atomic::{AtomicBool, AtomicU8, Ordering},
+    },
 };
 
 use hickory_proto::{
@@ -16,9 +19,11 @@ use hickory_proto::{
     },
     serialize::binary::{BinDecodable, BinDecoder, BinEncodable, BinEncoder, Restrict},
 };
+use arc_swap::ArcSwapOption;
 use smallvec::SmallVec;
 
-use crate::{delegation::Delegations, ede::Ede, resolver::Security};
+use super::super::Security;
+use crate::{delegation::Delegations, ede::Ede, policy::AnswerFacts};
 
 /// Length of a message's header, and so the place of the question's name.
 const HEADER: usize = 12;
@@ -73,6 +78,12 @@ pub(crate) struct Entry {
     /// Header, question and records, names compressed; the ID is 0, owner names equal to the question's are pointers to
     /// it, TTLs are those at the start.
     wire: Box<[u8]>,
+    /// The same without DNSSEC records, made when it is first wanted; never where there are none in it.
+    plain: OnceLock<Option<Box<[u8]>>>,
+    /// It has DNSSEC records that were not asked for by themselves.
+    signed: bool,
+    /// What a policy (by its number) says of the answer, whoever asks.
+    facts: ArcSwapOption<(u64, AnswerFacts)>,
     /// What is to be said about it.
     pub(crate) ede: Box<[Ede]>,
     /// The delegations that it came from.
@@ -129,24 +140,15 @@ impl Entry {
                 record.name.clone_from(question.name());
             }
         }
-        let mut wire = Vec::with_capacity(512);
-        // QR, RD and RA are set; the code's high bits would need EDNS, which is never kept.
-        let flags = [0x81, 0x80 | parts.rcode.low()];
-        let counts = [1, parts.answers.len(), parts.authorities.len(), 0];
-        wire.extend_from_slice(&[0, 0]);
-        wire.extend_from_slice(&flags);
-        for count in counts {
-            wire.extend_from_slice(&u16::try_from(count).ok()?.to_be_bytes());
-        }
-        let mut encoder = BinEncoder::new(&mut wire);
-        encoder.set_offset(HEADER);
-        question.emit(&mut encoder).ok()?;
-        for record in parts.answers.iter().chain(&parts.authorities) {
-            record.emit(&mut encoder).ok()?;
-        }
+        let wire = message(&question, parts.rcode, &parts.answers, &parts.authorities)?;
         let too_long = wire.len() > LONGEST;
+        let kind = query.query_type();
+        let signed = parts.answers.iter().chain(&parts.authorities).any(|record| is_extra(record, kind));
         Some(Self {
-            wire: wire.into_boxed_slice(),
+            wire,
+            plain: OnceLock::new(),
+            signed,
+            facts: ArcSwapOption::empty(),
             ede: parts.ede.into_boxed_slice(),
             stored: parts.stored,
             lifetime: if too_long { 0 } else { parts.lifetime },
@@ -166,7 +168,8 @@ impl Entry {
         let texts: usize = self.ede.iter().map(|e| size_of::<Ede>() + allocated(e.text.len())).sum();
         // Two counters of the Arc that holds it.
         allocated(size_of::<Self>() + 2 * size_of::<usize>())
-            + allocated(self.wire.len())
+            + allocated(self.wire.len()) * if self.signed { 2 } else { 1 }
+            + allocated(size_of::<(u64, AnswerFacts)>() + 2 * size_of::<usize>())
             + allocated(texts)
             + allocated(self.first_of as usize)
     }
@@ -199,6 +202,66 @@ impl Entry {
         Some((reader.section(answers)?, reader.section(authorities)?))
     }
 
+    /// The whole message, with or without the DNSSEC records that a question must ask for.
+    fn message(&self, dnssec: bool) -> Option<&[u8]> {
+        if dnssec || !self.signed {
+            return Some(&self.wire);
+        }
+        self.plain.get_or_init(|| self.without_dnssec()).as_deref()
+    }
+
+    /// The name asked, in lower case.
+    pub(crate) fn asked(&self) -> Option<Name> {
+        let mut decoder = BinDecoder::new(&self.wire);
+        decoder.read_slice(HEADER).ok()?;
+        Name::read(&mut decoder).ok()
+    }
+
+    fn without_dnssec(&self) -> Option<Box<[u8]>> {
+        let mut decoder = BinDecoder::new(&self.wire);
+        decoder.read_slice(HEADER).ok()?;
+        let question = Query::read(&mut decoder).ok()?;
+        let (mut answers, mut authorities) = self.records(question.name(), Ttl::Elapsed(0))?;
+        let kind = question.query_type();
+        answers.retain(|record| !is_extra(record, kind));
+        authorities.retain(|record| !is_extra(record, kind));
+        message(&question, self.rcode, &answers, &authorities)
+    }
+
+    /// Writes the answer behind the header and the question that stand in `out` already, and its counts into the header;
+    /// says where it ends. TTLs are less by `elapsed` seconds.
+    ///
+    /// None when there is not enough room, or the question is of another length.
+    pub(crate) fn copy(&self, out: &mut [u8], question: usize, dnssec: bool, elapsed: u32) -> Option<usize> {
+        let wire = self.message(dnssec)?;
+        let mut at = after_name(wire, HEADER)? + 4;
+        if at != question {
+            return None;
+        }
+        out.get_mut(at..wire.len())?.copy_from_slice(wire.get(at..)?);
+        out.get_mut(6..10)?.copy_from_slice(wire.get(6..10)?);
+        let records = u32::from(u16_at(wire, 6)?) + u32::from(u16_at(wire, 8)?);
+        for _ in 0..records {
+            at = after_name(wire, at)?;
+            let ttl = out.get_mut(at + 4..)?.first_chunk_mut::<4>()?;
+            *ttl = u32::from_be_bytes(*ttl).saturating_sub(elapsed).to_be_bytes();
+            at += 10 + usize::from(u16_at(wire, at + 8)?);
+        }
+        (at == wire.len()).then_some(at)
+    }
+
+    /// What the policy of this number says of the answer; found out once, by `find`.
+    pub(crate) fn facts(&self, policy: u64, find: impl FnOnce() -> Option<AnswerFacts>) -> Option<AnswerFacts> {
+        if let Some(known) = &*self.facts.load()
+            && known.0 == policy
+        {
+            return Some(known.1);
+        }
+        let facts = find()?;
+        self.facts.store(Some(Arc::new((policy, facts))));
+        Some(facts)
+    }
+
     fn u16_at(&self, at: usize) -> Option<u16> {
         u16_at(&self.wire, at)
     }
@@ -206,6 +269,29 @@ impl Entry {
     fn after_name(&self, at: usize) -> Option<usize> {
         after_name(&self.wire, at)
     }
+}
+
+/// A whole message: QR, RD and RA set, the ID 0.
+fn message(question: &Query, rcode: ResponseCode, answers: &[Record], authorities: &[Record]) -> Option<Box<[u8]>> {
+    let mut wire = Vec::with_capacity(512);
+    // The code's high bits would need EDNS, which is never kept.
+    wire.extend_from_slice(&[0, 0, 0x81, 0x80 | rcode.low()]);
+    for count in [1, answers.len(), authorities.len(), 0] {
+        wire.extend_from_slice(&u16::try_from(count).ok()?.to_be_bytes());
+    }
+    let mut encoder = BinEncoder::new(&mut wire);
+    encoder.set_offset(HEADER);
+    question.emit(&mut encoder).ok()?;
+    for record in answers.iter().chain(authorities) {
+        record.emit(&mut encoder).ok()?;
+    }
+    Some(wire.into_boxed_slice())
+}
+
+/// Whether a record only belongs in answers to those who ask for DNSSEC (RFC 3225, section 3).
+pub(crate) fn is_extra(record: &Record, asked: RecordType) -> bool {
+    let kind = record.record_type();
+    kind != asked && matches!(kind, RecordType::RRSIG | RecordType::NSEC | RecordType::NSEC3)
 }
 
 /// Bytes that the allocator takes for a piece of this size (glibc: a header of 8, in steps of 16, at least 32).

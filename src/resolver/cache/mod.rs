@@ -295,12 +295,17 @@ impl Cache {
     /// Whether this use of an entry is the one that has it fetched anew: in the last tenth of its time, not the first
     /// use of it, and only once.
     pub(crate) fn is_due(&self, entry: &Entry, uses: u8, now: u64) -> bool {
+        self.would_refresh(entry, uses, now) && !entry.refreshing.swap(true, Ordering::Relaxed)
+    }
+
+    /// Whether it would be, had it been asked by [`is_due`](Self::is_due).
+    pub(crate) fn would_refresh(&self, entry: &Entry, uses: u8, now: u64) -> bool {
         let lifetime = u64::from(entry.lifetime) * 1000;
         let age = now.saturating_sub(entry.stored);
         self.config.prefetch
             && uses >= 2
             && age * 10 >= lifetime * 9
-            && !entry.refreshing.swap(true, Ordering::Relaxed)
+            && !entry.refreshing.load(Ordering::Relaxed)
     }
 
     /// The state to hand to [`land`](Self::land) when the answer is there.
