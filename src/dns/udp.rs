@@ -82,7 +82,13 @@ impl Socket {
         let source = Source::of(self.local, from);
         let slice = [IoSlice::new(reply)];
         let sent = source.with(|messages| {
-            sendmsg(self.io.as_raw_fd(), &slice, messages, MsgFlags::MSG_DONTWAIT, Some(&SockaddrStorage::from(to)))
+            sendmsg(
+                self.io.as_raw_fd(),
+                &slice,
+                messages,
+                MsgFlags::MSG_DONTWAIT,
+                Some(&SockaddrStorage::from(to)),
+            )
         });
         if let Err(error) = sent {
             // An asker that is gone, an address that was taken from us: nobody else is concerned.
@@ -177,11 +183,17 @@ impl Batch {
             let mut rooms = self.questions.chunks_mut(QUESTION);
             std::array::from_fn(|_| [IoSliceMut::new(rooms.next().unwrap_or_default())])
         };
-        let received =
-            recvmmsg(socket.io.as_raw_fd(), &mut self.incoming, slices.iter_mut(), MsgFlags::MSG_WAITFORONE, None)?;
+        let received = recvmmsg(
+            socket.io.as_raw_fd(),
+            &mut self.incoming,
+            slices.iter_mut(),
+            MsgFlags::MSG_WAITFORONE,
+            None,
+        )?;
         for message in received {
             let from = message.address.as_ref().and_then(address);
-            let at = message.cmsgs().ok().and_then(|mut found| found.find_map(|message| destination(&message)));
+            let at =
+                message.cmsgs().ok().and_then(|mut found| found.find_map(|message| destination(&message)));
             let at = at.unwrap_or_else(|| socket.local.ip());
             // Without an address nobody can be answered; see `may_answer` for port 0.
             let from = from.unwrap_or_else(|| SocketAddr::from((Ipv4Addr::UNSPECIFIED, 0)));

@@ -9,11 +9,7 @@ use super::{
     rebinding::is_private,
     review::{addresses, has_ech, target},
 };
-use crate::{
-    category::CategorySet,
-    clients::Client,
-    delegation::Delegation,
-};
+use crate::{category::CategorySet, clients::Client, delegation::Delegation};
 use jiff::Timestamp;
 
 /// What the lists and the school say of an answer's aliases, addresses and name servers, put together.
@@ -44,9 +40,8 @@ impl Policy {
             let matches = self.look_up(&key);
             facts.add(matches.raw, matches.open);
             let named = self.names.find(&key);
-            facts.special |= named
-                .iter()
-                .any(|(_, fact)| matches!(fact.what, What::Rule { .. } | What::Service(_)));
+            facts.special |=
+                named.iter().any(|(_, fact)| matches!(fact.what, What::Rule { .. } | What::Service(_)));
         }
         for address in answer.records.iter().flat_map(addresses) {
             let matches = self.look_up_address(Of::Names, address.to_canonical());

@@ -121,8 +121,14 @@ impl<P: Decide, R: Resolve> Handler<P, R> {
             source: quick.source,
             security: quick.security,
         };
-        let event =
-            Event { at, client: &quick.client, name: &quick.question.key, fate: &fate, took, reply: Some(reply) };
+        let event = Event {
+            at,
+            client: &quick.client,
+            name: &quick.question.key,
+            fate: &fate,
+            took,
+            reply: Some(reply),
+        };
         log.record(policy, &event);
     }
 }

@@ -104,7 +104,9 @@ pub(super) fn blocked(
     let rcode = match how {
         BlockResponse::Refused => ResponseCode::Refused,
         BlockResponse::NxDomain => ResponseCode::NXDomain,
-        BlockResponse::NoData | BlockResponse::NullAddress | BlockResponse::BlockPage => ResponseCode::NoError,
+        BlockResponse::NoData | BlockResponse::NullAddress | BlockResponse::BlockPage => {
+            ResponseCode::NoError
+        }
     };
     let address = match (how, question.qtype) {
         (BlockResponse::NullAddress, RecordType::A) => Some(IpAddr::from([0; 4])),

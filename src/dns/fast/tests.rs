@@ -161,7 +161,11 @@ impl Backend for Names {
                 }
                 "to-ruled.example." => message.answers.push(alias("cdn.ruled.example.")),
                 "private.example." => {
-                    message.answers.push(Record::from_rdata(owner.clone(), 60, RData::A(A::new(10, 0, 0, 1))));
+                    message.answers.push(Record::from_rdata(
+                        owner.clone(),
+                        60,
+                        RData::A(A::new(10, 0, 0, 1)),
+                    ));
                 }
                 "nothing.example." => {
                     message.metadata.response_code = ResponseCode::NXDomain;
@@ -173,12 +177,13 @@ impl Backend for Names {
                     let record = address(&owner, 4);
                     message.answers.push(alias("target.signed.example."));
                     message.answers.push(signature(&message.answers[0]));
-                    let target = Record { name: name("target.signed.example."), ..record };
+                    let target = Record::from_rdata(name("target.signed.example."), record.ttl, record.data);
                     message.answers.push(target.clone());
                     message.answers.push(signature(&target));
                 }
                 "hello.example." => {
-                    let ech = (SvcParamKey::EchConfigList, SvcParamValue::EchConfigList(EchConfigList(vec![1, 2])));
+                    let ech =
+                        (SvcParamKey::EchConfigList, SvcParamValue::EchConfigList(EchConfigList(vec![1, 2])));
                     let data = HTTPS(SVCB::new(1, Name::root(), vec![ech]));
                     message.answers.push(Record::from_rdata(owner.clone(), 300, RData::HTTPS(data)));
                 }
@@ -192,10 +197,8 @@ impl Backend for Names {
 
 fn policy(text: &str) -> Policy {
     let key = |text: &str| Key::parse(text).unwrap();
-    let rule = |text| Rule {
-        subject: Subject::Name { key: key(text), mode: MatchMode::Subdomains },
-        allow: false,
-    };
+    let rule =
+        |text| Rule { subject: Subject::Name { key: key(text), mode: MatchMode::Subdomains }, allow: false };
     let list = |id: &str, category: &str, rules: Vec<Rule>| {
         let (id, category, version) = (id.to_owned(), category.to_owned(), String::from("1"));
         (ListMeta { title: id.clone(), id, category, version, entries: rules.len() as u64 }, rules)
@@ -217,7 +220,8 @@ struct School {
 
 impl School {
     fn open() -> Self {
-        let runtime = tokio::runtime::Builder::new_current_thread().enable_all().start_paused(true).build().unwrap();
+        let runtime =
+            tokio::runtime::Builder::new_current_thread().enable_all().start_paused(true).build().unwrap();
         let _context = runtime.enter();
         let clock = Clock::held_at("2026-11-23T09:00:00Z".parse().unwrap());
         let policy = Arc::new(ArcSwap::from_pointee(policy(POLICY)));
@@ -305,7 +309,9 @@ fn blocks_and_what_lies_in_the_cache_go_the_short_way_and_nothing_else_does() {
     }
     // Whoever asks matters: staff may gamble, pupils may not.
     let _ = school.ordinary(&question("to-casino.example.", RecordType::A), staff);
-    assert!(goes("to-casino.example.", RecordType::A, staff) != goes("to-casino.example.", RecordType::A, pupil));
+    assert!(
+        goes("to-casino.example.", RecordType::A, staff) != goes("to-casino.example.", RecordType::A, pupil)
+    );
 }
 
 #[test]
@@ -323,7 +329,8 @@ fn a_changed_policy_is_in_force_for_what_lies_in_the_cache() {
 }
 
 fn mixed(name: &str, upper: u64) -> String {
-    let letter = |(at, c): (usize, char)| if upper >> (at % 64) & 1 == 1 { c.to_ascii_uppercase() } else { c };
+    let letter =
+        |(at, c): (usize, char)| if upper >> (at % 64) & 1 == 1 { c.to_ascii_uppercase() } else { c };
     name.chars().enumerate().map(letter).collect()
 }
 

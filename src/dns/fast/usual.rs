@@ -53,9 +53,14 @@ impl<'a> Usual<'a> {
         let rest = &packet[HEADER..];
         let (key, name) = Key::from_wire(rest)?;
         let (fixed, behind) = rest.get(name..)?.split_first_chunk::<4>()?;
-        let (qtype, class) = (u16::from_be_bytes([fixed[0], fixed[1]]), u16::from_be_bytes([fixed[2], fixed[3]]));
+        let (qtype, class) =
+            (u16::from_be_bytes([fixed[0], fixed[1]]), u16::from_be_bytes([fixed[2], fixed[3]]));
         // From 128 to 255 are types that stand in questions only; those of 0 and OPT in none.
-        if class != IN || matches!(qtype, 0 | OPT | 128..=255) || key.depth() == 0 || key.prefix(1) == b"invalid" {
+        if class != IN
+            || matches!(qtype, 0 | OPT | 128..=255)
+            || key.depth() == 0
+            || key.prefix(1) == b"invalid"
+        {
             return None;
         }
         let edns = match additional {

@@ -11,6 +11,7 @@ use std::{
     },
 };
 
+use arc_swap::ArcSwapOption;
 use hickory_proto::{
     op::{Query, ResponseCode},
     rr::{
@@ -19,7 +20,6 @@ use hickory_proto::{
     },
     serialize::binary::{BinDecodable, BinDecoder, BinEncodable, BinEncoder, Restrict},
 };
-use arc_swap::ArcSwapOption;
 use smallvec::SmallVec;
 
 use super::super::Security;
@@ -251,7 +251,11 @@ impl Entry {
     }
 
     /// What the policy of this number says of the answer; found out once, by `find`.
-    pub(crate) fn facts(&self, policy: u64, find: impl FnOnce() -> Option<AnswerFacts>) -> Option<AnswerFacts> {
+    pub(crate) fn facts(
+        &self,
+        policy: u64,
+        find: impl FnOnce() -> Option<AnswerFacts>,
+    ) -> Option<AnswerFacts> {
         if let Some(known) = &*self.facts.load()
             && known.0 == policy
         {
@@ -272,7 +276,12 @@ impl Entry {
 }
 
 /// A whole message: QR, RD and RA set, the ID 0.
-fn message(question: &Query, rcode: ResponseCode, answers: &[Record], authorities: &[Record]) -> Option<Box<[u8]>> {
+fn message(
+    question: &Query,
+    rcode: ResponseCode,
+    answers: &[Record],
+    authorities: &[Record],
+) -> Option<Box<[u8]>> {
     let mut wire = Vec::with_capacity(512);
     // The code's high bits would need EDNS, which is never kept.
     wire.extend_from_slice(&[0, 0, 0x81, 0x80 | rcode.low()]);
