@@ -73,6 +73,8 @@ id = "staff"
 audience = "staff"
 subnets = ["10.9.0.0/16"]
 block_with = "refused"
+[profile.categories]
+gambling = "allow"
 
 [[rule]]
 action = "block"
