@@ -22,6 +22,7 @@ use super::{
 use crate::{
     clients::Client,
     ede::Ede,
+    name::Key,
     policy::{self, Decision, FirstAsked, Reason, Verdict},
     querylog::{Event, Fate},
     resolver::{AnswerSource, Security},
@@ -61,14 +62,14 @@ impl<P: Decide, R: Resolve> Handler<P, R> {
         (at, now): (Timestamp, Instant),
         out: &mut [u8],
     ) -> Option<Quick> {
-        let usual = Usual::read(packet)?;
+        let (usual, key) = Usual::read(packet)?;
         let asker = asked.from.ip();
         if !self.allows(asker) {
             return None;
         }
         let client = policy.identify(asker, self.neighbours.mac(asker));
-        let first_asked = first_asked(self.seen.as_deref(), &usual, at);
-        let question = policy::Question { key: usual.key.clone(), qtype: usual.qtype, first_asked };
+        let first_asked = first_asked(self.seen.as_deref(), &key, at);
+        let question = policy::Question { key, qtype: usual.qtype, first_asked };
         let decision = policy.decide(&question, &client, at);
         let (rcode, length, source, security) = match &decision.verdict {
             // Whether it is the school's own was not looked up.
@@ -145,8 +146,8 @@ impl<P: Decide, R: Resolve> Handler<P, R> {
 
 /// Since when the school asks for the name. Of names of the school's own it may say more than the ordinary way, which
 /// makes no difference to what is answered here.
-fn first_asked(seen: Option<&Seen>, usual: &Usual<'_>, at: Timestamp) -> FirstAsked {
-    match seen.zip(usual.key.registrable()) {
+fn first_asked(seen: Option<&Seen>, key: &Key, at: Timestamp) -> FirstAsked {
+    match seen.zip(key.registrable()) {
         Some((seen, name)) => seen.first_asked(name, at),
         None => FirstAsked::Unknown,
     }

@@ -23,7 +23,6 @@ pub(super) struct Usual<'a> {
     packet: &'a [u8],
     /// How many bytes the name takes.
     name: usize,
-    pub(super) key: Key,
     pub(super) qtype: RecordType,
     /// AD: the asker understands AD in the answer (RFC 6840, section 5.7).
     pub(super) authentic_data: bool,
@@ -40,10 +39,10 @@ pub(super) struct UsualEdns {
 }
 
 impl<'a> Usual<'a> {
-    /// Reads a packet. None for whatever the ordinary way has to think about: what is malformed, other opcodes, classes and
+    /// Reads a packet: the question, and the key of its name. None for whatever the ordinary way has to think about: what is malformed, other opcodes, classes and
     /// types that are no data, questions without RD or with CD, names that the product's own records may compress with,
     /// options that ask for more.
-    pub(super) fn read(packet: &'a [u8]) -> Option<Self> {
+    pub(super) fn read(packet: &'a [u8]) -> Option<(Self, Key)> {
         let header = packet.first_chunk::<HEADER>()?;
         // QR and opcode are 0, RD is set; CD is not.
         if header[2] & 0xf9 != 0x01 || header[3] & 0x10 != 0 {
@@ -68,14 +67,14 @@ impl<'a> Usual<'a> {
             1 => Some(UsualEdns::read(behind)?),
             _ => return None,
         };
-        Some(Self {
+        let usual = Self {
             packet,
             name,
-            key,
             qtype: RecordType::from(qtype),
             authentic_data: header[3] & 0x20 != 0,
             edns,
-        })
+        };
+        Some((usual, key))
     }
 
     /// The name as it stands in the packet.
