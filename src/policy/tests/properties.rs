@@ -267,9 +267,10 @@ impl Tightening {
         match self {
             Self::BlockCell(i) => drop(profile.categories.insert(OPEN[*i].into(), Cell::Block)),
             Self::LockCell(i) => {
-                // A switch that opens a service of a locked category is an error.
+                // A switch that opens a service of a locked category is an error, and one that opens it for some or at
+                // times closes it for all others: whoever locks the category closes it.
                 if *i == OPEN.len() - 1 {
-                    profile.services.clear();
+                    profile.services.values_mut().for_each(|switch| *switch = Cell::Block);
                 }
                 profile.categories.insert(OPEN[*i].into(), Cell::Locked);
             }
