@@ -127,7 +127,9 @@ fn a_hold_keeps_what_would_be_erased_until_it_is_lifted() {
     assert_eq!(audit(data, "log.erase"), [""; 0]);
     let report = json(&erase);
     assert_eq!((&report["rows"], &report["spared"][0]["rows"]), (&1.into(), &5.into()), "{report}");
-    let logged: Vec<String> = names(&days(data)[0]).into_iter().map(|(name, _)| name).collect();
+    let mut logged: Vec<String> = names(&days(data)[0]).into_iter().map(|(name, _)| name).collect();
+    // Those of one millisecond stand as the threads that answered them were asked for theirs.
+    logged.sort();
     assert_eq!(logged, ["com.bet365.q0", "com.bet365.q1", "com.bet365.q2", "com.bet365.q3", "com.bet365.q4"]);
     // The server goes on with the same file, and the same names.
     running.ask("late.bet365.com.", RecordType::A);

@@ -236,7 +236,7 @@ async fn what_a_technician_sees_is_what_the_safeguarding_lead_turns_back() {
             tokio::time::sleep(std::time::Duration::from_millis(200)).await;
         }
     });
-    let told = school.told_until(Role::Technician, "/log/live", "bet365.com").await;
+    let told = school.told_until(Role::Technician, "/log/live?name=bet365.com", "bet365.com").await;
     ask.abort();
     assert_eq!(pseudonym_in(&told), seen, "the same in what comes by itself");
     let form = [("pseudonym", seen.as_str()), ("day", "2026-11-26"), ("why", "incident 7")];
