@@ -281,7 +281,15 @@ pub(super) fn serve<P: Decide, R: Resolve>(socket: &Arc<Socket>, work: &Work<P, 
     let mut batch = Batch::new(socket.local);
     while !work.is_stopped() {
         match batch.receive(socket) {
-            Ok(()) => answer(socket, work, &mut batch),
+            // Whatever goes wrong with one batch, the next has nothing to do with it.
+            Ok(()) => {
+                let answered = catch_unwind(AssertUnwindSafe(|| answer(socket, work, &mut batch)));
+                if answered.is_err() {
+                    tracing::error!(
+                        "some questions were left without an answer: an internal error (see above)"
+                    );
+                }
+            }
             // Nothing has come, or the thread was interrupted.
             Err(Errno::EAGAIN | Errno::EINTR) => {}
             Err(error) => {
