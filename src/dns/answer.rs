@@ -8,7 +8,10 @@ use hickory_proto::{
 };
 
 use super::message::{Header, Question};
-use crate::ede::{Ede, EdeCode};
+use crate::{
+    ede::{Ede, EdeCode},
+    resolver::is_extra,
+};
 
 /// The longest extra text of an extended error, in bytes; a longer one is left out, since a cut one may be half a JSON
 /// document.
@@ -55,10 +58,7 @@ impl Reply {
 
     /// Takes the DNSSEC records out that were not asked for (RFC 3225, section 3).
     pub(super) fn without_dnssec(mut self, qtype: RecordType) -> Self {
-        let wanted = |record: &Record| {
-            let kind = record.record_type();
-            kind == qtype || !matches!(kind, RecordType::RRSIG | RecordType::NSEC | RecordType::NSEC3)
-        };
+        let wanted = |record: &Record| !is_extra(record, qtype);
         self.answers.retain(wanted);
         self.authorities.retain(wanted);
         self

@@ -39,6 +39,7 @@ use tokio::{
     time::{Instant, Sleep},
 };
 
+pub(crate) use self::records::is_extra;
 use self::{
     backend::{Backend, Failure},
     cache::{Cache, CacheConfig, Entry, Known, Landing, QuestionKey, Ttl, question_key},

@@ -33,3 +33,9 @@ pub(super) fn is_about_denial(record: &Record) -> bool {
 pub(super) fn is_about_dname(record: &Record) -> bool {
     record.record_type() == RecordType::DNAME || covered(record) == Some(RecordType::DNAME)
 }
+
+/// Whether a record only belongs in answers to those who ask for DNSSEC (RFC 3225, section 3).
+pub(crate) fn is_extra(record: &Record, asked: RecordType) -> bool {
+    let kind = record.record_type();
+    kind != asked && matches!(kind, RecordType::RRSIG | RecordType::NSEC | RecordType::NSEC3)
+}

@@ -22,8 +22,12 @@ use hickory_proto::{
 };
 use smallvec::SmallVec;
 
-use super::super::Security;
-use crate::{delegation::Delegations, ede::Ede, policy::AnswerFacts};
+use crate::{
+    delegation::Delegations,
+    ede::Ede,
+    policy::AnswerFacts,
+    resolver::{Security, records::is_extra},
+};
 
 /// Length of a message's header, and so the place of the question's name.
 const HEADER: usize = 12;
@@ -295,12 +299,6 @@ fn message(
         record.emit(&mut encoder).ok()?;
     }
     Some(wire.into_boxed_slice())
-}
-
-/// Whether a record only belongs in answers to those who ask for DNSSEC (RFC 3225, section 3).
-pub(crate) fn is_extra(record: &Record, asked: RecordType) -> bool {
-    let kind = record.record_type();
-    kind != asked && matches!(kind, RecordType::RRSIG | RecordType::NSEC | RecordType::NSEC3)
 }
 
 /// Bytes that the allocator takes for a piece of this size (glibc: a header of 8, in steps of 16, at least 32).
