@@ -19,10 +19,11 @@ use nix::{
     errno::Errno,
     libc,
     sys::socket::{
-        ControlMessage, ControlMessageOwned, MsgFlags, MultiHeaders, SockaddrStorage, recvmmsg, sendmmsg,
-        sendmsg, setsockopt, sockopt,
+        ControlMessage, ControlMessageOwned, MsgFlags, MultiHeaders, SockaddrStorage, recvmmsg, sendmsg,
+        setsockopt, sockopt,
     },
 };
+use rustix::net::{MMsgHdr, SendAncillaryBuffer, SendFlags, SocketAddrAny, sendmmsg};
 use smallvec::SmallVec;
 use tokio::runtime::Handle;
 
@@ -150,7 +151,6 @@ struct Batch {
     questions: Vec<u8>,
     replies: Vec<u8>,
     incoming: MultiHeaders<SockaddrStorage>,
-    outgoing: MultiHeaders<SockaddrStorage>,
     came: Vec<Came>,
     done: Vec<Done>,
 }
@@ -170,7 +170,6 @@ impl Batch {
             questions: vec![0; BATCH * QUESTION],
             replies: vec![0; BATCH * REPLY],
             incoming: headers(local),
-            outgoing: headers(local),
             came: Vec::with_capacity(BATCH),
             done: Vec::with_capacity(BATCH),
         }
@@ -208,44 +207,40 @@ impl Batch {
         &self.questions[place * QUESTION..][..length]
     }
 
-    /// Sends the replies of the short way, those from one of our addresses together.
-    fn send(&mut self, socket: &Socket) {
-        let mut rest = self.done.as_slice();
-        while let Some(first) = rest.first() {
-            let from = self.came[first.place].asked.at;
-            let same = rest.iter().take_while(|done| self.came[done.place].asked.at == from).count();
-            let (now, later) = rest.split_at(same);
-            rest = later;
-            let mut sent = 0;
-            while sent < now.len() {
-                let part = &now[sent..];
-                let slices: SmallVec<[[IoSlice<'_>; 1]; BATCH]> = part
-                    .iter()
-                    .map(|done| [IoSlice::new(&self.replies[done.place * REPLY..][..done.quick.length])])
-                    .collect();
-                let to: SmallVec<[Option<SockaddrStorage>; BATCH]> =
-                    part.iter().map(|done| Some(self.came[done.place].asked.from.into())).collect();
-                let source = Source::of(socket.local, from);
-                let result = source.with(|messages| {
-                    sendmmsg(
-                        socket.io.as_raw_fd(),
-                        &mut self.outgoing,
-                        slices.iter(),
-                        &to,
-                        messages,
-                        MsgFlags::MSG_DONTWAIT,
-                    )
-                    .map(Iterator::count)
-                });
-                sent += match result {
-                    Ok(count) => count.max(1),
-                    // The first of them can't be sent; the others are no worse for it.
-                    Err(error) => {
-                        tracing::debug!(%error, "a reply could not be sent");
-                        1
-                    }
-                };
+    /// Sends the replies of the short way: together, where all leave from the address that the socket is bound to.
+    fn send(&self, socket: &Socket) {
+        if socket.local.ip().is_unspecified() {
+            for Done { place, quick } in &self.done {
+                let asked = self.came[*place].asked;
+                socket.send(&self.replies[place * REPLY..][..quick.length], asked.from, asked.at);
             }
+            return;
+        }
+        let slices: SmallVec<[[IoSlice<'_>; 1]; BATCH]> = self
+            .done
+            .iter()
+            .map(|done| [IoSlice::new(&self.replies[done.place * REPLY..][..done.quick.length])])
+            .collect();
+        let to: SmallVec<[SocketAddrAny; BATCH]> =
+            self.done.iter().map(|done| self.came[done.place].asked.from.into()).collect();
+        let mut sent = 0;
+        while sent < slices.len() {
+            let mut nothing: SmallVec<[SendAncillaryBuffer<'_, '_, '_>; BATCH]> =
+                slices[sent..].iter().map(|_| SendAncillaryBuffer::default()).collect();
+            let mut messages: SmallVec<[MMsgHdr<'_>; BATCH]> = to[sent..]
+                .iter()
+                .zip(&slices[sent..])
+                .zip(&mut nothing)
+                .map(|((to, slice), nothing)| MMsgHdr::new_with_addr(to, slice, nothing))
+                .collect();
+            sent += match sendmmsg(&socket.io, &mut messages, SendFlags::DONTWAIT) {
+                Ok(count) => count.max(1),
+                // The first of them can't be sent; the others are no worse for it.
+                Err(error) => {
+                    tracing::debug!(%error, "a reply could not be sent");
+                    1
+                }
+            };
         }
     }
 }
