@@ -71,8 +71,10 @@ def ask(port, name, patience=0.2):
     question += b"".join(bytes([len(label)]) + label.encode() for label in name.split(".")) + b"\0\0\x01\0\x01"
     with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as one:
         one.settimeout(patience)
-        one.sendto(question, ("127.0.0.1", port))
+        # Connected, so that it is told when nobody is there as yet.
+        one.connect(("127.0.0.1", port))
         try:
+            one.send(question)
             answer = one.recv(4096)
         except (TimeoutError, ConnectionRefusedError):
             return None

@@ -21,6 +21,12 @@
 //! processor is left to others.
 //!
 //! ```text
+//! load far BEGINNING=SERVER…
+//! ```
+//!
+//! stands between a resolver and name servers, as a network that takes its time, and counts the questions.
+//!
+//! ```text
 //! load names NUMBER FOLDER
 //! ```
 //!
@@ -28,13 +34,23 @@
 
 mod batch;
 mod echo;
+mod far;
 mod flood;
 #[path = "../../support/names.rs"]
 mod names;
 mod pace;
 mod questions;
 
-use std::{error::Error, path::Path};
+use std::{
+    error::Error,
+    io::{self, Read},
+    path::Path,
+    sync::{
+        Arc,
+        atomic::{AtomicBool, Ordering},
+    },
+    thread,
+};
 
 type Outcome<T> = Result<T, Box<dyn Error>>;
 
@@ -49,7 +65,20 @@ fn main() -> Outcome<()> {
             let seconds = (seconds != "-").then(|| seconds.parse()).transpose()?;
             pace::run(address.parse()?, rate.parse()?, seconds, kinds)
         }
+        ["far", ref servers @ ..] if !servers.is_empty() => far::run(servers),
         ["names", number, folder] => Ok(names::made_up(number.parse()?, Path::new(folder)).map(drop)?),
-        _ => Err("load echo|flood|pace|names …: see the head of benches/load/src/main.rs".into()),
+        _ => Err("load echo|flood|pace|far|names …: see the head of benches/load/src/main.rs".into()),
     }
+}
+
+/// Becomes true when the input ends: whoever started this closes it.
+fn input_ends() -> Arc<AtomicBool> {
+    let ended = Arc::new(AtomicBool::new(false));
+    let told = Arc::clone(&ended);
+    thread::spawn(move || {
+        // An error is an end too.
+        let _ = io::copy(&mut io::stdin().lock().take(u64::MAX), &mut io::sink());
+        told.store(true, Ordering::Relaxed);
+    });
+    ended
 }

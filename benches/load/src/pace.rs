@@ -1,21 +1,16 @@
 //! A steady pace, and how long answers take at it.
 
 use std::{
-    io::{self, Read},
     net::{SocketAddr, UdpSocket},
     path::Path,
-    sync::{
-        Arc,
-        atomic::{AtomicBool, Ordering},
-    },
-    thread,
+    sync::{Arc, atomic::Ordering},
     time::{Duration, Instant, SystemTime},
 };
 
 use nix::sys::socket::{setsockopt, sockopt};
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
 
-use crate::{Outcome, batch::Incoming, questions::Questions};
+use crate::{Outcome, batch::Incoming, input_ends, questions::Questions};
 
 /// How long answers are waited for after the last question.
 const PATIENCE: Duration = Duration::from_millis(500);
@@ -53,18 +48,11 @@ struct Pace {
 pub(crate) fn run(server: SocketAddr, rate: f64, seconds: Option<f64>, kinds: &[&str]) -> Outcome<()> {
     let mut pace = Pace::open(server, kinds)?;
     let every = Duration::from_secs_f64(1.0 / rate);
-    let stop = Arc::new(AtomicBool::new(false));
-    if seconds.is_none() {
-        let stop = Arc::clone(&stop);
-        thread::spawn(move || {
-            // Whoever started this closes it; an error is an end too.
-            let _ = io::copy(&mut io::stdin().lock().take(u64::MAX), &mut io::sink());
-            stop.store(true, Ordering::Relaxed);
-        });
-    }
+    // By the time or by the input, not by both.
+    let ended = if seconds.is_none() { input_ends() } else { Arc::default() };
     let start = Instant::now();
     let end = seconds.map(|seconds| start + Duration::from_secs_f64(seconds));
-    while !stop.load(Ordering::Relaxed) && end.is_none_or(|end| Instant::now() < end) {
+    while !ended.load(Ordering::Relaxed) && end.is_none_or(|end| Instant::now() < end) {
         pace.receive_until(start + every.mul_f64(pace.sent as f64))?;
         pace.ask();
     }
