@@ -52,4 +52,6 @@ def dnsperf(port, file, *how):
     command = [*THERE, "dnsperf", "-s", "127.0.0.1", "-p", str(port), "-d", file, "-c", "8", *how]
     out = subprocess.run(command, capture_output=True, text=True).stdout
     number = lambda what: float(re.search(rf"{what}:?\s+([\d.]+)", out).group(1))
-    return {"answered": number("Queries completed"), "lost": number("Queries lost"), "seconds": number(r"Run time \(s\)")}
+    codes = {code: int(count) for code, count in re.findall(r"([A-Z]+) (\d+) \([\d.]+%\)", out)}
+    counts = {"answered": number("Queries completed"), "lost": number("Queries lost"), "codes": codes}
+    return counts | {"seconds": number(r"Run time \(s\)")}
