@@ -26,10 +26,15 @@ def questions(path, names):
     return path
 
 
-def flood(port, file, seconds, outstanding):
-    """As many questions as are answered, so many in flight."""
-    command = [*THERE, program(), "flood", f"127.0.0.1:{port}", file, str(seconds), str(outstanding)]
-    return json.loads(subprocess.run(command, check=True, capture_output=True, text=True).stdout)
+def flood(port, file, seconds, outstanding, clients=None):
+    """As many questions as are answered, so many in flight; from how many addresses, if not from one."""
+    with start_flood(port, file, seconds, outstanding, clients) as process:
+        return json.loads(process.communicate()[0])
+
+
+def start_flood(port, file, seconds, outstanding, clients=None, before=THERE):
+    words = [f"127.0.0.1:{port}", file, str(seconds), str(outstanding), *([str(clients)] if clients else [])]
+    return subprocess.Popen([*before, program(), "flood", *words], stdout=subprocess.PIPE, text=True)
 
 
 class Pace:

@@ -1,5 +1,6 @@
 """The servers that are compared: Schoolgate and its peers, each with the same names blocked."""
 
+import json
 import os
 import re
 import shutil
@@ -51,9 +52,10 @@ subnets = ["10.4.0.0/16"]
 id = "guests"
 audience = "guest"
 subnets = ["10.5.0.0/16"]
-
+"""
+LIST = """
 [[list]]
-id = "compared"
+id = "{id}"
 category = "gambling"
 file = "{names}"
 """
@@ -88,11 +90,13 @@ class DidNotStart(Exception):
 class Server:
     """A server on the first processor."""
 
+    processors = "0"
+
     def __init__(self, folder, names, upstream):
         self.folder, self.names, self.upstream, self.port = folder, names, upstream, free_port()
         folder.mkdir()
         folder.chmod(0o777)
-        self.command = ["taskset", "-c", "0", *map(str, self.prepare())]
+        self.command = ["taskset", "-c", self.processors, *map(str, self.prepare())]
 
     def start(self, blocked):
         """Starts it, and notes after how many seconds, and how many of a processor, it blocks a name."""
@@ -156,7 +160,7 @@ class Schoolgate(Server):
     threads = 1
 
     def prepare(self):
-        (self.folder / "policy.toml").write_text(POLICY.replace("{names}", str(self.names)))
+        (self.folder / "policy.toml").write_text(self.policy())
         (self.folder / "settings.toml").write_text(
             f'[dns]\nlisten = ["127.0.0.1:{self.port}"]\nthreads = {self.threads}\n[admin]\nlisten = ["127.0.0.1:0"]\nblock_page = []\n'
             f'[resolver]\nmode = "forward"\nforwarders = ["127.0.0.1:{self.upstream}"]\ndnssec = "off"\n'
@@ -164,18 +168,24 @@ class Schoolgate(Server):
         begun = os.times()
         self.run("policy", "import", self.folder / "policy.toml")
         # A name of somebody that schools use may be among those that were made up.
-        self.run("lists", "accept", "compared", check=False)
+        listed = json.loads(self.run("lists", "status", "--json"))["lists"]
+        if held := [item["id"] for item in listed if (item["subscription"] or {}).get("held")]:
+            self.run("lists", "accept", *held)
         ended = os.times()
         self.compiled = ended.children_user + ended.children_system - begun.children_user - begun.children_system
         return [*self.program(), "serve"]
 
+    def policy(self):
+        return POLICY + LIST.replace("{id}", "compared").replace("{names}", str(self.names))
+
     def program(self):
         return [PROGRAM, "--config", self.folder / "settings.toml", "--data", self.folder / "data"]
 
-    def run(self, *words, check=True):
+    def run(self, *words):
         done = subprocess.run([*self.program(), *words], capture_output=True, text=True)
-        if check and done.returncode:
+        if done.returncode:
             sys.exit(done.stderr)
+        return done.stdout
 
     def swap(self, name):
         """Adds a name to the list, and comes back when the changed list is in force; the seconds it took."""

@@ -2,7 +2,7 @@
 
 use std::{
     io::{self, IoSlice, IoSliceMut},
-    net::{SocketAddr, UdpSocket},
+    net::{Ipv4Addr, SocketAddr, SocketAddrV4, UdpSocket},
     os::fd::AsRawFd,
     time::Duration,
 };
@@ -10,10 +10,11 @@ use std::{
 use nix::{
     cmsg_space,
     errno::Errno,
+    libc,
     sys::{
         socket::{
-            ControlMessage, ControlMessageOwned, MsgFlags, MultiHeaders, SockaddrLike, SockaddrStorage,
-            recvmmsg, sendmsg,
+            ControlMessage, ControlMessageOwned, MsgFlags, MultiHeaders, SockaddrIn, SockaddrLike,
+            SockaddrStorage, recvmmsg, sendmsg,
         },
         time::TimeSpec,
     },
@@ -101,11 +102,36 @@ impl<S: SockaddrLike + Sender + Copy> Incoming<S> {
     }
 }
 
-/// Sends packets of the same length, which lie one behind the other, over a connected socket: the kernel carries them as
-/// one and cuts them apart where they arrive. Whether it took them.
-pub(crate) fn send(socket: &UdpSocket, packets: &[u8], length: u16) -> bool {
-    let (slice, cut) = ([IoSlice::new(packets)], [ControlMessage::UdpGsoSegments(&length)]);
-    sendmsg::<()>(socket.as_raw_fd(), &slice, &cut, MsgFlags::MSG_DONTWAIT, None).is_ok()
+/// From where and to where packets go, where the socket is not connected.
+#[derive(Clone, Copy)]
+pub(crate) struct Way {
+    pub(crate) from: Ipv4Addr,
+    pub(crate) to: SocketAddrV4,
+}
+
+/// Sends packets of the same length, which lie one behind the other: the kernel carries them as one and cuts them apart
+/// where they arrive. Whether it took them.
+pub(crate) fn send(socket: &UdpSocket, packets: &[u8], length: u16, way: Option<Way>) -> bool {
+    let (slice, cut) = ([IoSlice::new(packets)], ControlMessage::UdpGsoSegments(&length));
+    let (socket, flags) = (socket.as_raw_fd(), MsgFlags::MSG_DONTWAIT);
+    let sent = match way {
+        None => sendmsg::<()>(socket, &slice, &[cut], flags, None),
+        Some(Way { from, to }) => {
+            let source = source(from);
+            let about = [cut, ControlMessage::Ipv4PacketInfo(&source)];
+            sendmsg(socket, &slice, &about, flags, Some(&SockaddrIn::from(to)))
+        }
+    };
+    sent.is_ok()
+}
+
+/// For a packet that is to leave from an address.
+pub(crate) fn source(from: Ipv4Addr) -> libc::in_pktinfo {
+    libc::in_pktinfo {
+        ipi_ifindex: 0,
+        ipi_spec_dst: libc::in_addr { s_addr: u32::from_ne_bytes(from.octets()) },
+        ipi_addr: libc::in_addr { s_addr: 0 },
+    }
 }
 
 /// What the kernel tells of a packet's sender.

@@ -20,7 +20,7 @@ use nix::{
 };
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
 
-use crate::{Outcome, input_ends};
+use crate::{Outcome, batch::source, input_ends};
 
 /// The way to the nearest server and back.
 const NEAREST: Duration = Duration::from_millis(10);
@@ -117,11 +117,7 @@ fn question(listen: &UdpSocket) -> Outcome<Option<(Asker, Vec<u8>)>> {
 }
 
 fn deliver(listen: &UdpSocket, answer: &UnderWay) {
-    let source = libc::in_pktinfo {
-        ipi_ifindex: 0,
-        ipi_spec_dst: libc::in_addr { s_addr: u32::from_ne_bytes(answer.from.octets()) },
-        ipi_addr: libc::in_addr { s_addr: 0 },
-    };
+    let source = source(answer.from);
     // Whoever asked may have gone.
     let _ = sendmsg(
         listen.as_raw_fd(),

@@ -2,7 +2,7 @@
 
 use std::{
     fs,
-    net::{SocketAddr, UdpSocket},
+    net::{Ipv4Addr, SocketAddr, SocketAddrV4, UdpSocket},
     path::Path,
     time::{Duration, Instant},
 };
@@ -11,7 +11,7 @@ use rustix::event::{PollFd, PollFlags, Timespec, poll};
 
 use crate::{
     Outcome,
-    batch::{self, BATCH, Incoming},
+    batch::{self, BATCH, Incoming, Way},
     questions::Questions,
 };
 
@@ -27,6 +27,25 @@ struct Lane {
     /// What is in flight, by the identifier's rest when it is divided by their number.
     slots: Vec<Slot>,
     free: Vec<u16>,
+    /// The addresses that it asks from, where there are several.
+    clients: Option<Clients>,
+}
+
+/// Addresses of clients, to be taken in turn.
+struct Clients {
+    server: SocketAddrV4,
+    count: u32,
+    next: u32,
+}
+
+impl Clients {
+    /// From the next client to the server.
+    fn way(&mut self) -> Way {
+        self.next = (self.next + 1) % self.count;
+        let step = (1 << 20) / self.count;
+        let from = Ipv4Addr::from(u32::from(Ipv4Addr::new(127, 16, 0, 1)) + self.next * step);
+        Way { from, to: self.server }
+    }
 }
 
 #[derive(Clone, Copy)]
@@ -45,10 +64,16 @@ struct Counts {
 }
 
 /// Asks for so many seconds and prints what became of it.
-pub(crate) fn run(server: SocketAddr, file: &Path, seconds: f64, outstanding: usize) -> Outcome<()> {
+pub(crate) fn run(
+    server: SocketAddr,
+    file: &Path,
+    seconds: f64,
+    outstanding: usize,
+    clients: Option<u32>,
+) -> Outcome<()> {
     let mut questions = Questions::read(file)?.side_by_side(BATCH);
     let slots = u16::try_from(outstanding.div_ceil(SOCKETS))?.max(1);
-    let mut lanes = (0..SOCKETS).map(|_| Lane::open(server, slots)).collect::<Outcome<Vec<_>>>()?;
+    let mut lanes = (0..SOCKETS).map(|_| Lane::open(server, slots, clients)).collect::<Outcome<Vec<_>>>()?;
     let mut counts = Counts { answered: 0, lost: 0, codes: [0; 16] };
     let mut incoming = Incoming::new();
     let mut next = 0;
@@ -98,12 +123,19 @@ pub(crate) fn run(server: SocketAddr, file: &Path, seconds: f64, outstanding: us
 }
 
 impl Lane {
-    fn open(server: SocketAddr, slots: u16) -> Outcome<Self> {
+    fn open(server: SocketAddr, slots: u16, clients: Option<u32>) -> Outcome<Self> {
         let socket = UdpSocket::bind(if server.is_ipv4() { "0.0.0.0:0" } else { "[::]:0" })?;
-        socket.connect(server)?;
+        let clients = match (clients, server) {
+            (None, _) => None,
+            (Some(count @ 1..=0xf_ffff), SocketAddr::V4(server)) => Some(Clients { server, count, next: 0 }),
+            _ => return Err("there are 1,048,575 clients at most, of a server at an IPv4 address".into()),
+        };
+        if clients.is_none() {
+            socket.connect(server)?;
+        }
         socket.set_nonblocking(true)?;
         let slots: Vec<_> = (0..slots).map(|id| Slot { id, sent: None }).collect();
-        Ok(Self { socket, free: slots.iter().map(|slot| slot.id).collect(), slots })
+        Ok(Self { socket, free: slots.iter().map(|slot| slot.id).collect(), slots, clients })
     }
 
     /// Takes answers; how many.
@@ -137,7 +169,7 @@ impl Lane {
                 questions.number(*next + at, slot.id);
             }
             let (packets, length) = questions.several(*next, count);
-            if !batch::send(&self.socket, packets, length) {
+            if !batch::send(&self.socket, packets, length, self.clients.as_mut().map(Clients::way)) {
                 return;
             }
             for place in self.free.drain(asked) {

@@ -7,10 +7,11 @@
 //! sends every question back as its answer: what the least that a server can do costs, in the same calls to the kernel.
 //!
 //! ```text
-//! load flood ADDRESS FILE SECONDS OUTSTANDING
+//! load flood ADDRESS FILE SECONDS OUTSTANDING [CLIENTS]
 //! ```
 //!
-//! keeps so many questions in flight, as dnsperf does at a fraction of its cost, and prints how many were answered.
+//! keeps so many questions in flight, as dnsperf does at a fraction of its cost, and prints how many were answered. CLIENTS
+//! is from how many addresses they come, spread over 127.16.0.0/12.
 //!
 //! ```text
 //! load pace ADDRESS RATE SECONDS KIND=FILE…
@@ -58,8 +59,9 @@ fn main() -> Outcome<()> {
     let arguments: Vec<String> = std::env::args().skip(1).collect();
     match arguments.iter().map(String::as_str).collect::<Vec<_>>()[..] {
         ["echo", address] => echo::run(address.parse()?),
-        ["flood", address, file, seconds, outstanding] => {
-            flood::run(address.parse()?, Path::new(file), seconds.parse()?, outstanding.parse()?)
+        ["flood", address, file, seconds, outstanding, ref clients @ ..] if clients.len() < 2 => {
+            let clients = clients.first().map(|clients| clients.parse()).transpose()?;
+            flood::run(address.parse()?, Path::new(file), seconds.parse()?, outstanding.parse()?, clients)
         }
         ["pace", address, rate, seconds, ref kinds @ ..] if !kinds.is_empty() => {
             let seconds = (seconds != "-").then(|| seconds.parse()).transpose()?;
