@@ -2,7 +2,7 @@
 
 use std::{
     cmp::Reverse,
-    collections::BinaryHeap,
+    collections::{BTreeMap, BinaryHeap},
     io::{IoSlice, IoSliceMut},
     net::{Ipv4Addr, SocketAddr, SocketAddrV4, UdpSocket},
     os::fd::AsRawFd,
@@ -29,7 +29,8 @@ const NEAREST: Duration = Duration::from_millis(10);
 struct Servers {
     title: String,
     socket: UdpSocket,
-    questions: u64,
+    /// How many questions there were, by type.
+    questions: BTreeMap<u16, u64>,
     /// Who waits for an answer, by the identifier that the question went on with.
     askers: Vec<Option<Asker>>,
     next: u16,
@@ -54,7 +55,7 @@ struct UnderWay {
 
 /// Hands questions over UDP, to port 53 of any address, on to the server that belongs to the beginning of the address, and
 /// keeps each answer back: 10 ms, and as many more as the third part of the address says. When its input ends it prints how
-/// many questions there were.
+/// many questions of which type there were.
 pub(crate) fn run(servers: &[&str]) -> Outcome<()> {
     let listen = UdpSocket::bind("0.0.0.0:53")?;
     setsockopt(&listen, sockopt::Ipv4PacketInfo, &true)?;
@@ -86,8 +87,14 @@ pub(crate) fn run(servers: &[&str]) -> Outcome<()> {
         sockets.push(PollFd::new(&listen, PollFlags::IN));
         poll(&mut sockets, Some(&wait))?;
     }
-    let counts: Vec<_> =
-        servers.iter().map(|servers| format!("\"{}\": {}", servers.title, servers.questions)).collect();
+    let counts: Vec<_> = servers
+        .iter()
+        .map(|servers| {
+            let kinds: Vec<_> =
+                servers.questions.iter().map(|(kind, n)| format!("\"{kind}\": {n}")).collect();
+            format!("\"{}\": {{{}}}", servers.title, kinds.join(", "))
+        })
+        .collect();
     println!("{{{}}}", counts.join(", "));
     Ok(())
 }
@@ -135,13 +142,13 @@ impl Servers {
         socket.connect(server.parse::<SocketAddr>()?)?;
         socket.set_nonblocking(true)?;
         let askers = vec![None; usize::from(u16::MAX) + 1];
-        Ok(Self { title: title.to_owned(), socket, questions: 0, askers, next: 0 })
+        Ok(Self { title: title.to_owned(), socket, questions: BTreeMap::new(), askers, next: 0 })
     }
 
     fn ask(&mut self, asker: Asker, packet: &mut [u8]) {
-        let Some(id) = packet.get_mut(..2) else { return };
-        id.copy_from_slice(&self.next.to_be_bytes());
-        self.questions += 1;
+        let Some(kind) = kind(packet) else { return };
+        packet[..2].copy_from_slice(&self.next.to_be_bytes());
+        *self.questions.entry(kind).or_default() += 1;
         self.askers[usize::from(self.next)] = Some(asker);
         self.next = self.next.wrapping_add(1);
         let _ = self.socket.send(packet);
@@ -159,4 +166,16 @@ impl Servers {
             return Some(UnderWay { due: asker.asked + far, to: asker.from, from: asker.at, bytes });
         }
     }
+}
+
+/// The type that a packet asks for; none when it is no question.
+fn kind(packet: &[u8]) -> Option<u16> {
+    let mut at = 12;
+    loop {
+        match usize::from(*packet.get(at)?) {
+            0 => break,
+            length => at += 1 + length,
+        }
+    }
+    Some(u16::from_be_bytes([*packet.get(at + 1)?, *packet.get(at + 2)?]))
 }
