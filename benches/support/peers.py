@@ -91,6 +91,7 @@ class Server:
     """A server on the first processor."""
 
     processors = "0"
+    process = None
 
     def __init__(self, folder, names, upstream):
         self.folder, self.names, self.upstream, self.port = folder, names, upstream, free_port()
@@ -136,8 +137,9 @@ class Server:
         return int(re.search(r"VmRSS:\s+(\d+)", text).group(1)) / 1024
 
     def stop(self):
-        self.process.terminate()
-        self.process.wait()
+        if self.process:
+            self.process.terminate()
+            self.process.wait()
 
 
 class Echo(Server):
