@@ -512,10 +512,13 @@ impl<P: Decide, R: Resolve> Handler<P, R> {
 
     pub(super) fn room(&self, transport: Transport) -> Room {
         let tenths = self.tcp_idle.as_millis() / 100;
+        // Over HTTP and QUIC the connection itself says how long it lasts.
+        let says_how_long = matches!(transport, Transport::Tcp | Transport::Tls);
         Room {
             udp_size: self.udp_size,
-            stream: transport == Transport::Tcp,
-            keepalive: u16::try_from(tenths).unwrap_or(u16::MAX),
+            stream: transport != Transport::Udp,
+            keepalive: says_how_long.then(|| u16::try_from(tenths).unwrap_or(u16::MAX)),
+            padded: transport.is_encrypted(),
         }
     }
 
