@@ -27,7 +27,7 @@ use crate::{
     config::{Config, ConfigError},
     control::{self, Control, ControlError, OwnLookup},
     disk,
-    dns::{Encrypted, Handler, NoticeReply, Record, ServeError, Server},
+    dns::{Designated, Encrypted, Handler, NoticeReply, Record, ServeError, Server},
     feeds::{self, Feeds, http::SystemLookup},
     policy::Policy,
     querylog::{LogFolder, QueryLog},
@@ -95,8 +95,16 @@ impl Appliance {
         }
         let listener = control.listener();
         let pages_clock = clock.clone();
+        let stop = CancellationToken::new();
+        let tasks = TaskTracker::new();
+        let certificates = certificates::open(&config, &clock, &stop, &tasks);
+        let encrypted = bound.encrypted();
+        let (shown, preferred) = (Arc::clone(&certificates), config.admin.names.clone());
+        let designated =
+            Designated::new(encrypted.clone(), move || shown.get()?.name_of_school(&preferred));
         let mut handler = Handler::new(&config.dns, control.policy(), resolver, clock)
             .with_seen(Arc::clone(&seen))
+            .with_designated(designated)
             .with_notices(move |packet, from| {
                 let noticed = listener.take(packet, from)?;
                 Some(NoticeReply { bytes: noticed.reply, known: noticed.known })
@@ -107,10 +115,7 @@ impl Appliance {
         let handler = Arc::new(handler);
         let asking = Arc::clone(&handler);
         let control = Arc::new(control.with_neighbours(move |address| asking.neighbours().mac(address)));
-        let (dns, encrypted) = (bound.addresses(), bound.encrypted());
-        let stop = CancellationToken::new();
-        let tasks = TaskTracker::new();
-        let certificates = certificates::open(&config, &pages_clock, &stop, &tasks);
+        let dns = bound.addresses();
         let bound = bound.with_certificate(Arc::clone(&certificates) as Arc<dyn ResolvesServerCert>);
         // A box that lost its index must not answer without the school's lists; an older index serves meanwhile.
         if control.lacks_its_lists() {

@@ -221,6 +221,22 @@ impl Certificates {
         self.current.0.load().facts.names.clone()
     }
 
+    /// The name of the school's own certificate by which others know the box: the first of `preferred` that it is for, else
+    /// its first that is whole. None while the box's own is in use, which only devices believe that were told to.
+    #[must_use]
+    pub fn name_of_school(&self, preferred: &[String]) -> Option<String> {
+        let in_use = self.current.0.load();
+        if in_use.source != Source::School {
+            return None;
+        }
+        let is_name = |name: &&String| !name.starts_with("*.") && name.parse::<IpAddr>().is_err();
+        preferred
+            .iter()
+            .find(|name| self.is_for(name))
+            .or_else(|| in_use.facts.names.iter().find(is_name))
+            .cloned()
+    }
+
     /// Whether the certificate in use is for a host name: by name, or by a `*` in the place of its first label.
     #[must_use]
     pub fn is_for(&self, host: &str) -> bool {

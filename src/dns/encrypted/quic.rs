@@ -349,7 +349,8 @@ mod tests {
         let mut option = question(0, &[0, 0, 41, 4, 0, 0, 0, 0, 0, 0, 4, 0, 11, 0, 0]);
         option[11] = 1;
         assert!(only_message(&framed(&option)).unwrap_err().contains("keeping TCP"), "{option:?}");
-        option[option.len() - 3] = 12;
+        let code = option.len() - 3;
+        option[code] = 12;
         assert!(only_message(&framed(&option)).is_ok());
     }
 }

@@ -33,7 +33,7 @@ impl std::ops::Deref for Secure {
 #[derive(Debug, Default)]
 struct Heard(Mutex<Vec<(String, Transport)>>);
 
-impl Record<Rules> for Heard {
+impl crate::dns::Record<Rules> for Heard {
     fn record(&self, _: &Arc<Rules>, event: &Event<'_>) {
         self.0.lock().unwrap().push((event.name.to_string(), event.fate.transport));
     }
