@@ -100,8 +100,7 @@ impl Appliance {
         let certificates = certificates::open(&config, &clock, &stop, &tasks);
         let encrypted = bound.encrypted();
         let (shown, preferred) = (Arc::clone(&certificates), config.admin.names.clone());
-        let designated =
-            Designated::new(encrypted.clone(), move || shown.get()?.name_of_school(&preferred));
+        let designated = Designated::new(encrypted.clone(), move || shown.get()?.name_of_school(&preferred));
         let mut handler = Handler::new(&config.dns, control.policy(), resolver, clock)
             .with_seen(Arc::clone(&seen))
             .with_designated(designated)
@@ -207,7 +206,8 @@ impl Appliance {
         let list = |all: &[SocketAddr]| all.iter().map(ToString::to_string).collect::<Vec<_>>().join(",");
         let _ = write!(text, "listening dns={}", list(&self.dns));
         let Encrypted { tls, https, quic } = &self.encrypted;
-        for (word, addresses) in [("tls", tls), ("https", https), ("quic", quic), ("admin", &self.web.addresses)]
+        for (word, addresses) in
+            [("tls", tls), ("https", https), ("quic", quic), ("admin", &self.web.addresses)]
         {
             if !addresses.is_empty() {
                 let _ = write!(text, " {word}={}", list(addresses));

@@ -299,9 +299,18 @@ mod tests {
     fn an_address_that_dns_and_the_pages_want_is_told_with_both_keys() {
         let check = |text: &str| read(text).unwrap().check().map_err(|error| error.to_string());
         for (text, keys) in [
-            ("[dns]\nhttps = ['0.0.0.0:443']\n[admin]\nlisten = ['0.0.0.0:443']\n", "dns.https and admin.listen"),
-            ("[dns]\nhttps = ['10.0.0.1:443']\n[admin]\nlisten = ['0.0.0.0:443']\n", "dns.https and admin.listen"),
-            ("[dns]\ntls = ['[::]:853']\n[admin]\nblock_page = ['[::1]:853']\n", "dns.tls and admin.block_page"),
+            (
+                "[dns]\nhttps = ['0.0.0.0:443']\n[admin]\nlisten = ['0.0.0.0:443']\n",
+                "dns.https and admin.listen",
+            ),
+            (
+                "[dns]\nhttps = ['10.0.0.1:443']\n[admin]\nlisten = ['0.0.0.0:443']\n",
+                "dns.https and admin.listen",
+            ),
+            (
+                "[dns]\ntls = ['[::]:853']\n[admin]\nblock_page = ['[::1]:853']\n",
+                "dns.tls and admin.block_page",
+            ),
         ] {
             let error = check(text).unwrap_err();
             assert!(error.starts_with(keys) && error.contains("another port"), "{error}");

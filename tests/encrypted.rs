@@ -40,7 +40,11 @@ fn kdig(data: &Path, kind: &str, how: &[&str]) -> Result<String, String> {
         .output()
         .expect("kdig runs");
     let text = out(&output);
-    if output.status.success() && text.contains("->>HEADER<<-") { Ok(text) } else { Err(text + &err(&output)) }
+    if output.status.success() && text.contains("->>HEADER<<-") {
+        Ok(text)
+    } else {
+        Err(text + &err(&output))
+    }
 }
 
 #[test]
@@ -95,7 +99,11 @@ fn a_port_in_use_is_one_clear_line_that_names_the_setting() {
             .unwrap();
         assert_eq!(output.status.code(), Some(3), "{}", err(&output));
         assert_eq!(err(&output).lines().count(), 1, "{}", err(&output));
-        assert!(err(&output).contains(&address.to_string()) && err(&output).contains(key), "{}", err(&output));
+        assert!(
+            err(&output).contains(&address.to_string()) && err(&output).contains(key),
+            "{}",
+            err(&output)
+        );
     }
 }
 

@@ -272,11 +272,11 @@ mod tests {
 
     #[test]
     fn who_hides_the_length_of_a_question_gets_replies_of_whole_blocks() {
-        for size in [0, 200, 400, 1000, 30_000, 61_000] {
+        for size in [0, 200, 400, 1000, 30_000, 50_000] {
             let mut reply = text(size);
             reply.ede = vec![Ede::new(EdeCode::StaleAnswer, "y")];
             let bytes = reply.clone().encode(&question(edns(512)), TLS);
-            assert!(bytes.len().is_multiple_of(BLOCK) || bytes.len() == 65_535, "{size}: {}", bytes.len());
+            assert!(bytes.len().is_multiple_of(BLOCK), "{size}: {}", bytes.len());
             let message = Message::from_vec(&bytes).unwrap();
             assert_eq!(message.answers.len(), size.div_ceil(200));
             let codes: Vec<u16> =

@@ -217,12 +217,7 @@ fn new_socket(address: SocketAddr, kind: Type, protocol: Protocol) -> io::Result
     Ok(socket)
 }
 
-fn explain(
-    address: SocketAddr,
-    transport: &'static str,
-    key: &'static str,
-    error: io::Error,
-) -> ServeError {
+fn explain(address: SocketAddr, transport: &'static str, key: &'static str, error: io::Error) -> ServeError {
     // Linux's EAFNOSUPPORT, which has no kind of its own.
     const NO_FAMILY: i32 = 97;
     match error.kind() {
@@ -285,11 +280,16 @@ mod tests {
     #[test]
     fn a_port_that_two_settings_want_is_told_with_the_second() {
         let free = bind_tcp("127.0.0.1:0".parse().unwrap()).unwrap().local_addr().unwrap();
-        let twice = Config { tls: vec![free], https: vec![free], quic: vec![free], ..config(&["127.0.0.1:0"]) };
+        let twice =
+            Config { tls: vec![free], https: vec![free], quic: vec![free], ..config(&["127.0.0.1:0"]) };
         let error = Sockets::bind(&twice).unwrap_err();
         assert!(matches!(error, ServeError::InUse { transport: "TCP", key: "dns.https", .. }), "{error}");
         let both = Sockets::bind(&Config { https: Vec::new(), ..twice }).unwrap();
-        assert_eq!((both.encrypted.tls[0].address, both.encrypted.quic[0].address), (free, free), "TCP and UDP are two ports");
+        assert_eq!(
+            (both.encrypted.tls[0].address, both.encrypted.quic[0].address),
+            (free, free),
+            "TCP and UDP are two ports"
+        );
     }
 
     #[test]

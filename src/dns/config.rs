@@ -176,7 +176,8 @@ mod tests {
 
     #[test]
     fn encrypted_dns_is_where_it_is_asked_for() {
-        let config: Config = toml::from_str("tls = ['0.0.0.0:853', '[::]:853']\nhttps = ['0.0.0.0:443']").unwrap();
+        let config: Config =
+            toml::from_str("tls = ['0.0.0.0:853', '[::]:853']\nhttps = ['0.0.0.0:443']").unwrap();
         assert_eq!(config.check(), Ok(()));
         assert_eq!((config.tls.len(), config.https.len(), config.quic.len()), (2, 1, 0));
     }

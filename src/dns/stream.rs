@@ -171,11 +171,7 @@ impl<P: Decide, R: Resolve> Connection<P, R> {
     }
 
     /// Writes answers as they become ready, until none can come any more or the asker doesn't take them.
-    async fn write_answers(
-        &self,
-        mut stream: impl AsyncWrite + Unpin,
-        mut ready: mpsc::Receiver<Ready<P>>,
-    ) {
+    async fn write_answers(&self, mut stream: impl AsyncWrite + Unpin, mut ready: mpsc::Receiver<Ready<P>>) {
         while let Some(first) = ready.recv().await {
             let mut framed = Vec::new();
             let mut gathered = Vec::new();

@@ -21,7 +21,8 @@ pub(super) fn of(reply: &[u8]) -> Option<u32> {
     let mut least = None::<u32>;
     for number in 0..u32::from(answers) + u32::from(authorities) {
         let (fixed, behind) = skip_name(rest)?.split_first_chunk::<10>()?;
-        let (data, behind) = behind.split_at_checked(usize::from(u16::from_be_bytes([fixed[8], fixed[9]])))?;
+        let (data, behind) =
+            behind.split_at_checked(usize::from(u16::from_be_bytes([fixed[8], fixed[9]])))?;
         rest = behind;
         let ttl = u32::from_be_bytes([fixed[4], fixed[5], fixed[6], fixed[7]]);
         let is_soa = u16::from_be_bytes([fixed[0], fixed[1]]) == u16::from(RecordType::SOA);

@@ -15,7 +15,7 @@ use hyper_util::{
     rt::{TokioExecutor, TokioIo, TokioTimer},
     server::conn::auto::Builder,
 };
-use tokio::{net::TcpStream, time::timeout};
+use tokio::{net::TcpStream, sync::Semaphore, time::timeout};
 use tokio_rustls::{TlsAcceptor, server::TlsStream};
 
 use super::{
@@ -40,6 +40,10 @@ const MESSAGE: HeaderValue = HeaderValue::from_static("application/dns-message")
 
 /// The most that the head of a request may have, in bytes: the longest question in an address, and what browsers add.
 const MAX_HEAD: u32 = 16 * 1024;
+
+/// Requests that one connection of HTTP/2 may have at one time: what clients count on before they are told otherwise. The
+/// questions of those beyond the limit of a connection wait.
+const MAX_STREAMS: u32 = 100;
 
 /// How many bytes of bodies that were not read yet may come, on each stream and on the connection.
 const STREAM_WINDOW: u32 = 16 * 1024;
@@ -80,27 +84,31 @@ async fn serve<P: Decide, R: Resolve>(
     let presence = Presence::new(seat);
     let is_http2 = stream.get_ref().1.alpn_protocol() == Some(b"h2");
     let mut builder = Builder::new(TokioExecutor::new());
-    builder
-        .http1()
-        .timer(TokioTimer::new())
-        .header_read_timeout(limits.idle)
-        .max_buf_size(MAX_HEAD as usize);
+    builder.http1().timer(TokioTimer::new()).header_read_timeout(limits.idle).max_buf_size(MAX_HEAD as usize);
     builder
         .http2()
         .timer(TokioTimer::new())
         .keep_alive_interval(SILENCE)
         .keep_alive_timeout(limits.idle)
         .max_header_list_size(MAX_HEAD)
-        .max_concurrent_streams(u32::try_from(limits.pipeline).unwrap_or(u32::MAX))
+        .max_concurrent_streams(MAX_STREAMS)
         .initial_stream_window_size(STREAM_WINDOW)
         .initial_connection_window_size(CONNECTION_WINDOW)
         .max_send_buf_size(UNTAKEN);
     // The handshake agreed on one; who agreed on none speaks HTTP/1.1, as everybody did before.
     let builder = if is_http2 { builder.http2_only() } else { builder.http1_only() };
-    let shared = Arc::new(Shared { asked, presence: Arc::clone(&presence), limits, work });
-    let service = service_fn(move |request| {
+    let pipeline = Semaphore::new(limits.pipeline);
+    let shared = Arc::new(Shared { asked, presence: Arc::clone(&presence), pipeline, limits, work });
+    let service = service_fn(move |request: Request<Incoming>| {
         let shared = Arc::clone(&shared);
-        async move { Ok::<_, Infallible>(shared.respond(request).await) }
+        async move {
+            let is_head = *request.method() == Method::HEAD;
+            let mut response = shared.respond(request).await;
+            if is_head {
+                *response.body_mut() = Full::default();
+            }
+            Ok::<_, Infallible>(response)
+        }
     });
     let mut connection = pin!(builder.serve_connection(TokioIo::new(stream), service));
     tokio::select! {
@@ -122,6 +130,8 @@ async fn serve<P: Decide, R: Resolve>(
 struct Shared<P, R> {
     asked: Asked,
     presence: Arc<Presence>,
+    /// One permit for each question that may be worked on.
+    pipeline: Semaphore,
     limits: Limits,
     work: Work<P, R>,
 }
@@ -134,6 +144,8 @@ impl<P: Decide, R: Resolve> Shared<P, R> {
             Err(_) => return Refusal::SLOW.response(),
         };
         let _busy = self.presence.begin();
+        // It is never closed.
+        let Ok(_permit) = self.pipeline.acquire().await else { return Refusal::STOPPING.response() };
         let answered = match self.work.begin(&question, self.asked) {
             Begun::Done(answered) => answered,
             Begun::Waits(waiting) => match waiting.answer(&self.work.abort).await {

@@ -1,7 +1,5 @@
 //! DNS over QUIC.
 
-use std::net::UdpSocket as StdSocket;
-
 use quinn::{
     ClientConfig, Connection, ConnectionError, Endpoint, ReadToEndError, VarInt,
     crypto::rustls::QuicClientConfig,
@@ -46,7 +44,11 @@ impl Client {
     async fn exchange(&self, mut message: Message) -> Result<Message, ReadToEndError> {
         message.metadata.id = 0;
         let reply = self.send(&framed(&message)).await?;
-        assert_eq!(usize::from(u16::from_be_bytes([reply[0], reply[1]])), reply.len() - 2, "one message, whole");
+        assert_eq!(
+            usize::from(u16::from_be_bytes([reply[0], reply[1]])),
+            reply.len() - 2,
+            "one message, whole"
+        );
         Ok(Message::from_vec(&reply[2..]).unwrap())
     }
 
@@ -85,9 +87,8 @@ async fn each_question_has_a_stream_and_none_waits_for_another() {
 #[tokio::test]
 async fn a_long_answer_comes_whole_and_a_padded_question_is_padded() {
     let school = secure(|_| {});
-    let texts = (0..300).map(|_| {
-        Record::from_rdata(name("long.test."), 60, RData::TXT(TXT::new(vec!["x".repeat(199)])))
-    });
+    let texts = (0..300)
+        .map(|_| Record::from_rdata(name("long.test."), 60, RData::TXT(TXT::new(vec!["x".repeat(199)]))));
     school.internet.put("long.test.", RecordType::TXT, positive(texts.collect()));
     let client = Client::open(&school).await;
     let reply = client.exchange(query("long.test.", RecordType::TXT)).await.unwrap();
@@ -212,15 +213,13 @@ async fn many_unfinished_handshakes_make_others_show_that_their_address_is_their
     let at = school.encrypted.quic[0];
     let mut halves = Vec::new();
     for _ in 0..20 {
-        let half = StdSocket::bind("127.0.0.1:0").unwrap();
-        half.send_to(&first_packet(&school).await, at).unwrap();
+        let half = UdpSocket::bind("127.0.0.1:0").await.unwrap();
+        half.send_to(&first_packet(&school).await, at).await.unwrap();
         halves.push(half);
     }
     // The last of them got a Retry (type 3 of a long header), and nothing was begun for it.
-    halves[19].set_read_timeout(Some(PATIENCE)).unwrap();
-    let mut reply = [0; 1500];
-    let length = halves[19].recv(&mut reply).unwrap();
-    assert_eq!((reply[0] & 0xf0, length < 300), (0xf0, true), "{:x}", reply[0]);
+    let (reply, _) = receive(&halves[19]).await;
+    assert_eq!((reply[0] & 0xf0, reply.len() < 300), (0xf0, true), "{:x}", reply[0]);
     school.answers().await;
 }
 

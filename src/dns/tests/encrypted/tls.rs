@@ -46,9 +46,8 @@ async fn who_pads_is_padded_and_who_asks_is_told_how_long_a_connection_lasts() {
 #[tokio::test]
 async fn a_long_answer_comes_whole() {
     let school = secure(|_| {});
-    let texts = (0..300).map(|_| {
-        Record::from_rdata(name("long.test."), 60, RData::TXT(TXT::new(vec!["x".repeat(199)])))
-    });
+    let texts = (0..300)
+        .map(|_| Record::from_rdata(name("long.test."), 60, RData::TXT(TXT::new(vec!["x".repeat(199)]))));
     school.internet.put("long.test.", RecordType::TXT, positive(texts.collect()));
     let mut stream = Stream(school.handshake(school.encrypted.tls[0], &[]).await.unwrap());
     for _ in 0..4 {
