@@ -10,9 +10,9 @@ use std::{
     time::{Duration, Instant},
 };
 
-use hickory_proto::rr::RecordType;
+use hickory_proto::{op::ResponseCode, rr::RecordType};
 use serde_json::Value;
-use support::{Running, ede, err, out, school::json, schoolgate};
+use support::{Running, ede, err, exchange_tcp, out, question, school::json, schoolgate};
 
 /// The longest that a test waits for what must come.
 const PATIENCE: Duration = Duration::from_secs(40);
@@ -121,5 +121,37 @@ fn without_a_certificate_questions_in_clear_are_answered_and_it_is_tried_again()
     while let Err(error) = ask() {
         assert!(waiting.elapsed() < PATIENCE, "{error}");
         std::thread::sleep(Duration::from_millis(200));
+    }
+}
+
+#[test]
+fn with_a_certificate_of_the_school_clients_find_it_by_themselves() {
+    let folder = tempfile::tempdir().unwrap();
+    let found = |running: &Running| {
+        let answer = exchange_tcp(running.dns[0], &question("_dns.resolver.arpa.", RecordType::SVCB));
+        assert_eq!(answer.metadata.response_code, ResponseCode::NoError);
+        answer.answers.iter().map(|record| record.data.to_string()).collect::<Vec<_>>()
+    };
+    let running = Running::on_free_ports(folder.path(), ALL);
+    assert_eq!(found(&running), [""; 0], "nobody would believe the box's own authority");
+    assert!(running.stop().success());
+    let tls = folder.path().join("tls");
+    let output = Command::new("openssl")
+        .args(["req", "-x509", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:P-256", "-nodes", "-days", "30"])
+        .args(["-subj", "/CN=school", "-addext", "subjectAltName=DNS:dns.school.example"])
+        .arg("-keyout")
+        .arg(tls.join("school.key"))
+        .arg("-out")
+        .arg(tls.join("school.crt"))
+        .output()
+        .expect("openssl runs");
+    assert!(output.status.success(), "{}", err(&output));
+    let running = Running::on_free_ports(folder.path(), ALL);
+    let all = found(&running);
+    assert_eq!(all.len(), 3, "{all:?}");
+    for (one, (protocol, kind)) in all.iter().zip([("dot", "tls"), ("doq", "quic"), ("h2", "https")]) {
+        let port = bound(folder.path(), kind).port();
+        assert!(one.contains(" dns.school.example. ") && one.contains(&format!("alpn={protocol}")), "{one}");
+        assert!(one.contains(&format!("port={port}")) && one.contains("ipv4hint=127.0.0.1"), "{one}");
     }
 }

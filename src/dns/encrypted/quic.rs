@@ -62,6 +62,10 @@ const UNTAKEN: u64 = 128 * 1024;
 /// How many bytes of a connection that was not looked at yet are kept.
 const UNSEEN: u64 = 16 * 1024;
 
+/// How long an asker has to confirm that it has an answer before the connection may end. Most do at once; who is gone must
+/// not keep the server from stopping.
+const CONFIRMING: Duration = Duration::from_secs(1);
+
 /// How long it takes at most to tell the others that it stops.
 const FAREWELL: Duration = Duration::from_millis(200);
 
@@ -284,7 +288,7 @@ impl<P: Decide, R: Resolve> Conversation<P, R> {
             return end(sending, code::UNSPECIFIED_ERROR);
         }
         // Until the asker has it, since a connection that is closed sends nothing again.
-        let _ = timeout(self.limits.idle, sending.stopped()).await;
+        let _ = timeout(CONFIRMING, sending.stopped()).await;
         drop(busy);
     }
 
