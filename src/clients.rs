@@ -7,6 +7,7 @@ use std::{
     str::FromStr,
 };
 
+use foldhash::fast::RandomState;
 use ipnet::{IpNet, Ipv4Net};
 
 /// A subnet as people type it, without the bits behind its prefix: `10.20.2.0/24`, or with a mask, as
@@ -83,18 +84,21 @@ pub struct Device {
     pub profile: Option<ProfileId>,
 }
 
+/// The subnets of one prefix length.
+type Level<T> = (u8, HashMap<T, ProfileId, RandomState>);
+
 /// Finds who asks; made once from what the school wrote.
 #[derive(Debug, Default)]
 pub struct ClientIndex {
-    by_mac: HashMap<Mac, u16>,
-    by_address: HashMap<IpAddr, u16>,
+    by_mac: HashMap<Mac, u16, RandomState>,
+    by_address: HashMap<IpAddr, u16, RandomState>,
     /// The profile of each device, in the order it was given.
     devices: Vec<Option<ProfileId>>,
     /// The link-layer address of each device.
     macs: Vec<Option<Mac>>,
     /// Subnets by the length of their prefix, the longest first.
-    v4: Vec<(u8, HashMap<u32, ProfileId>)>,
-    v6: Vec<(u8, HashMap<u128, ProfileId>)>,
+    v4: Vec<Level<u32>>,
+    v6: Vec<Level<u128>>,
     fallback: ProfileId,
 }
 
@@ -163,10 +167,10 @@ impl ClientIndex {
 }
 
 /// The subnets of one prefix length, in a list that stays sorted with the longest first.
-fn level<T>(levels: &mut Vec<(u8, HashMap<T, ProfileId>)>, length: u8) -> &mut HashMap<T, ProfileId> {
+fn level<T>(levels: &mut Vec<Level<T>>, length: u8) -> &mut HashMap<T, ProfileId, RandomState> {
     let at = levels.partition_point(|(other, _)| *other > length);
     if levels.get(at).is_none_or(|(other, _)| *other != length) {
-        levels.insert(at, (length, HashMap::new()));
+        levels.insert(at, (length, HashMap::default()));
     }
     &mut levels[at].1
 }

@@ -134,11 +134,11 @@ impl Key {
         if !self.ends.is_empty() {
             self.bytes.push(b'.');
         }
-        for &byte in label {
-            self.bytes.push(match byte {
-                b'.' => 0,
-                other => other.to_ascii_lowercase(),
-            });
+        let start = self.bytes.len();
+        self.bytes.extend_from_slice(label);
+        // All bytes are treated alike, so that several are at one time.
+        for byte in &mut self.bytes[start..] {
+            *byte = if *byte == b'.' { 0 } else { byte.to_ascii_lowercase() };
         }
         self.ends.push(u8::try_from(self.bytes.len()).unwrap_or(u8::MAX));
     }

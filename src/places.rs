@@ -2,13 +2,15 @@
 
 use std::{
     collections::HashMap,
-    hash::{BuildHasher, RandomState},
+    hash::BuildHasher,
     net::{IpAddr, Ipv6Addr},
     sync::{
         Arc, Mutex, MutexGuard, PoisonError,
         atomic::{AtomicUsize, Ordering},
     },
 };
+
+use foldhash::fast::RandomState;
 
 /// Parts of each table, so that threads seldom wait for each other.
 pub(crate) const SHARDS: usize = 16;
@@ -21,20 +23,23 @@ pub(crate) fn counted_as(client: IpAddr) -> IpAddr {
     }
 }
 
+/// What is kept of each client.
+pub(crate) type Clients<V> = HashMap<IpAddr, V, RandomState>;
+
 /// A table of clients in parts.
 #[derive(Debug)]
 pub(crate) struct Sharded<V> {
     hasher: RandomState,
-    shards: [Mutex<HashMap<IpAddr, V>>; SHARDS],
+    shards: [Mutex<Clients<V>>; SHARDS],
 }
 
 impl<V> Sharded<V> {
     pub(crate) fn new() -> Self {
-        Self { hasher: RandomState::new(), shards: std::array::from_fn(|_| Mutex::default()) }
+        Self { hasher: RandomState::default(), shards: std::array::from_fn(|_| Mutex::default()) }
     }
 
     /// The part that has the client.
-    pub(crate) fn lock(&self, key: IpAddr) -> MutexGuard<'_, HashMap<IpAddr, V>> {
+    pub(crate) fn lock(&self, key: IpAddr) -> MutexGuard<'_, Clients<V>> {
         // The remainder is under SHARDS, so the cast keeps it whole.
         let shard = (self.hasher.hash_one(key) % SHARDS as u64) as usize;
         // The tables hold counts only: whoever panicked left nothing half done.

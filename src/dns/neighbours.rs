@@ -4,10 +4,12 @@ use std::{
     collections::HashMap,
     net::{IpAddr, Ipv4Addr},
     path::Path,
+    sync::Arc,
     time::Duration,
 };
 
-use arc_swap::ArcSwap;
+use arc_swap::{ArcSwap, Guard};
+use foldhash::fast::RandomState;
 use tokio_util::sync::CancellationToken;
 
 use crate::clients::Mac;
@@ -20,17 +22,35 @@ const TABLE: &str = "/proc/net/arp";
 /// The neighbours on the box's own networks. IPv4 only: the kernel shows its IPv6 table over netlink alone.
 #[derive(Debug, Default)]
 pub struct Neighbours {
-    table: ArcSwap<HashMap<Ipv4Addr, Mac>>,
+    table: ArcSwap<Table>,
+}
+
+type Table = HashMap<Ipv4Addr, Mac, RandomState>;
+
+/// The neighbours at one moment.
+#[derive(Debug)]
+pub(super) struct Snapshot(Guard<Arc<Table>>);
+
+impl Snapshot {
+    /// The link-layer address of a client, if the kernel has talked to it on one of its own networks.
+    pub(super) fn mac(&self, client: IpAddr) -> Option<Mac> {
+        match client {
+            IpAddr::V4(v4) => self.0.get(&v4).copied(),
+            IpAddr::V6(_) => None,
+        }
+    }
 }
 
 impl Neighbours {
     /// The link-layer address of a client, if the kernel has talked to it on one of its own networks.
     #[must_use]
     pub fn mac(&self, client: IpAddr) -> Option<Mac> {
-        match client {
-            IpAddr::V4(v4) => self.table.load().get(&v4).copied(),
-            IpAddr::V6(_) => None,
-        }
+        self.now().mac(client)
+    }
+
+    /// The table as it is now, for several clients.
+    pub(super) fn now(&self) -> Snapshot {
+        Snapshot(self.table.load())
     }
 
     /// Takes a table in the form of /proc/net/arp in place of the last.
@@ -60,7 +80,7 @@ impl Neighbours {
     }
 }
 
-fn parse(text: &str) -> HashMap<Ipv4Addr, Mac> {
+fn parse(text: &str) -> Table {
     let entry = |line: &str| {
         let mut fields = line.split_ascii_whitespace();
         let address = fields.next()?.parse().ok()?;

@@ -20,6 +20,8 @@ pub trait Decide: Send + Sync + 'static {
     fn identify(&self, address: IpAddr, mac: Option<Mac>) -> Client;
     /// See [`Policy::decide`].
     fn decide(&self, question: &Question, client: &Client, now: Timestamp) -> Decision;
+    /// See [`Policy::decide_unsaid`].
+    fn decide_unsaid(&self, question: &Question, client: &Client, now: Timestamp) -> Decision;
     /// See [`Policy::review`].
     fn review(
         &self,
@@ -42,7 +44,7 @@ pub trait Decide: Send + Sync + 'static {
     /// See [`Policy::number`].
     fn number(&self) -> u64;
     /// See [`Policy::facts`].
-    fn facts(&self, answer: &Answer<'_>) -> AnswerFacts;
+    fn facts(&self, asked: &Key, answer: &Answer<'_>) -> AnswerFacts;
     /// See [`Policy::passes`].
     fn passes(
         &self,
@@ -60,6 +62,10 @@ impl Decide for Policy {
 
     fn decide(&self, question: &Question, client: &Client, now: Timestamp) -> Decision {
         self.decide(question, client, now)
+    }
+
+    fn decide_unsaid(&self, question: &Question, client: &Client, now: Timestamp) -> Decision {
+        self.decide_unsaid(question, client, now)
     }
 
     fn review(
@@ -97,8 +103,8 @@ impl Decide for Policy {
         self.number()
     }
 
-    fn facts(&self, answer: &Answer<'_>) -> AnswerFacts {
-        self.facts(answer)
+    fn facts(&self, asked: &Key, answer: &Answer<'_>) -> AnswerFacts {
+        self.facts(asked, answer)
     }
 
     fn passes(
@@ -130,8 +136,12 @@ pub trait Resolve: Send + Sync + 'static {
     fn resolve(&self, query: &Query, ask: Ask) -> impl Future<Output = Resolved> + Send;
     /// See [`Resolver::is_own`].
     fn is_own(&self, query: &Query) -> bool;
+    /// See [`Resolver::now`].
+    fn now(&self) -> u64;
     /// See [`Resolver::kept`].
-    fn kept(&self, name: &[u8], qtype: u16) -> Option<Kept>;
+    fn kept(&self, name: &[u8], qtype: u16, now: u64) -> Option<Kept>;
+    /// See [`Resolver::uses`].
+    fn uses(&self, kept: &Kept, now: u64) -> bool;
     /// See [`Resolver::count_hits`].
     fn count_hits(&self, number: u64);
 }
@@ -145,8 +155,16 @@ impl Resolve for Resolver {
         self.is_own(query)
     }
 
-    fn kept(&self, name: &[u8], qtype: u16) -> Option<Kept> {
-        self.kept(name, qtype)
+    fn now(&self) -> u64 {
+        self.now()
+    }
+
+    fn kept(&self, name: &[u8], qtype: u16, now: u64) -> Option<Kept> {
+        self.kept(name, qtype, now)
+    }
+
+    fn uses(&self, kept: &Kept, now: u64) -> bool {
+        self.uses(kept, now)
     }
 
     fn count_hits(&self, number: u64) {

@@ -11,7 +11,7 @@ use std::{
     panic::{AssertUnwindSafe, catch_unwind},
     sync::Arc,
     thread,
-    time::{Duration, Instant},
+    time::Duration,
 };
 
 use nix::{
@@ -298,8 +298,7 @@ pub(super) fn serve<P: Decide, R: Resolve>(socket: &Arc<Socket>, work: &Work<P, 
 
 fn answer<P: Decide, R: Resolve>(socket: &Arc<Socket>, work: &Work<P, R>, batch: &mut Batch) {
     let handler = &work.handler;
-    let policy = handler.policy.load();
-    let time = (handler.clock.now(), Instant::now());
+    let moment = handler.moment();
     batch.done.clear();
     let mut hits = 0;
     for place in 0..batch.came.len() {
@@ -311,7 +310,7 @@ fn answer<P: Decide, R: Resolve>(socket: &Arc<Socket>, work: &Work<P, R>, batch:
         let packet = &batch.questions[place * QUESTION..][..length];
         let out = &mut batch.replies[place * REPLY..][..REPLY];
         // What panics here is answered the ordinary way, which answers a panic.
-        let quick = catch_unwind(AssertUnwindSafe(|| handler.quick(packet, asked, &policy, time, out)));
+        let quick = catch_unwind(AssertUnwindSafe(|| handler.quick(packet, asked, &moment, out)));
         match quick {
             Ok(Some(quick)) => {
                 hits += u64::from(quick.is_hit());
@@ -324,10 +323,10 @@ fn answer<P: Decide, R: Resolve>(socket: &Arc<Socket>, work: &Work<P, R>, batch:
     if hits > 0 {
         handler.resolver.count_hits(hits);
     }
-    let took = u32::try_from(time.1.elapsed().as_micros()).unwrap_or(u32::MAX);
+    let took = u32::try_from(moment.now.elapsed().as_micros()).unwrap_or(u32::MAX);
     for Done { place, quick } in &batch.done {
         let reply = &batch.replies[place * REPLY..][..quick.length];
-        handler.record_quick(quick, &policy, batch.came[*place].asked.canonical(), time.0, took, reply);
+        handler.record_quick(quick, &moment, batch.came[*place].asked.canonical(), took, reply);
     }
 }
 

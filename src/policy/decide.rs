@@ -12,7 +12,7 @@ use super::{
     profile::Profile,
     tables::{Engine, EngineKind},
 };
-use crate::{category::CategorySet, clients::Client, name::Key};
+use crate::{category::CategorySet, clients::Client};
 
 /// What a step found.
 enum Outcome {
@@ -47,18 +47,35 @@ impl Policy {
     /// one of the fallback profile.
     #[must_use]
     pub fn decide(&self, question: &Question, client: &Client, now: Timestamp) -> Decision {
-        let asker = self.asker(client, now);
         let facts = self.names.find(&question.key);
-        let matches = self.look_up(&question.key);
+        self.weigh(question, client, now, &facts, &self.look_up(&question.key))
+    }
+
+    /// The same for a name of which nobody says anything, as [`AnswerFacts`](super::AnswerFacts) of this policy tell.
+    #[must_use]
+    pub fn decide_unsaid(&self, question: &Question, client: &Client, now: Timestamp) -> Decision {
+        self.weigh(question, client, now, &Found::nothing(), &Matches::default())
+    }
+
+    /// Decides by what the product and the school say of the name, and by what the lists say.
+    fn weigh(
+        &self,
+        question: &Question,
+        client: &Client,
+        now: Timestamp,
+        facts: &Found<'_>,
+        matches: &Matches,
+    ) -> Decision {
+        let asker = self.asker(client, now);
         let categories = matches.open.union(matches.raw.intersection(asker.profile.locked));
-        let novelty = asker.novelty(question, &facts, &matches);
-        let approved = asker.is_approved(&facts, &matches);
+        let novelty = asker.novelty(question, facts, matches);
+        let approved = asker.is_approved(facts, matches);
         let mut would_block = None;
-        let reason = match asker.first(&question.key, &facts, &matches, approved, novelty) {
+        let reason = match asker.first(facts, matches, approved, novelty) {
             Outcome::Allow(reason) => reason,
-            Outcome::Block(reason) => match asker.enforced(&question.key, &facts, &matches, &reason) {
+            Outcome::Block(reason) => match asker.enforced(facts, matches, &reason) {
                 Some(reason) => {
-                    let verdict = Verdict::Block(asker.response(&facts));
+                    let verdict = Verdict::Block(asker.response(facts));
                     let reported = CategorySet::EMPTY;
                     return Decision { verdict, reason, categories, would_block: None, reported };
                 }
@@ -74,7 +91,7 @@ impl Policy {
             _ => None,
         };
         // 11. SafeSearch and YouTube, whatever allowed the name.
-        let (verdict, reason) = match asker.restriction(&facts) {
+        let (verdict, reason) = match asker.restriction(facts) {
             None => (Verdict::Allow, reason),
             Some((engine, Some(target))) => (Verdict::Rewrite(target), Reason::SafeSearch(engine.id.clone())),
             Some((engine, None)) => {
@@ -83,7 +100,7 @@ impl Policy {
                     would_block.get_or_insert_with(|| Box::new(restricted));
                     (Verdict::Allow, reason)
                 } else {
-                    (Verdict::Block(asker.response(&facts)), restricted)
+                    (Verdict::Block(asker.response(facts)), restricted)
                 }
             }
         };
@@ -91,7 +108,7 @@ impl Policy {
         let reported = if matches!(verdict, Verdict::Block(_)) || facts.essential().is_some() {
             CategorySet::EMPTY
         } else {
-            let reported = asker.reported(&matches, approved || opened.is_some(), novelty);
+            let reported = asker.reported(matches, approved || opened.is_some(), novelty);
             reported.union(asker.reported_service(opened))
         };
         Decision { verdict, reason, categories, would_block, reported }
@@ -105,16 +122,9 @@ impl Policy {
 
 impl Asker<'_> {
     /// Steps 3 to 10.
-    fn first(
-        &self,
-        key: &Key,
-        facts: &Found<'_>,
-        matches: &Matches,
-        approved: bool,
-        novelty: Novelty,
-    ) -> Outcome {
+    fn first(&self, facts: &Found<'_>, matches: &Matches, approved: bool, novelty: Novelty) -> Outcome {
         // 3. What is locked; then a suspended device; then a lesson's list.
-        if let Some(listed) = self.locked(key, matches) {
+        if let Some(listed) = self.locked(matches) {
             return Outcome::Block(Reason::Locked(listed));
         }
         let essential = facts.essential();
@@ -147,7 +157,7 @@ impl Asker<'_> {
             return Outcome::Block(Reason::AllowOnly);
         }
         // 8. Services that are switched by themselves, then categories.
-        match self.listed(key, facts, matches) {
+        match self.listed(facts, matches) {
             Listing::Blocks(reason) => return Outcome::Block(reason),
             Listing::Opens(service) => return Outcome::Allow(Reason::AllowService(service)),
             Listing::Nothing => {}
@@ -171,7 +181,7 @@ impl Asker<'_> {
     }
 
     /// The reason for which a block holds here: its own, or, in a profile that only watches, one that holds even there.
-    fn enforced(&self, key: &Key, facts: &Found<'_>, matches: &Matches, reason: &Reason) -> Option<Reason> {
+    fn enforced(&self, facts: &Found<'_>, matches: &Matches, reason: &Reason) -> Option<Reason> {
         let always = matches!(reason, Reason::Locked(_))
             || (*reason == Reason::Canary && self.canary(facts).is_some_and(|(_, always)| always));
         if self.profile.mode != Mode::Watch || always {
@@ -181,7 +191,7 @@ impl Asker<'_> {
         if security.is_empty() {
             return None;
         }
-        Some(self.category_reason(self.policy.listed(key, security)))
+        Some(self.category_reason(self.policy.listed(matches, security)))
     }
 
     /// How a block looks: as the profile says, but a canary always hears its own no, since software takes an address or
@@ -198,13 +208,13 @@ impl Asker<'_> {
     }
 
     /// The locked category of a name.
-    pub(crate) fn locked(&self, key: &Key, matches: &Matches) -> Option<Listed> {
+    pub(crate) fn locked(&self, matches: &Matches) -> Option<Listed> {
         let locked = matches.raw.intersection(self.profile.locked);
-        if locked.is_empty() { None } else { Some(self.policy.listed(key, locked)) }
+        if locked.is_empty() { None } else { Some(self.policy.listed(matches, locked)) }
     }
 
     /// What services and categories say of a name now: step 8.
-    pub(crate) fn listed(&self, key: &Key, facts: &Found<'_>, matches: &Matches) -> Listing {
+    pub(crate) fn listed(&self, facts: &Found<'_>, matches: &Matches) -> Listing {
         let blocked =
             if matches.open.is_empty() { CategorySet::EMPTY } else { self.blocked_now(matches.open) };
         let because = |listed| Listing::Blocks(self.category_reason(listed));
@@ -212,13 +222,13 @@ impl Asker<'_> {
             return if blocked.is_empty() {
                 Listing::Nothing
             } else {
-                because(self.policy.listed(key, blocked))
+                because(self.policy.listed(matches, blocked))
             };
         };
         // No switch opens what harms machines.
         let harmful = blocked.intersection(self.policy.security);
         if !harmful.is_empty() {
-            return because(self.policy.listed(key, harmful));
+            return because(self.policy.listed(matches, harmful));
         }
         if switch.access == Access::Block {
             return Listing::Blocks(Reason::BlockService(switch.service));
@@ -229,7 +239,7 @@ impl Asker<'_> {
             others.remove(own);
         }
         if !others.is_empty() {
-            let listed = self.policy.listed(key, others);
+            let listed = self.policy.listed(matches, others);
             if usize::from(listed.depth) > switch.depth {
                 return because(listed);
             }

@@ -9,7 +9,7 @@ use super::{
     rebinding::is_private,
     review::{addresses, has_ech, target},
 };
-use crate::{category::CategorySet, clients::Client, delegation::Delegation};
+use crate::{category::CategorySet, clients::Client, delegation::Delegation, name::Key};
 use jiff::Timestamp;
 
 /// What the lists and the school say of an answer's aliases, addresses and name servers, put together.
@@ -24,17 +24,20 @@ pub struct AnswerFacts {
     special: bool,
     /// It has keys of encrypted hellos.
     ech: bool,
+    /// Nobody says anything of the name asked.
+    unsaid: bool,
 }
 
 impl Policy {
-    /// Puts together what is said of an answer. Holds as long as this policy is in force.
+    /// Puts together what is said of an answer, and of the name asked. Holds as long as this policy is in force.
     #[must_use]
-    pub fn facts(&self, answer: &Answer<'_>) -> AnswerFacts {
+    pub fn facts(&self, asked: &Key, answer: &Answer<'_>) -> AnswerFacts {
         let mut facts = AnswerFacts {
             raw: CategorySet::EMPTY,
             open: CategorySet::EMPTY,
             special: false,
             ech: answer.records.iter().any(has_ech),
+            unsaid: self.names.find(asked).is_nothing() && self.look_up(asked).is_nothing(),
         };
         for key in answer.records.iter().filter_map(target) {
             let matches = self.look_up(&key);
@@ -89,6 +92,13 @@ impl Policy {
 }
 
 impl AnswerFacts {
+    /// Whether neither the product nor the school nor a list says anything of the name asked, or of a parent of it: then
+    /// [`Policy::decide_unsaid`] decides as [`Policy::decide`] does.
+    #[must_use]
+    pub fn is_unsaid(&self) -> bool {
+        self.unsaid
+    }
+
     fn add(&mut self, raw: CategorySet, open: CategorySet) {
         self.raw = self.raw.union(raw);
         self.open = self.open.union(open);

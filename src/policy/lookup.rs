@@ -27,9 +27,10 @@ pub(crate) struct View {
 }
 
 /// What is looked up.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub(crate) enum Of {
     /// A name, or an address of it.
+    #[default]
     Names,
     /// A name server's name or address.
     Servers,
@@ -154,8 +155,8 @@ impl Of {
     }
 }
 
-/// What all lists together say of a name.
-#[derive(Debug, Clone, Copy, Default)]
+/// What all lists together say of a name or an address.
+#[derive(Debug, Clone, Default)]
 pub(crate) struct Matches {
     /// The categories of every list that blocks the name or a parent.
     pub(crate) raw: CategorySet,
@@ -167,6 +168,29 @@ pub(crate) struct Matches {
     pub(crate) known: bool,
     /// The categories that some allow entry for it, or for a parent, opens.
     pub(crate) opened: CategorySet,
+    /// What was looked up.
+    of: Of,
+    /// Where it was found, the deepest first.
+    hits: SmallVec<[At; 4]>,
+}
+
+/// Where a name, a parent of it, or an address was found.
+#[derive(Debug, Clone, Copy)]
+struct At {
+    /// The place of the index.
+    view: usize,
+    /// How many labels the listed name has; 0 for an address.
+    depth: u8,
+    /// It is the name itself, or the address.
+    own: bool,
+    set: u32,
+}
+
+impl Matches {
+    /// Whether no list has it.
+    pub(crate) fn is_nothing(&self) -> bool {
+        self.hits.is_empty()
+    }
 }
 
 impl Policy {
@@ -183,106 +207,81 @@ impl Policy {
 
     /// Looks a name, or the name of a server, and its parents up in every index.
     pub(crate) fn look_up_as(&self, of: Of, key: &Key) -> Matches {
-        // Depth, what blocks, what opens.
-        let mut levels: SmallVec<[(u8, CategorySet, CategorySet); 8]> = SmallVec::new();
-        let mut matches = Matches::default();
-        for view in self.views.iter().filter(|view| of.is_known_to(view)) {
-            for hit in view.index.lookup(key) {
-                let exact = usize::from(hit.depth) == key.depth();
-                let meaning = view.meaning(hit.set, of);
-                let (block, allow) = (meaning.block.of(exact), meaning.allow.of(exact));
-                matches.known |= !block.union(allow).is_empty();
-                levels.push((hit.depth, block, allow));
-                matches.approved |= meaning.approves || (exact && meaning.approves_exact);
-            }
+        let mut hits = SmallVec::new();
+        for (view, index) in self.asked(of) {
+            let found = index.lookup(key);
+            hits.extend(found.iter().map(|hit| {
+                let own = usize::from(hit.depth) == key.depth();
+                At { view, depth: hit.depth, own, set: hit.set }
+            }));
         }
-        // From the deepest up: an allow entry opens its category for matches at its own depth and above.
-        levels.sort_unstable_by_key(|&(depth, ..)| Reverse(depth));
-        let mut opened = CategorySet::EMPTY;
-        for level in levels.chunk_by(|a, b| a.0 == b.0) {
-            for (_, _, allow) in level {
-                opened = opened.union(*allow);
-            }
-            for (_, block, _) in level {
-                matches.raw = matches.raw.union(*block);
-                matches.open = matches.open.union(block.difference(opened));
-            }
-        }
-        matches.opened = opened;
-        matches
+        self.put_together(of, hits)
     }
 
     /// Looks an address of a name, or of a server, up in every index.
     pub(crate) fn look_up_address(&self, of: Of, address: IpAddr) -> Matches {
-        let mut matches = Matches::default();
-        let mut opened = CategorySet::EMPTY;
-        for view in self.views.iter().filter(|view| of.is_known_to(view)) {
-            for set in view.index.addresses(address) {
-                let meaning = view.meaning(set, of);
-                matches.raw = matches.raw.union(meaning.block.of(true));
-                opened = opened.union(meaning.allow.of(true));
-            }
+        let mut hits = SmallVec::new();
+        for (view, index) in self.asked(of) {
+            let found = index.addresses(address);
+            hits.extend(found.iter().map(|&set| At { view, depth: 0, own: true, set }));
         }
-        matches.open = matches.raw.difference(opened);
-        matches.opened = opened;
+        self.put_together(of, hits)
+    }
+
+    fn asked(&self, of: Of) -> impl Iterator<Item = (usize, &DomainIndex)> {
+        let views = self.views.iter().enumerate().filter(move |(_, view)| of.is_known_to(view));
+        views.map(|(place, view)| (place, view.index()))
+    }
+
+    fn put_together(&self, of: Of, hits: SmallVec<[At; 4]>) -> Matches {
+        let mut matches = Matches { of, hits, ..Matches::default() };
+        // From the deepest up: an allow entry opens its category for matches at its own depth and above.
+        matches.hits.sort_unstable_by_key(|hit| Reverse(hit.depth));
+        for level in matches.hits.chunk_by(|a, b| a.depth == b.depth) {
+            let mut blocked = CategorySet::EMPTY;
+            for hit in level {
+                let meaning = self.views[hit.view].meaning(hit.set, of);
+                let (block, allow) = (meaning.block.of(hit.own), meaning.allow.of(hit.own));
+                matches.known |= !block.union(allow).is_empty();
+                matches.approved |= meaning.approves || (hit.own && meaning.approves_exact);
+                matches.opened = matches.opened.union(allow);
+                blocked = blocked.union(block);
+            }
+            matches.raw = matches.raw.union(blocked);
+            matches.open = matches.open.union(blocked.difference(matches.opened));
+        }
         matches
     }
 
-    /// Who lists a name most specifically in one of some categories.
+    /// Who lists what was looked up most specifically in one of some categories.
     ///
     /// Of equal depth the first category of the table counts, then the name itself before what is below it, then the
     /// list's identifier: never the order in which lists were given.
-    pub(crate) fn listed(&self, key: &Key, wanted: CategorySet) -> Listed {
-        self.listed_as(Of::Names, key, wanted)
-    }
-
-    /// The same for a name or the name of a server.
-    pub(crate) fn listed_as(&self, of: Of, key: &Key, wanted: CategorySet) -> Listed {
-        let hits = self.views.iter().enumerate().flat_map(|(place, view)| {
-            view.index.lookup(key).into_iter().map(move |hit| (place, view, hit.depth, hit.set))
-        });
-        pick(of, hits.filter(|&(_, _, depth, _)| usize::from(depth) <= key.depth()), wanted, |depth| {
-            usize::from(depth) == key.depth()
-        })
-        .unwrap_or_else(|| nobody(wanted))
-    }
-
-    /// Who lists an address of a name, or of a server, in one of some categories.
-    pub(crate) fn listed_address(&self, of: Of, address: IpAddr, wanted: CategorySet) -> Listed {
-        let hits = self.views.iter().enumerate().flat_map(|(place, view)| {
-            view.index.addresses(address).into_iter().map(move |set| (place, view, 0, set))
-        });
-        pick(of, hits, wanted, |_| true).unwrap_or_else(|| nobody(wanted))
-    }
-}
-
-fn pick<'a>(
-    of: Of,
-    hits: impl Iterator<Item = (usize, &'a View, u8, u32)>,
-    wanted: CategorySet,
-    is_own: impl Fn(u8) -> bool,
-) -> Option<Listed> {
-    let mut best = None;
-    for (place, view, depth, set) in hits {
-        let Some(entries) = view.index.sets().get(set as usize) else { continue };
-        for entry in
-            entries.iter().filter(|entry| of.has(entry) && !entry.allow && (!entry.exact || is_own(depth)))
-        {
-            let list = usize::from(entry.list);
-            let Some(category) = view.categories.get(list).copied().flatten() else { continue };
-            if !wanted.contains(category) {
-                continue;
-            }
-            let id = view.index.lists().get(list).map_or("", |meta| meta.id.as_str());
-            let rank = (Reverse(depth), category, !entry.exact, place, id);
-            // Indexes are few (starter lists, subscribed lists), so their place fits.
-            let listed = Listed { category, depth, index: place as u8, list: entry.list };
-            if best.as_ref().is_none_or(|(known, _)| rank < *known) {
-                best = Some((rank, listed));
+    pub(crate) fn listed(&self, matches: &Matches, wanted: CategorySet) -> Listed {
+        let mut best = None;
+        for hit in &matches.hits {
+            let view = &self.views[hit.view];
+            let Some(entries) = view.index.sets().get(hit.set as usize) else { continue };
+            let concerned = entries
+                .iter()
+                .filter(|entry| matches.of.has(entry) && !entry.allow && (!entry.exact || hit.own));
+            for entry in concerned {
+                let list = usize::from(entry.list);
+                let Some(category) = view.categories.get(list).copied().flatten() else { continue };
+                if !wanted.contains(category) {
+                    continue;
+                }
+                let id = view.index.lists().get(list).map_or("", |meta| meta.id.as_str());
+                let rank = (Reverse(hit.depth), category, !entry.exact, hit.view, id);
+                // Indexes are few (starter lists, subscribed lists), so their place fits.
+                let listed = Listed { category, depth: hit.depth, index: hit.view as u8, list: entry.list };
+                if best.as_ref().is_none_or(|(known, _)| rank < *known) {
+                    best = Some((rank, listed));
+                }
             }
         }
+        best.map_or_else(|| nobody(wanted), |(_, listed)| listed)
     }
-    best.map(|(_, listed)| listed)
 }
 
 /// Stands in for a list that can't be found: a category was wanted that no list brought.

@@ -165,6 +165,16 @@ impl NameTable {
 }
 
 impl<'a> Found<'a> {
+    /// What is found where nobody says anything.
+    pub(crate) fn nothing() -> Self {
+        Self { own: 0, levels: SmallVec::new() }
+    }
+
+    /// Whether nobody says anything.
+    pub(crate) fn is_nothing(&self) -> bool {
+        self.levels.is_empty()
+    }
+
     /// Everything said that holds for the name, with the depth at which it is said, the deepest first.
     pub(crate) fn iter(&self) -> impl Iterator<Item = (usize, &'a Fact)> + '_ {
         self.levels.iter().flat_map(move |&(depth, facts)| {

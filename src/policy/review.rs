@@ -113,7 +113,7 @@ impl Asker<'_> {
         let matches = self.policy.look_up(&target);
         let facts = self.policy.names.find(&target);
         let security = self.blocked_now(matches.open).intersection(self.policy.security);
-        let because = if let Some(listed) = self.locked(&target, &matches) {
+        let because = if let Some(listed) = self.locked(&matches) {
             Reason::Locked(listed)
         } else {
             match self.rule(&facts) {
@@ -122,9 +122,9 @@ impl Asker<'_> {
                 None if chosen == Chosen::Name || facts.essential().is_some() => return None,
                 None if chosen == Chosen::Service && security.is_empty() => return None,
                 None if chosen == Chosen::Service => {
-                    self.category_reason(self.policy.listed(&target, security))
+                    self.category_reason(self.policy.listed(&matches, security))
                 }
-                None => match self.listed(&target, &facts, &matches) {
+                None => match self.listed(&facts, &matches) {
                     Listing::Blocks(reason) => reason,
                     Listing::Opens(_) | Listing::Nothing => return None,
                 },
@@ -134,7 +134,7 @@ impl Asker<'_> {
         let (because, always) = match because {
             Reason::Locked(_) => (because, true),
             _ if self.profile.mode == Mode::Watch && !security.is_empty() && chosen != Chosen::Name => {
-                (self.category_reason(self.policy.listed(&target, security)), true)
+                (self.category_reason(self.policy.listed(&matches, security)), true)
             }
             _ => (because, false),
         };
@@ -150,7 +150,7 @@ impl Asker<'_> {
         }
         let locked = matches.raw.intersection(self.profile.locked);
         if !locked.is_empty() {
-            let listed = self.policy.listed_address(Of::Names, address, locked);
+            let listed = self.policy.listed(&matches, locked);
             return Some(Finding {
                 reason: Reason::LockedAddress { address, listed },
                 categories: matches.open.union(locked),
@@ -168,8 +168,7 @@ impl Asker<'_> {
             return None;
         }
         let watching = self.profile.mode == Mode::Watch && !security.is_empty();
-        let listed =
-            self.policy.listed_address(Of::Names, address, if watching { security } else { blocked });
+        let listed = self.policy.listed(&matches, if watching { security } else { blocked });
         Some(Finding {
             reason: Reason::Address { address, listed },
             categories: matches.open,

@@ -129,11 +129,9 @@ impl Asker<'_> {
         };
         // One of them brought the category.
         let first = found.iter().find(|(_, matches)| speaks(matches)).or_else(|| found.first());
-        let server = first.map_or_else(|| Server::Name(zone.clone()), |(server, _)| server.clone());
-        let listed = match &server {
-            Server::Name(name) => self.policy.listed_as(Of::Servers, name, wanted),
-            Server::Address(address) => self.policy.listed_address(Of::Servers, *address, wanted),
-        };
+        let (server, matches) =
+            first.cloned().unwrap_or_else(|| (Server::Name(zone.clone()), Matches::default()));
+        let listed = self.policy.listed(&matches, wanted);
         let by = ServedBy { zone, server, listed, locked };
         Finding { reason: Reason::NameServer(Box::new(by)), categories, always: locked }
     }

@@ -1,14 +1,20 @@
 //! The names that were written lately, so that the database need not be asked for each question.
 
-use std::{collections::HashMap, mem, sync::Arc};
+use std::{
+    collections::{HashMap, hash_map},
+    hash::BuildHasher,
+    mem,
+    sync::Arc,
+};
 
 use foldhash::fast::RandomState;
+use xxhash_rust::xxh3::xxh3_128_with_seed;
 
 use super::{day, day::write::DayWriter, error::LogError};
 use crate::{clock::Day, name::Key, policy::Policy, vault::Vault};
 
-/// How many names are remembered at least; at most twice as many.
-const REMEMBERED: usize = 24_576;
+/// How many names are remembered at least; at most twice as many, which take 2 MB.
+const REMEMBERED: usize = 57_000;
 
 /// What is known of a name.
 #[derive(Debug, Clone, Copy, Default)]
@@ -19,15 +25,61 @@ pub(super) struct Known {
     pub(super) help: bool,
 }
 
+/// What a name is remembered by: 96 bits of a hash whose seed is another one in each run. Two of a day's millions of
+/// names have the same ones once in a million years.
+#[derive(Debug, Clone, Copy)]
+struct Mark {
+    first: u64,
+    rest: u32,
+}
+
+/// What is known of a name, with the rest of its mark.
+#[derive(Debug, Clone, Copy)]
+struct Remembered {
+    rest: u32,
+    /// Its number, or 0; the lowest bit says whether it is a help line's.
+    packed: u32,
+}
+
+/// Names by the first bits of their marks.
+type Table = HashMap<u64, Remembered, RandomState>;
+
 /// Names by their keys: those of one file, as one policy sees them.
 ///
 /// Two generations: when the young one is full it becomes the old one, and what is still asked for moves back.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub(super) struct Names {
-    young: HashMap<Box<[u8]>, Known, RandomState>,
-    old: HashMap<Box<[u8]>, Known, RandomState>,
+    seed: u64,
+    young: Table,
+    old: Table,
     day: Option<Day>,
     policy: Option<Arc<Policy>>,
+}
+
+impl Default for Names {
+    fn default() -> Self {
+        Self {
+            seed: hash_map::RandomState::new().hash_one(0_u8),
+            young: Table::default(),
+            old: Table::default(),
+            day: None,
+            policy: None,
+        }
+    }
+}
+
+impl Remembered {
+    /// None of what can't be remembered: a number that no file reaches.
+    fn new(mark: Mark, known: Known) -> Option<Self> {
+        let number =
+            u32::try_from(known.number.unwrap_or(0)).ok().filter(|number| *number <= u32::MAX >> 1)?;
+        Some(Self { rest: mark.rest, packed: number << 1 | u32::from(known.help) })
+    }
+
+    fn known(self) -> Known {
+        let number = i64::from(self.packed >> 1);
+        Known { number: (number > 0).then_some(number), help: self.packed & 1 == 1 }
+    }
 }
 
 impl Names {
@@ -52,14 +104,16 @@ impl Names {
             self.old.clear();
             self.policy = Some(Arc::clone(policy));
         }
-        if let Some(known) = self.young.get(key) {
-            return *known;
+        let mark = self.mark(key);
+        let is_it = |found: &Remembered| found.rest == mark.rest;
+        if let Some(found) = self.young.get(&mark.first).copied().filter(is_it) {
+            return found.known();
         }
-        let known = self
-            .old
-            .remove(key)
-            .unwrap_or_else(|| Known { number: None, help: policy.is_help_line(&Key::from_bytes(key)) });
-        self.remember(key, known);
+        let known = match self.old.remove(&mark.first).filter(is_it) {
+            Some(found) => found.known(),
+            None => Known { number: None, help: policy.is_help_line(&Key::from_bytes(key)) },
+        };
+        self.remember(mark, known);
         known
     }
 
@@ -83,14 +137,55 @@ impl Names {
                 writer.name(&policy.digests(&name, listed), seal)?
             }
         };
-        self.remember(key, Known { number: Some(number), ..known });
+        self.remember(self.mark(key), Known { number: Some(number), ..known });
         Ok(number)
     }
 
-    fn remember(&mut self, key: &[u8], known: Known) {
+    fn mark(&self, key: &[u8]) -> Mark {
+        let hash = xxh3_128_with_seed(key, self.seed);
+        // The lower and some of the upper bits.
+        Mark { first: hash as u64, rest: (hash >> 64) as u32 }
+    }
+
+    fn remember(&mut self, mark: Mark, known: Known) {
         if self.young.len() >= REMEMBERED {
             self.old = mem::take(&mut self.young);
         }
-        self.young.insert(key.into(), known);
+        if let Some(remembered) = Remembered::new(mark, known) {
+            self.young.insert(mark.first, remembered);
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::querylog::tests::{SCHOOL, policy};
+
+    const MARK: Mark = Mark { first: 1, rest: 2 };
+
+    #[test]
+    fn what_is_remembered_comes_back() {
+        for number in [None, Some(1), Some(i64::from(u32::MAX >> 1))] {
+            for help in [false, true] {
+                let known = Remembered::new(MARK, Known { number, help }).unwrap().known();
+                assert_eq!((known.number, known.help), (number, help));
+            }
+        }
+        for number in [-1, 1 << 31, 1 << 32, i64::MAX] {
+            assert!(Remembered::new(MARK, Known { number: Some(number), help: true }).is_none());
+        }
+    }
+
+    #[test]
+    fn a_name_with_the_same_first_bits_is_another_name() {
+        let policy = policy(SCHOOL);
+        let mut names = Names::default();
+        let mark = names.mark(b"com.example");
+        names.find(b"com.example", &policy);
+        names.remember(mark, Known { number: Some(7), help: false });
+        assert_eq!(names.find(b"com.example", &policy).number, Some(7));
+        names.remember(Mark { rest: !mark.rest, ..mark }, Known { number: Some(8), help: false });
+        assert_eq!(names.find(b"com.example", &policy).number, None);
     }
 }

@@ -35,6 +35,9 @@ pub(super) const ALL: usize = 8 << 20;
 /// What one queue holds at least, whatever the number of processors.
 const LEAST: usize = 512 << 10;
 
+/// How many fates are looked at before the table is: a block and an answer for each of the usual types.
+const LAST_FATES: usize = 4;
+
 /// All queues of one log.
 #[derive(Debug)]
 pub(super) struct Queues {
@@ -68,6 +71,9 @@ pub(super) struct Buffer {
     bytes: Vec<u8>,
     /// Places of askers and fates by their hash. Two of one hash are kept twice, which does no harm.
     places: HashMap<u64, u32, RandomState>,
+    /// Places of the last asker and of the fates that were met last: most questions have one of them.
+    last_asker: u32,
+    last_fates: [u32; LAST_FATES],
     /// Bytes that the events take, about.
     cost: usize,
     /// The writer was told that it fills.
@@ -202,6 +208,13 @@ impl Buffer {
     }
 
     fn asker(&mut self, asker: QueuedAsker, hasher: &RandomState) -> u32 {
+        if self.askers.get(self.last_asker as usize) != Some(&asker) {
+            self.last_asker = self.find_asker(asker, hasher);
+        }
+        self.last_asker
+    }
+
+    fn find_asker(&mut self, asker: QueuedAsker, hasher: &RandomState) -> u32 {
         let hash = hasher.hash_one((0u8, &asker));
         if let Some(&place) = self.places.get(&hash)
             && self.askers.get(place as usize) == Some(&asker)
@@ -216,12 +229,26 @@ impl Buffer {
     }
 
     fn fate(&mut self, policy: u32, event: &Event<'_>, hasher: &RandomState) -> u32 {
+        let known = self.last_fates.iter().position(|&place| self.is_fate(place, policy, event));
+        if let Some(known) = known {
+            return self.last_fates[known];
+        }
+        self.last_fates.rotate_right(1);
+        self.last_fates[0] = self.find_fate(policy, event, hasher);
+        self.last_fates[0]
+    }
+
+    fn is_fate(&self, place: u32, policy: u32, event: &Event<'_>) -> bool {
+        self.fates.get(place as usize).is_some_and(|known| {
+            (known.policy, known.profile) == (policy, event.client.profile) && known.fate() == *event.fate
+        })
+    }
+
+    fn find_fate(&mut self, policy: u32, event: &Event<'_>, hasher: &RandomState) -> u32 {
         let profile = event.client.profile;
         let hash = hasher.hash_one((1u8, policy, profile, event.fate));
         if let Some(&place) = self.places.get(&hash)
-            && let Some(known) = self.fates.get(place as usize)
-            && (known.policy, known.profile) == (policy, profile)
-            && known.fate() == *event.fate
+            && self.is_fate(place, policy, event)
         {
             return place;
         }

@@ -8,7 +8,10 @@ use super::{
     Ask, Resolver, Security,
     cache::{Entry, QuestionKey, Ttl},
 };
-use crate::policy::{Answer, AnswerFacts};
+use crate::{
+    name::Key,
+    policy::{Answer, AnswerFacts},
+};
 
 /// An answer of the internet, within its time, that nothing is to be said of. It can be sent as it lies in the cache once
 /// a policy has seen it.
@@ -20,28 +23,37 @@ pub struct Kept {
 }
 
 impl Resolver {
-    /// The answer to a question, where one lies in the cache that is [`Kept`]. `name` is the question's as it stands in a
-    /// message, uncompressed, in any case.
-    ///
-    /// None where the ordinary way has more to do than to send it, and for what is not in the cache. What is found is not
-    /// counted yet: see [`count_hits`](Self::count_hits).
+    /// The cache's time, in milliseconds.
     #[must_use]
-    pub fn kept(&self, name: &[u8], qtype: u16) -> Option<Kept> {
+    pub fn now(&self) -> u64 {
+        self.cache.now()
+    }
+
+    /// The answer to a question, where one lies in the cache that is [`Kept`]. `name` is the question's as it stands in a
+    /// message, uncompressed, in any case; `now` is the cache's time.
+    ///
+    /// None where the ordinary way has more to do than to send it, and for what is not in the cache. Who sends it says so
+    /// before by [`uses`](Self::uses), and afterwards by [`count_hits`](Self::count_hits).
+    #[must_use]
+    pub fn kept(&self, name: &[u8], qtype: u16, now: u64) -> Option<Kept> {
         let mut key = QuestionKey::from_slice(name);
         // The bytes that say how long labels are have no letters' values.
         key.make_ascii_lowercase();
         key.extend_from_slice(&qtype.to_be_bytes());
-        let now = self.cache.now();
         let entry = self.cache.fresh(&mut key, Ask::default(), now)?;
         let is_plain = matches!(entry.rcode, ResponseCode::NoError | ResponseCode::NXDomain)
             && entry.security != Security::Bogus
             && entry.ede.is_empty()
             && !entry.own_zone;
-        if !is_plain || self.cache.would_refresh(&entry, entry.hit(), now) {
-            return None;
-        }
         let age = entry.age(now);
-        Some(Kept { entry, age })
+        is_plain.then_some(Kept { entry, age })
+    }
+
+    /// Notes that an answer is about to be sent; false where it is to be fetched anew besides, which is the ordinary way's to
+    /// do.
+    #[must_use]
+    pub fn uses(&self, kept: &Kept, now: u64) -> bool {
+        !self.cache.would_refresh(&kept.entry, kept.entry.hit(), now)
     }
 
     /// Counts answers that were sent as they lay in the cache.
@@ -61,6 +73,12 @@ impl Kept {
     #[must_use]
     pub fn security(&self) -> Security {
         self.entry.security
+    }
+
+    /// The part of the question's key that somebody registered, as [`Key::registrable`] finds it.
+    #[must_use]
+    pub fn registrable<'a>(&self, key: &'a Key) -> Option<&'a [u8]> {
+        self.entry.registrable(key)
     }
 
     /// Writes the answer behind the header and the question that stand in `out` already, and its counts into the header;

@@ -11,18 +11,19 @@ mod usual;
 
 use std::{sync::Arc, time::Instant};
 
+use arc_swap::Guard;
 use hickory_proto::op::ResponseCode;
 use jiff::Timestamp;
 
 use self::usual::Usual;
 use super::{
     handler::{Asked, Handler},
+    neighbours::Snapshot,
     seams::{Decide, Resolve},
 };
 use crate::{
     clients::Client,
     ede::Ede,
-    name::Key,
     policy::{self, Decision, FirstAsked, Reason, Verdict},
     querylog::{Event, Fate},
     resolver::{AnswerSource, Security},
@@ -49,28 +50,61 @@ impl Quick {
     }
 }
 
+/// What the questions of one batch have in common.
+#[derive(Debug)]
+pub(super) struct Moment<P> {
+    pub(super) policy: Guard<Arc<P>>,
+    neighbours: Snapshot,
+    pub(super) at: Timestamp,
+    pub(super) now: Instant,
+    /// The cache's time.
+    cache: u64,
+}
+
 impl<P: Decide, R: Resolve> Handler<P, R> {
+    /// The policy in force, and the time.
+    pub(super) fn moment(&self) -> Moment<P> {
+        Moment {
+            policy: self.policy.load(),
+            neighbours: self.neighbours.now(),
+            at: self.clock.now(),
+            now: Instant::now(),
+            cache: self.resolver.now(),
+        }
+    }
+
     /// Answers a usual question into `out`; none for what the ordinary way has to answer, which then is as if nobody had
     /// looked.
-    ///
-    /// `policy` is the one in force, `at` and `now` the time of the question.
     pub(super) fn quick(
         &self,
         packet: &[u8],
         asked: Asked,
-        policy: &P,
-        (at, now): (Timestamp, Instant),
+        moment: &Moment<P>,
         out: &mut [u8],
     ) -> Option<Quick> {
+        let Moment { policy, at, .. } = moment;
+        let at = *at;
         let (usual, key) = Usual::read(packet)?;
         let asker = asked.from.ip();
         if !self.allows(asker) {
             return None;
         }
-        let client = policy.identify(asker, self.neighbours.mac(asker));
-        let first_asked = first_asked(self.seen.as_deref(), &key, at);
+        let client = policy.identify(asker, moment.neighbours.mac(asker));
+        // Looked for before the decision, since it tells what there is to decide.
+        let kept = self.resolver.kept(usual.name(), u16::from(usual.qtype), moment.cache).and_then(|kept| {
+            let facts = kept.facts(policy.number(), |answer| policy.facts(&key, answer))?;
+            Some((kept, facts))
+        });
+        let registrable = match &kept {
+            Some((kept, _)) => kept.registrable(&key),
+            None => key.registrable(),
+        };
+        let first_asked = first_asked(self.seen.as_deref(), registrable, at);
         let question = policy::Question { key, qtype: usual.qtype, first_asked };
-        let decision = policy.decide(&question, &client, at);
+        let decision = match &kept {
+            Some((_, facts)) if facts.is_unsaid() => policy.decide_unsaid(&question, &client, at),
+            _ => policy.decide(&question, &client, at),
+        };
         let (rcode, length, source, security) = match &decision.verdict {
             // Whether it is the school's own was not looked up.
             Verdict::Block(_) if matches!(decision.reason, Reason::NewlySeen { .. }) => return None,
@@ -85,10 +119,10 @@ impl<P: Decide, R: Resolve> Handler<P, R> {
             // What was never asked for before is to be remembered.
             Verdict::Allow if !matches!(first_asked, FirstAsked::Never { .. }) => {
                 // What lies there is not the school's own, so that `first_asked` is right.
-                let kept = self.resolver.kept(usual.name(), u16::from(usual.qtype))?;
-                let facts = kept.facts(policy.number(), |answer| policy.facts(answer))?;
+                let (kept, facts) = kept?;
                 // Keys of encrypted hellos are taken out of records, not of bytes.
-                if policy.passes(&facts, &client, &decision, at)? {
+                if policy.passes(&facts, &client, &decision, at)? || !self.resolver.uses(&kept, moment.cache)
+                {
                     return None;
                 }
                 let length = reply::kept(out, &usual, &kept, self.room(asked.transport))?;
@@ -97,7 +131,7 @@ impl<P: Decide, R: Resolve> Handler<P, R> {
             Verdict::Allow | Verdict::Rewrite(_) => return None,
         };
         // Last, since the ordinary way asks for a question's place as well.
-        if !self.rate.admits(asker, now) {
+        if !self.rate.admits(asker, moment.now) {
             return None;
         }
         Some(Quick { length, client, question, rcode, decision, source, security })
@@ -107,8 +141,7 @@ impl<P: Decide, R: Resolve> Handler<P, R> {
     #[must_use]
     pub fn short(&self, packet: &[u8], asked: Asked) -> Option<Vec<u8>> {
         let mut out = vec![0; usize::from(u16::MAX)];
-        let time = (self.clock.now(), Instant::now());
-        let quick = self.quick(packet, asked.canonical(), &self.policy.load(), time, &mut out)?;
+        let quick = self.quick(packet, asked.canonical(), &self.moment(), &mut out)?;
         out.truncate(quick.length);
         Some(out)
     }
@@ -117,9 +150,8 @@ impl<P: Decide, R: Resolve> Handler<P, R> {
     pub(super) fn record_quick(
         &self,
         quick: &Quick,
-        policy: &Arc<P>,
+        moment: &Moment<P>,
         asked: Asked,
-        at: Timestamp,
         took: u32,
         reply: &[u8],
     ) {
@@ -133,21 +165,21 @@ impl<P: Decide, R: Resolve> Handler<P, R> {
             security: quick.security,
         };
         let event = Event {
-            at,
+            at: moment.at,
             client: &quick.client,
             name: &quick.question.key,
             fate: &fate,
             took,
             reply: Some(reply),
         };
-        log.record(policy, &event);
+        log.record(&moment.policy, &event);
     }
 }
 
 /// Since when the school asks for the name. Of names of the school's own it may say more than the ordinary way, which
 /// makes no difference to what is answered here.
-fn first_asked(seen: Option<&Seen>, key: &Key, at: Timestamp) -> FirstAsked {
-    match seen.zip(key.registrable()) {
+fn first_asked(seen: Option<&Seen>, registrable: Option<&[u8]>, at: Timestamp) -> FirstAsked {
+    match seen.zip(registrable) {
         Some((seen, name)) => seen.first_asked(name, at),
         None => FirstAsked::Unknown,
     }

@@ -1,6 +1,6 @@
 //! The short way says what the ordinary way says.
 
-use std::{future::Future, pin::Pin, sync::Arc, time::Instant};
+use std::{future::Future, pin::Pin, sync::Arc};
 
 use arc_swap::ArcSwap;
 use hickory_proto::{
@@ -245,11 +245,9 @@ impl School {
 
     /// The reply of the short way, compared with that of the ordinary way; none where it leaves the question to that.
     fn quick(&self, packet: &[u8], asked: Asked) -> Option<Vec<u8>> {
-        let policy = self.policy.load_full();
         let mut out = vec![0xee; 4096];
-        let now = (self.handler.clock.now(), Instant::now());
         let _context = self.runtime.enter();
-        let quick = self.handler.quick(packet, asked, &policy, now, &mut out)?;
+        let quick = self.handler.quick(packet, asked, &self.handler.moment(), &mut out)?;
         drop(_context);
         out.truncate(quick.length);
         let answered = self.ordinary(packet, asked);

@@ -77,6 +77,10 @@ impl Decide for Rules {
         Client { address, mac, device: None, profile: ProfileId(0), unknown: false }
     }
 
+    fn decide_unsaid(&self, _: &Question, _: &Client, _: Timestamp) -> Decision {
+        unreachable!("this internet keeps nothing")
+    }
+
     fn decide(&self, question: &Question, _client: &Client, _now: Timestamp) -> Decision {
         let asked = question.key.to_string();
         assert!(!asked.ends_with("panic.test"), "as asked");
@@ -141,7 +145,7 @@ impl Decide for Rules {
         1
     }
 
-    fn facts(&self, _: &Answer<'_>) -> AnswerFacts {
+    fn facts(&self, _: &Key, _: &Answer<'_>) -> AnswerFacts {
         unreachable!("this internet keeps nothing")
     }
 
@@ -200,8 +204,16 @@ impl Resolve for Internet {
         found.unwrap_or_else(|| positive(vec![txt_or_a(query)]))
     }
 
-    fn kept(&self, _: &[u8], _: u16) -> Option<Kept> {
+    fn now(&self) -> u64 {
+        0
+    }
+
+    fn kept(&self, _: &[u8], _: u16, _: u64) -> Option<Kept> {
         None
+    }
+
+    fn uses(&self, _: &Kept, _: u64) -> bool {
+        unreachable!("this internet keeps nothing")
     }
 
     fn count_hits(&self, _: u64) {}

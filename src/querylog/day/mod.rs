@@ -37,6 +37,13 @@ pub(super) const PER_MILLISECOND: i64 = 256;
 /// How many questions a span has, at least.
 pub(super) const SPAN: u32 = 1_024;
 
+/// How many keys a span covers at least, as long as it has not too many questions: a quarter of a second. Where so much is
+/// asked, entering each name in a span of its own would cost more than its question.
+pub(super) const SPAN_KEYS: i64 = 250 * PER_MILLISECOND;
+
+/// How many questions a span has at most, but for what comes late.
+pub(super) const LONGEST_SPAN: u32 = 32 * SPAN;
+
 /// Milliseconds of a day.
 pub(super) const DAY_MS: i64 = 86_400_000;
 

@@ -8,7 +8,7 @@ use std::{
 use rusqlite::{CachedStatement, Connection, OptionalExtension, ToSql, params};
 
 use super::{
-    DAY_MS, PER_MILLISECOND, SPAN, open,
+    DAY_MS, LONGEST_SPAN, PER_MILLISECOND, SPAN, SPAN_KEYS, open,
     rows::{AskerRow, FateRow, QuestionRow},
 };
 use crate::{
@@ -82,7 +82,12 @@ impl Place {
             .optional()?;
         let (span, first) = span.unwrap_or((0, 0));
         // How far the last span is filled is not kept, so the next question begins another.
-        Ok(Self { last, ms: last.div_euclid(PER_MILLISECOND), span, first, filled: SPAN })
+        Ok(Self { last, ms: last.div_euclid(PER_MILLISECOND), span, first, filled: LONGEST_SPAN })
+    }
+
+    /// Whether a question with this key begins another span.
+    fn is_full(&self, at: i64) -> bool {
+        self.filled >= LONGEST_SPAN || (self.filled >= SPAN && at - self.first >= SPAN_KEYS)
     }
 }
 
@@ -391,7 +396,7 @@ impl DayWriter {
                 .ask("SELECT number FROM span WHERE first <= ?1 ORDER BY number DESC LIMIT 1", [at])
                 .map(|number| number.and_then(|number| u32::try_from(number).ok()).unwrap_or(1));
         }
-        if self.place.filled >= SPAN && at > self.place.last {
+        if self.place.is_full(at) && at > self.place.last {
             self.place.span += 1;
             // The first begins with the day, so that whatever comes late has one.
             self.place.first = if self.place.span == 1 { 0 } else { at };

@@ -8,7 +8,10 @@ use super::{
     ids::Ids,
     query::Query,
 };
-use crate::querylog::{Place, Who, day::SPAN};
+use crate::querylog::{
+    Place, Who,
+    day::{LONGEST_SPAN, SPAN, SPAN_KEYS},
+};
 
 /// How many spans are looked at first; then eight times as many, and so on: whoever asks often is found within the
 /// newest ones, and for whoever asks seldom few looks cover the day.
@@ -74,6 +77,14 @@ struct Span {
     first: i64,
     /// The first key beyond it.
     end: i64,
+}
+
+impl Span {
+    /// How many rows it has, about: it was short of time only where there were many.
+    fn rows(&self) -> u64 {
+        let keys = self.end.saturating_sub(self.first).max(0) as u64;
+        if keys <= 2 * SPAN_KEYS as u64 { keys.clamp(SPAN.into(), LONGEST_SPAN.into()) } else { SPAN.into() }
+    }
 }
 
 /// What rows must be like.
@@ -163,7 +174,7 @@ impl DayReader<'_> {
                 if self.left.get() == 0 || wanted.spans == 0 {
                     return Ok(Ended::At(span.end.min(high)));
                 }
-                self.reads(u64::from(SPAN));
+                self.reads(span.rows());
                 wanted.spans -= 1;
                 let mut values =
                     vec![Value::Integer(span.first.max(low)), Value::Integer(span.end.min(high))];
@@ -250,7 +261,12 @@ impl DayReader<'_> {
         let mut candidates = vec![true; window.len()];
         let (Some(newest), Some(oldest)) = (window.first(), window.last()) else { return Ok(candidates) };
         for filter in filters {
-            let rows = candidates.iter().filter(|candidate| **candidate).count() as u64 * u64::from(SPAN);
+            let rows: u64 = window
+                .iter()
+                .zip(&candidates)
+                .filter(|(_, candidate)| **candidate)
+                .map(|(span, _)| span.rows())
+                .sum();
             if filter.ids.len() as u64 * ROWS_A_LOOK > rows {
                 continue;
             }

@@ -25,7 +25,7 @@ use crate::{
 pub(super) const MORNING: &str = "2026-11-23T10:00:00Z";
 
 /// A school with one network for each way of logging.
-const SCHOOL: &str = r#"
+pub(super) const SCHOOL: &str = r#"
 version = 1
 school = "Elm Lane Primary"
 fallback_profile = "ks1"

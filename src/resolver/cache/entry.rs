@@ -6,12 +6,11 @@
 use std::{
     mem::size_of,
     sync::{
-        Arc, OnceLock,
+        Mutex, OnceLock, TryLockError,
         atomic::{AtomicBool, AtomicU8, Ordering},
     },
 };
 
-use arc_swap::ArcSwapOption;
 use hickory_proto::{
     op::{Query, ResponseCode},
     rr::{
@@ -25,6 +24,7 @@ use smallvec::SmallVec;
 use crate::{
     delegation::Delegations,
     ede::Ede,
+    name::Key,
     policy::AnswerFacts,
     resolver::{Security, records::is_extra},
 };
@@ -86,8 +86,10 @@ pub(crate) struct Entry {
     plain: OnceLock<Option<Box<[u8]>>>,
     /// It has DNSSEC records that were not asked for by themselves.
     signed: bool,
-    /// What a policy (by its number) says of the answer, whoever asks.
-    facts: ArcSwapOption<(u64, AnswerFacts)>,
+    /// What a policy (by its number) says of the answer, whoever asks. Nobody waits for it.
+    facts: Mutex<Option<(u64, AnswerFacts)>>,
+    /// How many bytes of the question's key somebody registered; 0 where nobody did.
+    registrable: u8,
     /// What is to be said about it.
     pub(crate) ede: Box<[Ede]>,
     /// The delegations that it came from.
@@ -152,7 +154,10 @@ impl Entry {
             wire,
             plain: OnceLock::new(),
             signed,
-            facts: ArcSwapOption::empty(),
+            facts: Mutex::new(None),
+            registrable: Key::from_name(query.name())
+                .registrable()
+                .map_or(0, |name| u8::try_from(name.len()).unwrap_or(0)),
             ede: parts.ede.into_boxed_slice(),
             stored: parts.stored,
             lifetime: if too_long { 0 } else { parts.lifetime },
@@ -173,7 +178,6 @@ impl Entry {
         // Two counters of the Arc that holds it.
         allocated(size_of::<Self>() + 2 * size_of::<usize>())
             + allocated(self.wire.len()) * if self.signed { 2 } else { 1 }
-            + allocated(size_of::<(u64, AnswerFacts)>() + 2 * size_of::<usize>())
             + allocated(texts)
             + allocated(self.first_of as usize)
     }
@@ -260,14 +264,28 @@ impl Entry {
         policy: u64,
         find: impl FnOnce() -> Option<AnswerFacts>,
     ) -> Option<AnswerFacts> {
-        if let Some(known) = &*self.facts.load()
-            && known.0 == policy
-        {
-            return Some(known.1);
+        let mut kept = match self.facts.try_lock() {
+            Ok(kept) => kept,
+            // Nothing panics with it in hand.
+            Err(TryLockError::Poisoned(poisoned)) => poisoned.into_inner(),
+            Err(TryLockError::WouldBlock) => return find(),
+        };
+        if let Some((_, facts)) = kept.filter(|known| known.0 == policy) {
+            return Some(facts);
         }
+        // Finding out takes a while, so others may have it.
+        *kept = None;
+        drop(kept);
         let facts = find()?;
-        self.facts.store(Some(Arc::new((policy, facts))));
+        if let Ok(mut kept) = self.facts.try_lock() {
+            *kept = Some((policy, facts));
+        }
         Some(facts)
+    }
+
+    /// The part of the question's key that somebody registered.
+    pub(crate) fn registrable<'a>(&self, key: &'a Key) -> Option<&'a [u8]> {
+        key.as_bytes().get(..usize::from(self.registrable)).filter(|name| !name.is_empty())
     }
 
     fn u16_at(&self, at: usize) -> Option<u16> {

@@ -18,6 +18,7 @@ use std::{
     time::Duration,
 };
 
+use foldhash::quality::RandomState;
 use hickory_proto::op::{Query, ResponseCode};
 use quick_cache::{OptionsBuilder, Weighter, sync};
 use tokio::time::Instant;
@@ -176,7 +177,7 @@ impl Weighter<Box<[u8]>, Arc<Fault>> for Bytes {
 }
 
 /// A store bounded by bytes.
-type Store<T> = sync::Cache<Box<[u8]>, Arc<T>, Bytes>;
+type Store<T> = sync::Cache<Box<[u8]>, Arc<T>, Bytes, RandomState>;
 
 fn store<T>(bytes: u64) -> Store<T>
 where
@@ -190,7 +191,7 @@ where
         .weight_capacity(bytes)
         .build()
         .expect("both capacities are set");
-    Store::with_options(options, Bytes, Default::default(), sync::DefaultLifecycle::default())
+    Store::with_options(options, Bytes, RandomState::default(), sync::DefaultLifecycle::default())
 }
 
 /// Answers and faults by question.
