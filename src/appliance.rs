@@ -3,6 +3,7 @@
 //! It binds first, so that a port in use is told before anything else happens, then says where it listens, then
 //! serves. DNS never waits for lists: what is on disk is in force at once, and the rest is compiled behind.
 
+mod certificates;
 mod web;
 
 use std::{
@@ -14,6 +15,7 @@ use std::{
     time::Duration,
 };
 
+use rustls::server::ResolvesServerCert;
 use serde_json::json;
 use tokio::runtime::Handle;
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
@@ -22,10 +24,10 @@ use tracing::{error, info, warn};
 use self::web::Web;
 use crate::{
     clock::Clock,
-    config::Config,
+    config::{Config, ConfigError},
     control::{self, Control, ControlError, OwnLookup},
     disk,
-    dns::{self, Handler, NoticeReply, Record, ServeError, Server},
+    dns::{Designated, Encrypted, Handler, NoticeReply, Record, ServeError, Server},
     feeds::{self, Feeds, http::SystemLookup},
     policy::Policy,
     querylog::{LogFolder, QueryLog},
@@ -48,6 +50,7 @@ const BLOCKED_EXAMPLE: &str = "bet365.com";
 #[derive(Debug)]
 pub struct Appliance {
     dns: Vec<SocketAddr>,
+    encrypted: Encrypted,
     control: Arc<Control>,
     seen: Arc<Seen>,
     log: Option<Arc<QueryLog>>,
@@ -63,7 +66,7 @@ impl Appliance {
     ///
     /// One line that names what is wrong: a setting, an address in use, a folder that can't be written.
     pub async fn start(config: Config) -> Result<Self, StartError> {
-        config.dns.check()?;
+        config.check()?;
         let folder =
             |source| StartError::Control(StoreError::Folder { folder: config.data.clone(), source }.into());
         fs::create_dir_all(&config.data).map_err(folder)?;
@@ -92,8 +95,15 @@ impl Appliance {
         }
         let listener = control.listener();
         let pages_clock = clock.clone();
+        let stop = CancellationToken::new();
+        let tasks = TaskTracker::new();
+        let certificates = certificates::open(&config, &clock, &stop, &tasks);
+        let encrypted = bound.encrypted();
+        let (shown, preferred) = (Arc::clone(&certificates), config.admin.names.clone());
+        let designated = Designated::new(encrypted.clone(), move || shown.get()?.name_of_school(&preferred));
         let mut handler = Handler::new(&config.dns, control.policy(), resolver, clock)
             .with_seen(Arc::clone(&seen))
+            .with_designated(designated)
             .with_notices(move |packet, from| {
                 let noticed = listener.take(packet, from)?;
                 Some(NoticeReply { bytes: noticed.reply, known: noticed.known })
@@ -104,9 +114,8 @@ impl Appliance {
         let handler = Arc::new(handler);
         let asking = Arc::clone(&handler);
         let control = Arc::new(control.with_neighbours(move |address| asking.neighbours().mac(address)));
-        let dns = bound.addresses().to_vec();
-        let stop = CancellationToken::new();
-        let tasks = TaskTracker::new();
+        let dns = bound.addresses();
+        let bound = bound.with_certificate(Arc::clone(&certificates) as Arc<dyn ResolvesServerCert>);
         // A box that lost its index must not answer without the school's lists; an older index serves meanwhile.
         if control.lacks_its_lists() {
             control.catch_up().await;
@@ -129,10 +138,11 @@ impl Appliance {
             clock: pages_clock,
             dns: dns.clone(),
             school,
+            certificates: certificates.get(),
             stop: stop.clone(),
         };
         let web = web::start(&config, means, &tasks);
-        write_addresses(&config.data, &dns, &web)?;
+        write_addresses(&config.data, &dns, &encrypted, &web)?;
         // After serving began: what is on disk is in force already.
         let behind = Arc::clone(&control);
         let stopped = stop.clone();
@@ -155,7 +165,7 @@ impl Appliance {
         });
         tasks.close();
         info!(?dns, "Answering");
-        Ok(Self { dns, control, seen, log, web, stop, tasks })
+        Ok(Self { dns, encrypted, control, seen, log, web, stop, tasks })
     }
 
     /// What an administrator can do.
@@ -195,8 +205,13 @@ impl Appliance {
         }
         let list = |all: &[SocketAddr]| all.iter().map(ToString::to_string).collect::<Vec<_>>().join(",");
         let _ = write!(text, "listening dns={}", list(&self.dns));
-        if !self.web.addresses.is_empty() {
-            let _ = write!(text, " admin={}", list(&self.web.addresses));
+        let Encrypted { tls, https, quic } = &self.encrypted;
+        for (word, addresses) in
+            [("tls", tls), ("https", https), ("quic", quic), ("admin", &self.web.addresses)]
+        {
+            if !addresses.is_empty() {
+                let _ = write!(text, " {word}={}", list(addresses));
+            }
         }
         text
     }
@@ -266,7 +281,7 @@ fn control(config: &Config, clock: &Clock, resolver: &Arc<Resolver>) -> Result<C
 ///
 /// The first thing that is wrong.
 pub fn check(config: &Config) -> Result<(), StartError> {
-    config.dns.check()?;
+    config.check()?;
     resolver::build(&config.resolver)?;
     let feeds = Feeds::new(&config.lists, Arc::new(SystemLookup), Clock::system())?;
     match feeds.unusable().into_iter().next() {
@@ -280,16 +295,20 @@ fn resolver(config: &Config, clock: &Clock, runtime: Handle) -> Result<Arc<Resol
     Ok(Arc::new(Resolver::new(backends, (&config.resolver).into(), clock.clone(), runtime)))
 }
 
-fn write_addresses(folder: &Path, dns: &[SocketAddr], web: &Web) -> Result<(), StartError> {
+fn write_addresses(
+    folder: &Path,
+    dns: &[SocketAddr],
+    encrypted: &Encrypted,
+    web: &Web,
+) -> Result<(), StartError> {
     let texts = |all: &[SocketAddr]| all.iter().map(ToString::to_string).collect::<Vec<_>>();
-    let none: [String; 0] = [];
     let document = json!({
         "dns": texts(dns),
         "admin": texts(&web.addresses),
         "block_page": texts(&web.block_page),
-        "tls": none,
-        "https": none,
-        "quic": none,
+        "tls": texts(&encrypted.tls),
+        "https": texts(&encrypted.https),
+        "quic": texts(&encrypted.quic),
     });
     let file = folder.join(ADDRESSES);
     disk::replace(&file, format!("{document}\n").as_bytes())
@@ -299,9 +318,9 @@ fn write_addresses(folder: &Path, dns: &[SocketAddr], web: &Web) -> Result<(), S
 /// Why it did not start.
 #[derive(Debug, thiserror::Error)]
 pub enum StartError {
-    /// The `[dns]` table is wrong.
+    /// The settings don't fit together.
     #[error(transparent)]
-    Dns(#[from] dns::ConfigError),
+    Config(#[from] ConfigError),
     /// The `[resolver]` table is wrong, or a file that it names.
     #[error("{}", with_cause(.0))]
     Resolver(#[from] ResolverError),
@@ -332,7 +351,7 @@ impl StartError {
     #[must_use]
     pub fn is_bad_input(&self) -> bool {
         match self {
-            Self::Dns(_) => true,
+            Self::Config(_) => true,
             Self::Resolver(error) => !matches!(error, ResolverError::Read { .. }),
             Self::Control(error) => error.is_bad_input(),
             Self::Lists(error) => error.is_bad_input(),

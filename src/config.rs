@@ -5,6 +5,7 @@
 
 use std::{
     fs, io,
+    net::SocketAddr,
     path::{Path, PathBuf},
 };
 
@@ -78,6 +79,25 @@ impl Config {
         Self::from_parts(&origin, &text, env)
     }
 
+    /// Checks what the types can't.
+    ///
+    /// # Errors
+    ///
+    /// Names the first key whose value can't be used.
+    pub fn check(&self) -> Result<(), ConfigError> {
+        self.dns.check()?;
+        // Who is bound second would only hear that the port is in use, by this very program.
+        for (dns, wanted) in [("dns.tls", &self.dns.tls), ("dns.https", &self.dns.https)] {
+            let pages = [("admin.listen", &self.admin.listen), ("admin.block_page", &self.admin.block_page)];
+            for (pages, theirs) in pages {
+                if let Some(address) = wanted.iter().find(|one| theirs.iter().any(|other| meet(one, other))) {
+                    return Err(ConfigError::Twice { address: *address, dns, pages });
+                }
+            }
+        }
+        Ok(())
+    }
+
     fn from_parts(
         origin: &str,
         text: &str,
@@ -106,6 +126,16 @@ impl Config {
         }
         Ok(config)
     }
+}
+
+/// Whether two addresses can't both be listened at.
+fn meet(one: &SocketAddr, other: &SocketAddr) -> bool {
+    let is_everywhere = one.ip().is_unspecified() || other.ip().is_unspecified();
+    // A port of 0 is whichever is free.
+    one.port() == other.port()
+        && one.port() != 0
+        && one.is_ipv4() == other.is_ipv4()
+        && (is_everywhere || one.ip() == other.ip())
 }
 
 /// Puts a variable's value at the key that its name spells: `SCHOOLGATE_DNS__LISTEN` is `dns.listen`.
@@ -194,6 +224,22 @@ pub enum ConfigError {
     /// A key or its value is wrong.
     #[error("{0}")]
     Key(String),
+    /// The `[dns]` table is wrong.
+    #[error(transparent)]
+    Dns(#[from] dns::ConfigError),
+    /// Two settings want the same address.
+    #[error(
+        "{dns} and {pages} both want {address}: give one of them another port, for example 8443 to the web pages, or \
+         another address of the box"
+    )]
+    Twice {
+        /// The address.
+        address: SocketAddr,
+        /// The key of DNS.
+        dns: &'static str,
+        /// The key of the pages.
+        pages: &'static str,
+    },
     /// A variable of the environment is wrong.
     #[error("variable {name}: {why}")]
     Variable {
@@ -247,6 +293,35 @@ mod tests {
     fn a_bad_value_is_an_error_with_its_line() {
         let error = read("\n\n[admin]\nlisten = [\"nonsense\"]\n").unwrap_err();
         assert!(error.contains("line 4"), "{error}");
+    }
+
+    #[test]
+    fn an_address_that_dns_and_the_pages_want_is_told_with_both_keys() {
+        let check = |text: &str| read(text).unwrap().check().map_err(|error| error.to_string());
+        for (text, keys) in [
+            (
+                "[dns]\nhttps = ['0.0.0.0:443']\n[admin]\nlisten = ['0.0.0.0:443']\n",
+                "dns.https and admin.listen",
+            ),
+            (
+                "[dns]\nhttps = ['10.0.0.1:443']\n[admin]\nlisten = ['0.0.0.0:443']\n",
+                "dns.https and admin.listen",
+            ),
+            (
+                "[dns]\ntls = ['[::]:853']\n[admin]\nblock_page = ['[::1]:853']\n",
+                "dns.tls and admin.block_page",
+            ),
+        ] {
+            let error = check(text).unwrap_err();
+            assert!(error.starts_with(keys) && error.contains("another port"), "{error}");
+        }
+        for text in [
+            "[dns]\nhttps = ['10.0.0.1:443']\n[admin]\nlisten = ['10.0.0.2:443', '[::]:443']\n",
+            "[dns]\nhttps = ['0.0.0.0:0']\ntls = ['0.0.0.0:0']\n[admin]\nlisten = ['0.0.0.0:0']\n",
+            "[dns]\nquic = ['0.0.0.0:443']\n[admin]\nlisten = ['0.0.0.0:443']\n",
+        ] {
+            check(text).unwrap();
+        }
     }
 
     #[test]

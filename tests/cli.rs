@@ -68,7 +68,7 @@ fn a_bad_key_is_one_clear_line_and_exit_code_2() {
     for (text, says) in [
         ("[dns]\nlissten = []\n", "did you mean `listen`?"),
         ("[dns]\nlisten = [\"elephant\"]\n", "line 2"),
-        ("[dns]\ntls = [\"127.0.0.1:0\"]\n", "dns.tls"),
+        ("[dns]\nudp_size = 100\n", "dns.udp_size"),
         ("[resolver]\nmode = \"guess\"\n", "line 2"),
         ("[resolver]\nmode = \"forward\"\n", "resolver.forwarders"),
         ("[resolver]\nroot_hints = \"/nowhere/root.hints\"\n", "/nowhere/root.hints"),

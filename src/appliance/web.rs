@@ -2,9 +2,8 @@
 //! nothing else, and is told.
 
 use std::{
-    collections::BTreeSet,
-    fs, io,
-    net::{IpAddr, SocketAddr, TcpListener},
+    io,
+    net::{SocketAddr, TcpListener},
     sync::Arc,
     time::Duration,
 };
@@ -20,22 +19,16 @@ use crate::{
     control::Control,
     querylog::QueryLog,
     school::School,
-    tls::{Certificates, SubjectName},
+    tls::Certificates,
 };
 
 /// How long it takes to try again to listen at an address that is in use.
 const AGAIN: Duration = Duration::from_secs(10);
 
-/// How often it is looked whether the certificate has to be made anew.
-const CERTIFICATE: Duration = Duration::from_secs(6 * 3600);
-
 /// How many connections one client may have to the page of blocked sites, which a page with many blocked parts opens all
 /// at once, and how long each may be silent.
 const BLOCK_PAGE_CONNECTIONS: usize = 16;
 const BLOCK_PAGE_PATIENCE: Duration = Duration::from_secs(5);
-
-/// The name by which browsers find the box without any DNS of the school (RFC 6762).
-const LOCAL_NAME: &str = "schoolgate.local";
 
 /// The pages, as they run.
 #[derive(Debug, Default)]
@@ -57,6 +50,8 @@ pub(super) struct Means {
     pub(super) clock: Clock,
     pub(super) dns: Vec<SocketAddr>,
     pub(super) school: Arc<School>,
+    /// Those that TLS needs, where they could be had.
+    pub(super) certificates: Option<Arc<Certificates>>,
     pub(super) stop: CancellationToken,
 }
 
@@ -78,7 +73,7 @@ fn pages(config: &Config, means: Means, tasks: &TaskTracker) -> Web {
     if config.admin.listen.is_empty() {
         return Web::default();
     }
-    let Means { control, log, clock, dns, school, stop } = means;
+    let Means { control, log, clock, dns, school, certificates, stop } = means;
     let settings = config.admin.accounts(&control.policy().load().file().school);
     let accounts = match Accounts::open(&config.data, clock.clone(), control.vault(), settings) {
         Ok(accounts) => Arc::new(accounts),
@@ -88,22 +83,17 @@ fn pages(config: &Config, means: Means, tasks: &TaskTracker) -> Web {
         }
     };
     let certificates = if config.admin.tls {
-        match Certificates::open(&config.data, &names(config), &clock) {
-            Ok(certificates) => Some(Arc::new(certificates)),
-            // Never in clear instead: passwords would cross the network.
-            Err(error) => {
-                error!(%error, "The web pages are not served, since they have no certificate");
-                return Web::default();
-            }
-        }
+        // Never in clear instead: passwords would cross the network.
+        let Some(certificates) = certificates else {
+            error!("The web pages are not served, since they have no certificate");
+            return Web::default();
+        };
+        Some(certificates)
     } else {
         warn!("The web pages are served without TLS: passwords cross the network in clear");
         None
     };
     let set_up = accounts.setup_code().ok().flatten().map(|code| code.expose().to_owned());
-    if let Some(certificates) = &certificates {
-        tasks.spawn(renew(Arc::clone(certificates), clock.clone(), stop.clone()));
-    }
     let admin = Admin::new(Parts {
         control,
         accounts,
@@ -167,49 +157,4 @@ async fn serve_at(
             info!(%address, "The web pages are served");
         }
     }
-}
-
-/// Makes the box's certificate anew before it ends.
-async fn renew(certificates: Arc<Certificates>, clock: Clock, stop: CancellationToken) {
-    loop {
-        tokio::select! {
-            () = stop.cancelled() => return,
-            () = tokio::time::sleep(CERTIFICATE) => {}
-        }
-        let (certificates, now) = (Arc::clone(&certificates), clock.now());
-        let renewed = tokio::task::spawn_blocking(move || certificates.renew_if_due(now)).await;
-        if let Ok(Err(error)) = renewed {
-            error!(%error, "The certificate of the web pages can't be made anew");
-        }
-    }
-}
-
-/// What browsers call the box, for its certificate.
-fn names(config: &Config) -> Vec<SubjectName> {
-    let host =
-        fs::read_to_string("/proc/sys/kernel/hostname").unwrap_or_default().trim().to_ascii_lowercase();
-    let mut names: BTreeSet<String> = [LOCAL_NAME, "localhost"].map(String::from).into();
-    names.extend(Some(host.clone()).filter(|host| !host.is_empty()));
-    names.extend(Some(format!("{host}.local")).filter(|_| !host.is_empty() && !host.contains('.')));
-    names.extend(config.admin.names.iter().map(|name| name.trim().to_ascii_lowercase()));
-    let own: Vec<IpAddr> =
-        if_addrs::get_if_addrs().unwrap_or_default().iter().map(if_addrs::Interface::ip).collect();
-    let mut addresses: BTreeSet<IpAddr> = BTreeSet::new();
-    for listening in config.admin.listen.iter().map(SocketAddr::ip) {
-        if listening.is_unspecified() {
-            addresses.extend(own.iter().copied().filter(|address| address.is_ipv4() || listening.is_ipv6()));
-        } else {
-            addresses.insert(listening);
-        }
-    }
-    // Those of a link need the link's name beside them, which no certificate has.
-    addresses.retain(|address| !matches!(address, IpAddr::V6(six) if six.is_unicast_link_local()));
-    let names = names.into_iter().filter_map(|name| match name.parse() {
-        Ok(name) => Some(name),
-        Err(error) => {
-            warn!(name, %error, "The certificate of the web pages can't have this name");
-            None
-        }
-    });
-    names.chain(addresses.into_iter().map(SubjectName::from)).collect()
 }

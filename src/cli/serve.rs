@@ -16,7 +16,10 @@ pub(super) fn run(context: &Context) -> Result<bool, Failure> {
     memory::give_back_large_blocks();
     let config = context.settings()?;
     let filter = EnvFilter::try_from_env(LOG_VARIABLE).unwrap_or_else(|_| {
-        EnvFilter::new("warn,schoolgate=info,hickory_resolver=error,hickory_net=error,hickory_proto=error")
+        // Of packets that others made wrongly, quinn_proto would warn as often as they come.
+        EnvFilter::new(
+            "warn,schoolgate=info,hickory_resolver=error,hickory_net=error,hickory_proto=error,quinn_proto=error",
+        )
     });
     // A second call in one process (tests) keeps the first subscriber.
     let _ = tracing_subscriber::fmt().with_env_filter(filter).with_writer(io::stderr).try_init();

@@ -18,6 +18,9 @@ use crate::{
 pub(super) const MAX_EDE_TEXT: usize = 1000;
 /// The most extended errors in one reply.
 const MAX_EDES: usize = 6;
+/// Padded replies have a multiple of so many bytes (RFC 8467, section 4.1).
+const BLOCK: usize = 468;
+const OPTION_PADDING: u16 = 12;
 
 /// What is said to a question.
 #[derive(Debug, Clone)]
@@ -41,8 +44,10 @@ pub(super) struct Room {
     pub(super) udp_size: u16,
     /// The reply goes over a stream, which takes 65,535 bytes.
     pub(super) stream: bool,
-    /// How long an idle connection is kept, in tenths of a second (RFC 7828).
-    pub(super) keepalive: u16,
+    /// How long an idle connection is kept, in tenths of a second (RFC 7828); none where that is not to be said.
+    pub(super) keepalive: Option<u16>,
+    /// The length is hidden from who listens on the way, if the asker hides that of its questions too.
+    pub(super) padded: bool,
 }
 
 impl Reply {
@@ -135,8 +140,12 @@ impl Reply {
             for ede in &self.ede {
                 edns.options_mut().insert(EdnsOption::Unknown(15, ede_option(ede)));
             }
-            if room.stream && theirs.keepalive {
-                edns.options_mut().insert(EdnsOption::Unknown(11, room.keepalive.to_be_bytes().to_vec()));
+            if let Some(tenths) = room.keepalive.filter(|_| theirs.keepalive) {
+                edns.options_mut().insert(EdnsOption::Unknown(11, tenths.to_be_bytes().to_vec()));
+            }
+            if room.padded && theirs.padding {
+                // The last of the options, which stand last in the message: `pad` makes it as long as it has to be.
+                edns.options_mut().insert(EdnsOption::Unknown(OPTION_PADDING, Vec::new()));
             }
             message.set_edns(edns);
         }
@@ -160,7 +169,33 @@ fn emit(message: &Message, limit: u16) -> Option<Vec<u8>> {
     // looked at here.
     message.emit(&mut encoder).ok()?;
     let cut = bytes.get(2).is_some_and(|flags| flags & 0x02 != 0) && !message.metadata.truncation;
-    (!cut && bytes.len() <= usize::from(limit)).then_some(bytes)
+    if cut || bytes.len() > usize::from(limit) {
+        return None;
+    }
+    pad(&mut bytes, message);
+    Some(bytes)
+}
+
+/// Fills a message's padding option, where its last option is one, until the whole has a multiple of [`BLOCK`] bytes or no
+/// more can be sent.
+fn pad(bytes: &mut Vec<u8>, message: &Message) {
+    let Some(options) = message.edns.as_ref().map(|edns| &edns.options().options) else { return };
+    let Some((_, EdnsOption::Unknown(OPTION_PADDING, _))) = options.last() else { return };
+    let rest = bytes.len().next_multiple_of(BLOCK).min(usize::from(u16::MAX)).saturating_sub(bytes.len());
+    // An option has four bytes before its data, and all that a reply has are of this kind.
+    let data = options.iter().map(|(_, option)| match option {
+        EdnsOption::Unknown(_, data) => 4 + data.len(),
+        _ => 0,
+    });
+    let options: usize = data.sum();
+    // Behind the padding's own length there is nothing, and before all options there is theirs.
+    let places = [(bytes.len().checked_sub(2), 0), (bytes.len().checked_sub(options + 2), options)];
+    for (place, before) in places {
+        let length = place.and_then(|place| bytes.get_mut(place..place + 2));
+        let Some((length, sum)) = length.zip(u16::try_from(before + rest).ok()) else { return };
+        length.copy_from_slice(&sum.to_be_bytes());
+    }
+    bytes.resize(bytes.len() + rest, 0);
 }
 
 /// Whether two names are one, whatever their case.
@@ -175,8 +210,9 @@ mod tests {
     use super::*;
     use crate::dns::message::{ClientEdns, Received, read};
 
-    const UDP: Room = Room { udp_size: 1232, stream: false, keepalive: 100 };
-    const TCP: Room = Room { udp_size: 1232, stream: true, keepalive: 100 };
+    const UDP: Room = Room { udp_size: 1232, stream: false, keepalive: None, padded: false };
+    const TCP: Room = Room { udp_size: 1232, stream: true, keepalive: Some(100), padded: false };
+    const TLS: Room = Room { padded: true, ..TCP };
 
     fn question(edns: Option<ClientEdns>) -> Question {
         let name = Name::from_ascii("a.example.").unwrap();
@@ -197,6 +233,7 @@ mod tests {
             dnssec_ok: false,
             structured_errors: false,
             keepalive: true,
+            padding: true,
             subnet: None,
         })
     }
@@ -231,6 +268,26 @@ mod tests {
         assert!(!message.metadata.truncation);
         let edns = message.edns.unwrap();
         assert_eq!(edns.option(11.into()), Some(&EdnsOption::Unknown(11, vec![0, 100])));
+    }
+
+    #[test]
+    fn who_hides_the_length_of_a_question_gets_replies_of_whole_blocks() {
+        for size in [0, 200, 400, 1000, 30_000, 50_000] {
+            let mut reply = text(size);
+            reply.ede = vec![Ede::new(EdeCode::StaleAnswer, "y")];
+            let bytes = reply.clone().encode(&question(edns(512)), TLS);
+            assert!(bytes.len().is_multiple_of(BLOCK), "{size}: {}", bytes.len());
+            let message = Message::from_vec(&bytes).unwrap();
+            assert_eq!(message.answers.len(), size.div_ceil(200));
+            let codes: Vec<u16> =
+                message.edns.unwrap().options().options.iter().map(|(code, _)| u16::from(*code)).collect();
+            assert_eq!(codes, [15, 11, 12]);
+            // In clear everybody sees what is asked, and nothing would be hidden.
+            assert!(reply.clone().encode(&question(edns(512)), TCP).len() < bytes.len());
+            let mut unpadded = question(edns(512));
+            unpadded.edns.as_mut().unwrap().padding = false;
+            assert!(reply.encode(&unpadded, TLS).len() < bytes.len());
+        }
     }
 
     #[test]

@@ -20,11 +20,11 @@ pub struct Config {
     pub listen: Vec<SocketAddr>,
     /// The networks that are answered; all others are refused.
     pub allow: Vec<IpNet>,
-    /// Where DNS over TLS is taken; must be empty in this release.
+    /// Where DNS over TLS (RFC 7858) is taken.
     pub tls: Vec<SocketAddr>,
-    /// Where DNS over HTTPS is taken; must be empty in this release.
+    /// Where DNS over HTTPS (RFC 8484) is taken.
     pub https: Vec<SocketAddr>,
-    /// Where DNS over QUIC is taken; must be empty in this release.
+    /// Where DNS over QUIC (RFC 9250) is taken.
     pub quic: Vec<SocketAddr>,
     /// Addresses of forwarders whose client subnet option (RFC 7871) names the real client.
     pub trusted_forwarders: Vec<IpAddr>,
@@ -45,13 +45,13 @@ pub struct Config {
     pub rate_limit: u32,
     /// Questions that a client may ask at once before `rate_limit` holds; 0 is twice that limit.
     pub rate_burst: u32,
-    /// TCP connections at one time.
+    /// TCP connections at one time; over TLS, HTTPS and QUIC there may be as many of each.
     pub tcp_connections: usize,
     /// How many of them may be one client's.
     pub tcp_connections_per_client: usize,
-    /// Questions of one TCP connection that are worked on at one time; the next waits unread.
+    /// Questions of one connection that are worked on at one time; the next waits unread.
     pub tcp_pipeline: usize,
-    /// Seconds after which a TCP connection that asks nothing is closed.
+    /// Seconds after which a connection that asks nothing is closed.
     pub tcp_idle_seconds: u64,
     /// Whether the class CHAOS name `version.bind` is answered with the version.
     pub version_bind: bool,
@@ -92,11 +92,6 @@ impl Config {
     ///
     /// Names the first key whose value can't be used.
     pub fn check(&self) -> Result<(), ConfigError> {
-        for (key, addresses) in [("tls", &self.tls), ("https", &self.https), ("quic", &self.quic)] {
-            if !addresses.is_empty() {
-                return Err(ConfigError::NotServed { key });
-            }
-        }
         if self.listen.is_empty() {
             return Err(ConfigError::NoListen);
         }
@@ -140,15 +135,6 @@ impl Config {
 /// What is wrong with the `[dns]` table.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum ConfigError {
-    /// A transport that is not there yet.
-    #[error(
-        "dns.{key}: this release does not serve DNS over {}; set it to [] (clients can use dns.listen)",
-        match *key { "tls" => "TLS", "https" => "HTTPS", _ => "QUIC" }
-    )]
-    NotServed {
-        /// The key.
-        key: &'static str,
-    },
     /// No address to take questions at.
     #[error("dns.listen is empty; name at least one address, for example \"127.0.0.1:5353\"")]
     NoListen,
@@ -189,11 +175,11 @@ mod tests {
     }
 
     #[test]
-    fn encrypted_transports_are_refused_by_name() {
-        let config: Config = toml::from_str("https = ['0.0.0.0:443']").unwrap();
-        let error = config.check().unwrap_err();
-        assert_eq!(error, ConfigError::NotServed { key: "https" });
-        assert!(error.to_string().starts_with("dns.https: this release does not serve DNS over HTTPS"));
+    fn encrypted_dns_is_where_it_is_asked_for() {
+        let config: Config =
+            toml::from_str("tls = ['0.0.0.0:853', '[::]:853']\nhttps = ['0.0.0.0:443']").unwrap();
+        assert_eq!(config.check(), Ok(()));
+        assert_eq!((config.tls.len(), config.https.len(), config.quic.len()), (2, 1, 0));
     }
 
     #[test]

@@ -1,9 +1,12 @@
-//! Which TCP connections are open: bounded for each client and in all, the longest idle ones make room.
+//! Which connections are open: bounded for each client and in all, the longest idle ones make room.
 
 use std::{
     collections::HashMap,
     net::IpAddr,
-    sync::{Arc, Mutex, MutexGuard, PoisonError},
+    sync::{
+        Arc, Mutex, MutexGuard, PoisonError,
+        atomic::{AtomicU64, Ordering},
+    },
     time::Instant,
 };
 
@@ -16,6 +19,7 @@ use crate::places::counted_as;
 pub(super) struct Connections {
     all: usize,
     per_client: usize,
+    begun: Instant,
     open: Mutex<Table>,
 }
 
@@ -28,14 +32,15 @@ struct Table {
 #[derive(Debug)]
 struct Entry {
     client: IpAddr,
-    /// Since when it waits for a question; none while it works on one.
-    idle_since: Option<Instant>,
+    /// Since when it waits for a question, in microseconds of the table and one; 0 while it works on one. Told with each
+    /// question, and looked at only when a connection comes: hence not behind the lock.
+    idle_since: Arc<AtomicU64>,
     close: CancellationToken,
 }
 
 impl Connections {
     pub(super) fn new(all: usize, per_client: usize) -> Arc<Self> {
-        Arc::new(Self { all, per_client, open: Mutex::default() })
+        Arc::new(Self { all, per_client, begun: Instant::now(), open: Mutex::default() })
     }
 
     /// Lets a connection in, if there is room or an idle one can make room; `close` is cancelled when it must go.
@@ -55,9 +60,14 @@ impl Connections {
         }
         let id = open.next;
         open.next += 1;
-        open.entries.insert(id, Entry { client, idle_since: Some(Instant::now()), close });
+        let idle_since = Arc::new(AtomicU64::new(self.now()));
+        open.entries.insert(id, Entry { client, idle_since: Arc::clone(&idle_since), close });
         drop(open);
-        Some(Seat { connections: Arc::clone(self), id })
+        Some(Seat { connections: Arc::clone(self), id, idle_since })
+    }
+
+    fn now(&self) -> u64 {
+        u64::try_from(self.begun.elapsed().as_micros()).unwrap_or(u64::MAX - 1) + 1
     }
 
     fn lock(&self) -> MutexGuard<'_, Table> {
@@ -72,7 +82,8 @@ impl Table {
             .entries
             .iter()
             .filter(|(_, entry)| among(entry))
-            .filter_map(|(id, entry)| Some((entry.idle_since?, *id)))
+            .map(|(id, entry)| (entry.idle_since.load(Ordering::Relaxed), *id))
+            .filter(|(since, _)| *since > 0)
             .min();
         let Some((_, id)) = longest else { return false };
         if let Some(entry) = self.entries.remove(&id) {
@@ -87,14 +98,14 @@ impl Table {
 pub(super) struct Seat {
     connections: Arc<Connections>,
     id: u64,
+    idle_since: Arc<AtomicU64>,
 }
 
 impl Seat {
     /// Says whether the connection waits for a question, which makes it the one to close when others need room.
     pub(super) fn set_idle(&self, idle: bool) {
-        if let Some(entry) = self.connections.lock().entries.get_mut(&self.id) {
-            entry.idle_since = idle.then(Instant::now);
-        }
+        let since = if idle { self.connections.now() } else { 0 };
+        self.idle_since.store(since, Ordering::Relaxed);
     }
 }
 

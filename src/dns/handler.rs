@@ -20,6 +20,7 @@ use tokio::sync::Semaphore;
 use super::{
     answer::{Reply, Room},
     config::Config,
+    designated::Designated,
     forge::{self, PageAddresses},
     limit::RateLimit,
     message::{self, Question, Received},
@@ -109,6 +110,8 @@ pub struct Handler<P = Policy, R = Resolver> {
     pub(super) seen: Option<Arc<Seen>>,
     /// Where questions are recorded; none where nobody keeps them.
     pub(super) log: Option<Arc<dyn Record<P>>>,
+    /// What is told to who looks for encrypted DNS; none where there is nothing.
+    designated: Option<Designated>,
     probes: Arc<Semaphore>,
     pub(super) clock: Clock,
     pub(super) neighbours: Neighbours,
@@ -141,6 +144,7 @@ impl<P: Decide, R: Resolve> Handler<P, R> {
             resolver,
             seen: None,
             log: None,
+            designated: None,
             probes: Arc::new(Semaphore::new(PROBES)),
             clock,
             neighbours: Neighbours::default(),
@@ -167,6 +171,13 @@ impl<P: Decide, R: Resolve> Handler<P, R> {
     #[must_use]
     pub fn with_log(mut self, log: Arc<dyn Record<P>>) -> Self {
         self.log = Some(log);
+        self
+    }
+
+    /// Tells who asks for `_dns.resolver.arpa` of this encrypted DNS.
+    #[must_use]
+    pub fn with_designated(mut self, designated: Designated) -> Self {
+        self.designated = Some(designated);
         self
     }
 
@@ -257,6 +268,9 @@ impl<P: Decide, R: Resolve> Handler<P, R> {
 
         // The protocol's own rules before the policy: no policy changes them.
         if let Some(reply) = rules::reply(&question, self.version_bind) {
+            return finish(reply, about, None, Err(Refusal::Protocol), AnswerSource::Policy, None);
+        }
+        if let Some(reply) = self.designated.as_ref().and_then(|known| known.reply(&question, asked.at)) {
             return finish(reply, about, None, Err(Refusal::Protocol), AnswerSource::Policy, None);
         }
 
@@ -512,10 +526,13 @@ impl<P: Decide, R: Resolve> Handler<P, R> {
 
     pub(super) fn room(&self, transport: Transport) -> Room {
         let tenths = self.tcp_idle.as_millis() / 100;
+        // Over HTTP and QUIC the connection itself says how long it lasts.
+        let says_how_long = matches!(transport, Transport::Tcp | Transport::Tls);
         Room {
             udp_size: self.udp_size,
-            stream: transport == Transport::Tcp,
-            keepalive: u16::try_from(tenths).unwrap_or(u16::MAX),
+            stream: transport != Transport::Udp,
+            keepalive: says_how_long.then(|| u16::try_from(tenths).unwrap_or(u16::MAX)),
+            padded: transport.is_encrypted(),
         }
     }
 

@@ -18,6 +18,7 @@ const OPT: u16 = 41;
 
 const OPTION_SUBNET: u16 = 8;
 const OPTION_KEEPALIVE: u16 = 11;
+const OPTION_PADDING: u16 = 12;
 const OPTION_EDE: u16 = 15;
 
 /// What arrived.
@@ -73,6 +74,8 @@ pub(super) struct ClientEdns {
     pub(super) structured_errors: bool,
     /// It sent a keepalive option (RFC 7828).
     pub(super) keepalive: bool,
+    /// It sent a padding option (RFC 7830), so that the answer may have one.
+    pub(super) padding: bool,
     /// The client behind a forwarder (RFC 7871), when the option names one.
     pub(super) subnet: Option<IpAddr>,
 }
@@ -171,6 +174,7 @@ fn read_edns(packet: &[u8], start: usize, counts: &[u16; 4]) -> Option<Option<Cl
                 dnssec_ok: fixed[6] & 0x80 != 0,
                 structured_errors: false,
                 keepalive: false,
+                padding: false,
                 subnet: None,
             };
             read_options(data, &mut edns)?;
@@ -189,6 +193,7 @@ fn read_options(mut data: &[u8], edns: &mut ClientEdns) -> Option<()> {
         match u16::from_be_bytes([fixed[0], fixed[1]]) {
             OPTION_SUBNET => edns.subnet = subnet(value),
             OPTION_KEEPALIVE => edns.keepalive = true,
+            OPTION_PADDING => edns.padding = true,
             OPTION_EDE => edns.structured_errors = true,
             // RFC 6891, section 6.1.2: unknown options are ignored.
             _ => {}
@@ -220,7 +225,7 @@ fn subnet(value: &[u8]) -> Option<IpAddr> {
 }
 
 /// What stands behind a name, however the name is written.
-fn skip_name(mut bytes: &[u8]) -> Option<&[u8]> {
+pub(super) fn skip_name(mut bytes: &[u8]) -> Option<&[u8]> {
     loop {
         let (&length, after) = bytes.split_first()?;
         match length {
@@ -276,6 +281,7 @@ mod tests {
         edns.set_max_payload(4000).set_dnssec_ok(true);
         edns.options_mut().insert(EdnsOption::Unknown(15, vec![0, 0]));
         edns.options_mut().insert(EdnsOption::Unknown(11, vec![]));
+        edns.options_mut().insert(EdnsOption::Unknown(12, vec![0; 5]));
         edns.options_mut().insert(EdnsOption::Unknown(65001, vec![1, 2, 3]));
         edns.options_mut().insert(EdnsOption::Subnet(ClientSubnet::new("10.1.2.3".parse().unwrap(), 32, 0)));
         message.set_edns(edns);
@@ -288,6 +294,7 @@ mod tests {
                 dnssec_ok: true,
                 structured_errors: true,
                 keepalive: true,
+                padding: true,
                 subnet: Some("10.1.2.3".parse().unwrap()),
             }
         );

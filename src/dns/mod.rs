@@ -4,8 +4,11 @@
 //! it answers with: bytes in, bytes out. `handler.rs` is the file to read first.
 
 mod answer;
+mod bind;
 mod config;
 mod connections;
+mod designated;
+mod encrypted;
 mod fast;
 mod forge;
 mod handler;
@@ -16,17 +19,21 @@ mod notice;
 mod rules;
 mod seams;
 mod server;
+mod stream;
 mod tcp;
 mod udp;
 mod work;
 
 pub use crate::querylog::Transport;
+pub use bind::ServeError;
 pub use config::{Config, ConfigError};
+pub use designated::Designated;
+pub use encrypted::Encrypted;
 pub use handler::{Answered, Asked, Handler, Outcome};
 pub use neighbours::Neighbours;
 pub use notice::NoticeReply;
 pub use seams::{Decide, Record, Resolve};
-pub use server::{Bound, ServeError, Server};
+pub use server::{Bound, Server};
 
 #[cfg(test)]
 mod tests;

@@ -72,6 +72,17 @@ impl<P, R> Work<P, R> {
     pub(super) fn is_stopped(&self) -> bool {
         self.stop.is_cancelled() || self.abort.is_cancelled()
     }
+
+    /// Runs a task until it ends or nothing is waited for any more.
+    pub(super) fn spawn(&self, task: impl Future<Output = ()> + Send + 'static) {
+        let abort = self.abort.clone();
+        self.tasks.spawn(async move {
+            tokio::select! {
+                () = task => {}
+                () = abort.cancelled() => {}
+            }
+        });
+    }
 }
 
 impl<P: Decide, R: Resolve> Work<P, R> {

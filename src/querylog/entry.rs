@@ -53,7 +53,7 @@ pub struct Entry {
     pub dnssec: String,
     /// Where the answer came from: `policy`, `local`, `cache`, `stale`, `upstream`.
     pub source: String,
-    /// How it came: `udp`, `tcp`.
+    /// How it came: `udp`, `tcp`, `tls`, `https`, `quic`.
     pub transport: String,
     /// Whether somebody may have to look at it.
     pub alert: bool,

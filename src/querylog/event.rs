@@ -17,15 +17,33 @@ pub enum Transport {
     Udp,
     /// A stream of questions.
     Tcp,
+    /// The same over TLS (RFC 7858).
+    Tls,
+    /// A request over HTTPS (RFC 8484).
+    Https,
+    /// A stream of its own within QUIC (RFC 9250).
+    Quic,
 }
 
 impl Transport {
+    /// Whether nobody on the way can read it.
+    #[must_use]
+    pub fn is_encrypted(self) -> bool {
+        match self {
+            Self::Udp | Self::Tcp => false,
+            Self::Tls | Self::Https | Self::Quic => true,
+        }
+    }
+
     /// The word for files and the API.
     #[must_use]
     pub fn word(self) -> &'static str {
         match self {
             Self::Udp => "udp",
             Self::Tcp => "tcp",
+            Self::Tls => "tls",
+            Self::Https => "https",
+            Self::Quic => "quic",
         }
     }
 }

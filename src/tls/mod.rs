@@ -1,4 +1,4 @@
-//! The certificates of the box's web pages.
+//! The certificates of the box, for its web pages and for encrypted DNS.
 //!
 //! From its first start the box has an authority of its own, and a certificate for its names and addresses that this
 //! signs. A school that has a certificate for the box gives it ([`Certificates::install`]), and it is used for as long
@@ -19,7 +19,7 @@ use std::{
     sync::{Arc, Mutex, MutexGuard, PoisonError},
 };
 
-use arc_swap::ArcSwap;
+use arc_swap::{ArcSwap, ArcSwapOption};
 use jiff::Timestamp;
 use rustls::{
     ServerConfig,
@@ -86,6 +86,47 @@ struct InUse {
     problems: Vec<String>,
 }
 
+/// What handshakes show of a box that may have no certificate yet: none until there is one, then the one in use.
+#[derive(Debug, Default)]
+pub struct Shown(ArcSwapOption<Certificates>);
+
+impl Shown {
+    /// From now on these are shown.
+    pub fn set(&self, certificates: Arc<Certificates>) {
+        self.0.store(Some(certificates));
+    }
+
+    /// Those that are shown.
+    #[must_use]
+    pub fn get(&self) -> Option<Arc<Certificates>> {
+        self.0.load_full()
+    }
+}
+
+impl ResolvesServerCert for Shown {
+    fn resolve(&self, hello: ClientHello<'_>) -> Option<Arc<CertifiedKey>> {
+        self.0.load().as_ref()?.current.resolve(hello)
+    }
+}
+
+/// Settings for servers that show a certificate: TLS 1.2 and 1.3, and these protocols within it.
+///
+/// # Errors
+///
+/// When the library of TLS lacks what it needs.
+pub fn server_config(
+    certificate: Arc<dyn ResolvesServerCert>,
+    protocols: &[&str],
+) -> Result<ServerConfig, TlsError> {
+    let mut config = ServerConfig::builder_with_provider(Arc::new(default_provider()))
+        .with_safe_default_protocol_versions()
+        .map_err(TlsError::make)?
+        .with_no_client_auth()
+        .with_cert_resolver(certificate);
+    config.alpn_protocols = protocols.iter().map(|protocol| protocol.as_bytes().to_vec()).collect();
+    Ok(config)
+}
+
 /// Whose certificate is in use.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Source {
@@ -130,12 +171,7 @@ impl Certificates {
             .map_err(|source| TlsError::write(&folder, source))?;
         let mut changing = Changing { names: all_names(names), problems: Vec::new() };
         let current = Arc::new(Current(ArcSwap::from_pointee(changing.load(&folder, clock.now())?)));
-        let mut config = ServerConfig::builder_with_provider(Arc::new(default_provider()))
-            .with_safe_default_protocol_versions()
-            .map_err(TlsError::make)?
-            .with_no_client_auth()
-            .with_cert_resolver(Arc::clone(&current) as Arc<dyn ResolvesServerCert>);
-        config.alpn_protocols = vec![b"h2".to_vec(), b"http/1.1".to_vec()];
+        let config = server_config(Arc::clone(&current) as Arc<dyn ResolvesServerCert>, &["h2", "http/1.1"])?;
         Ok(Self { folder, changing: Mutex::new(changing), current, config: Arc::new(config) })
     }
 
@@ -183,6 +219,22 @@ impl Certificates {
     #[must_use]
     pub fn names(&self) -> Vec<String> {
         self.current.0.load().facts.names.clone()
+    }
+
+    /// The name of the school's own certificate by which others know the box: the first of `preferred` that it is for, else
+    /// its first that is whole. None while the box's own is in use, which only devices believe that were told to.
+    #[must_use]
+    pub fn name_of_school(&self, preferred: &[String]) -> Option<String> {
+        let in_use = self.current.0.load();
+        if in_use.source != Source::School {
+            return None;
+        }
+        let is_name = |name: &&String| !name.starts_with("*.") && name.parse::<IpAddr>().is_err();
+        preferred
+            .iter()
+            .find(|name| self.is_for(name))
+            .or_else(|| in_use.facts.names.iter().find(is_name))
+            .cloned()
     }
 
     /// Whether the certificate in use is for a host name: by name, or by a `*` in the place of its first label.

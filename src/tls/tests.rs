@@ -177,6 +177,23 @@ fn it_is_known_which_names_the_certificate_in_use_is_for() {
 }
 
 #[test]
+fn the_box_has_a_name_for_others_only_by_the_schools_certificate() {
+    let folder = tempfile::tempdir().unwrap();
+    let certificates = open(folder.path());
+    let preferred = ["box.school.example", "dns.school.example"].map(String::from);
+    assert_eq!(certificates.name_of_school(&preferred), None);
+    let bought = bought();
+    certificates.install(&bought.chain(), bought.key.as_bytes(), now()).unwrap();
+    for preferred in [&preferred[..], &[]] {
+        assert_eq!(certificates.name_of_school(preferred).as_deref(), Some("dns.school.example"));
+    }
+    let bought = bought_for("*.school.example", 2026, 2027);
+    certificates.install(&bought.chain(), bought.key.as_bytes(), now()).unwrap();
+    assert_eq!(certificates.name_of_school(&preferred).as_deref(), Some("box.school.example"));
+    assert_eq!(certificates.name_of_school(&[]), None);
+}
+
+#[test]
 fn a_restart_keeps_the_authority_and_the_certificate() {
     let folder = tempfile::tempdir().unwrap();
     let (ca, fingerprint) = {

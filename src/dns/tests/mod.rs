@@ -1,5 +1,6 @@
 //! The front end over real sockets, with a policy and a resolver that do as the name asked says.
 
+mod encrypted;
 mod messages;
 mod notices;
 mod property;
@@ -23,8 +24,9 @@ use hickory_proto::{
     },
 };
 use jiff::Timestamp;
+use rustls::server::ResolvesServerCert;
 use tokio::{
-    io::{AsyncReadExt, AsyncWriteExt},
+    io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt},
     net::{TcpStream, UdpSocket},
     sync::Semaphore,
     task::JoinHandle,
@@ -41,6 +43,7 @@ use crate::{
     name::Key,
     policy::{Answer, AnswerFacts, BlockResponse, Decision, Question, Reason, Review, Target, Verdict},
     resolver::{AnswerSource, Ask, Kept, Resolved, Security},
+    tls::Shown,
 };
 
 /// The longest that a test waits for what must come.
@@ -249,6 +252,9 @@ pub(super) fn negative(rcode: ResponseCode) -> Resolved {
 /// A running front end.
 pub(super) struct School {
     pub(super) at: SocketAddr,
+    pub(super) encrypted: Encrypted,
+    /// What TLS shows; nothing until a test sets it.
+    pub(super) shown: Arc<Shown>,
     pub(super) internet: Arc<Internet>,
     pub(super) handler: Arc<Handler<Rules, Internet>>,
     pub(super) server: JoinHandle<Result<(), ServeError>>,
@@ -270,14 +276,16 @@ pub(super) fn school_with(
     let mut config = Config { listen: vec!["127.0.0.1:0".parse().unwrap()], threads: 2, ..Config::default() };
     change(&mut config);
     let bound = Server::bind(&config).unwrap();
-    let at = bound.addresses()[0];
+    let (at, encrypted) = (bound.addresses()[0], bound.encrypted());
+    let shown = Arc::new(Shown::default());
+    let bound = bound.with_certificate(Arc::clone(&shown) as Arc<dyn ResolvesServerCert>);
     let internet = Arc::new(Internet::default());
     let clock = Clock::held_at("2026-11-22T09:00:00Z".parse().unwrap());
     let policy = Arc::new(ArcSwap::from_pointee(rules));
     let handler = Arc::new(finish(Handler::new(&config, policy, Arc::clone(&internet), clock)));
     let stop = CancellationToken::new();
     let server = tokio::spawn(bound.serve(Arc::clone(&handler), stop.clone()));
-    School { at, internet, handler, server, stop: stop.clone(), _guard: stop.drop_guard() }
+    School { at, encrypted, shown, internet, handler, server, stop: stop.clone(), _guard: stop.drop_guard() }
 }
 
 pub(super) fn plain_school() -> School {
@@ -364,15 +372,19 @@ pub(super) async fn exchange(at: SocketAddr, packet: &[u8]) -> Vec<u8> {
     reply
 }
 
-/// A TCP connection to the front end.
-pub(super) struct Stream(pub(super) TcpStream);
+/// A message behind its two bytes of length.
+pub(super) fn framed(message: &Message) -> Vec<u8> {
+    let bytes = message.to_vec().unwrap();
+    [&u16::try_from(bytes.len()).unwrap().to_be_bytes()[..], &bytes].concat()
+}
 
-impl Stream {
+/// A connection to the front end, over TCP or what is made of it.
+pub(super) struct Stream<S = TcpStream>(pub(super) S);
+
+impl<S: AsyncRead + AsyncWrite + Unpin> Stream<S> {
     pub(super) async fn send(&mut self, message: &Message) {
-        let bytes = message.to_vec().unwrap();
-        let mut framed = u16::try_from(bytes.len()).unwrap().to_be_bytes().to_vec();
-        framed.extend_from_slice(&bytes);
-        self.0.write_all(&framed).await.unwrap();
+        self.0.write_all(&framed(message)).await.unwrap();
+        self.0.flush().await.unwrap();
     }
 
     pub(super) async fn receive(&mut self) -> Message {
