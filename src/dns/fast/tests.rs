@@ -302,6 +302,7 @@ fn blocks_and_what_lies_in_the_cache_go_the_short_way_and_nothing_else_does() {
         ("hello.example.", RecordType::HTTPS),
         ("one.example.", RecordType::ANY),
         ("x.invalid.", RecordType::A),
+        ("_dns.resolver.arpa.", RecordType::SVCB),
         (".", RecordType::NS),
     ] {
         let _ = school.ordinary(&question(name, kind), pupil);

@@ -39,9 +39,9 @@ pub(super) struct UsualEdns {
 }
 
 impl<'a> Usual<'a> {
-    /// Reads a packet: the question, and the key of its name. None for whatever the ordinary way has to think about: what is malformed, other opcodes, classes and
-    /// types that are no data, questions without RD or with CD, names that the product's own records may compress with,
-    /// options that ask for more.
+    /// Reads a packet: the question, and the key of its name. None for whatever the ordinary way has to think about: what is
+    /// malformed, other opcodes, classes and types that are no data, questions without RD or with CD, names that the product's
+    /// own records may compress with, those that tell of encrypted DNS, options that ask for more.
     pub(super) fn read(packet: &'a [u8]) -> Option<(Self, Key)> {
         let header = packet.first_chunk::<HEADER>()?;
         // QR and opcode are 0, RD is set; CD is not.
@@ -59,6 +59,7 @@ impl<'a> Usual<'a> {
             || matches!(qtype, 0 | OPT | 128..=255)
             || key.depth() == 0
             || key.prefix(1) == b"invalid"
+            || key.prefix(2) == b"arpa.resolver"
         {
             return None;
         }
