@@ -28,12 +28,12 @@ use smallvec::SmallVec;
 use tokio::runtime::Handle;
 
 use super::{
-    fast::Quick,
-    handler::{Answered, Asked},
+    fast::{Looked, Moment, Quick},
+    handler::{Answered, Asked, Handler},
     seams::{Decide, Resolve},
     work::{Begun, Work},
 };
-use crate::querylog::Transport;
+use crate::{name::Key, querylog::Transport};
 
 /// How many packets are taken at one time.
 const BATCH: usize = 32;
@@ -299,35 +299,67 @@ pub(super) fn serve<P: Decide, R: Resolve>(socket: &Arc<Socket>, work: &Work<P, 
 fn answer<P: Decide, R: Resolve>(socket: &Arc<Socket>, work: &Work<P, R>, batch: &mut Batch) {
     let handler = &work.handler;
     let moment = handler.moment();
-    batch.done.clear();
-    let mut hits = 0;
-    for place in 0..batch.came.len() {
-        let Came { length, asked } = batch.came[place];
-        if !may_answer(&asked) {
-            continue;
-        }
-        let asked = asked.canonical();
-        let packet = &batch.questions[place * QUESTION..][..length];
-        let out = &mut batch.replies[place * REPLY..][..REPLY];
-        // What panics here is answered the ordinary way, which answers a panic.
-        let quick = catch_unwind(AssertUnwindSafe(|| handler.quick(packet, asked, &moment, out)));
-        match quick {
-            Ok(Some(quick)) => {
-                hits += u64::from(quick.is_hit());
-                batch.done.push(Done { place, quick });
-            }
-            Ok(None) | Err(_) => ordinary(socket, work, batch.question(place), asked),
-        }
-    }
+    let others = answer_usual(handler, &moment, batch);
     batch.send(socket);
+    let hits = batch.done.iter().filter(|done| done.quick.is_hit()).count();
     if hits > 0 {
-        handler.resolver.count_hits(hits);
+        handler.resolver.count_hits(hits as u64);
     }
     let took = u32::try_from(moment.now.elapsed().as_micros()).unwrap_or(u32::MAX);
     for Done { place, quick } in &batch.done {
         let reply = &batch.replies[place * REPLY..][..quick.length];
-        handler.record_quick(quick, &moment, batch.came[*place].asked.canonical(), took, reply);
+        handler.record_quick(quick, &moment, batch.came[*place].asked, took, reply);
     }
+    for place in others {
+        ordinary(socket, work, batch.question(place), batch.came[place].asked);
+    }
+}
+
+/// Writes the replies to usual questions, which [`Batch::send`] sends; gives the places of those that go the ordinary way.
+fn answer_usual<P: Decide, R: Resolve>(
+    handler: &Handler<P, R>,
+    moment: &Moment<P>,
+    batch: &mut Batch,
+) -> SmallVec<[usize; BATCH]> {
+    let Batch { questions, replies, came, done, .. } = batch;
+    done.clear();
+    let mut looked: SmallVec<[(usize, Looked<'_>); BATCH]> = SmallVec::new();
+    let mut others: SmallVec<[usize; BATCH]> = SmallVec::new();
+    for (place, Came { length, asked }) in came.iter_mut().enumerate() {
+        if !may_answer(asked) {
+            continue;
+        }
+        *asked = asked.canonical();
+        let packet = &questions[place * QUESTION..][..*length];
+        // What panics here is answered the ordinary way, which answers a panic.
+        match catch_unwind(AssertUnwindSafe(|| handler.look(packet, *asked, moment))) {
+            Ok(Some(found)) => looked.push((place, found)),
+            Ok(None) | Err(_) => others.push(place),
+        }
+    }
+    // All at one time, since most of a look-up is waiting for memory.
+    let matches = {
+        let keys: SmallVec<[&Key; BATCH]> =
+            looked.iter().filter_map(|(_, found)| found.asks_lists()).collect();
+        catch_unwind(AssertUnwindSafe(|| moment.policy.look_up_all(&keys)))
+    };
+    match matches {
+        Ok(matches) => {
+            let mut matches = matches.iter();
+            for (place, found) in looked {
+                let matches = found.asks_lists().and_then(|_| matches.next());
+                let out = &mut replies[place * REPLY..][..REPLY];
+                let asked = came[place].asked;
+                let quick = || handler.quick(found, matches, asked, moment, out);
+                match catch_unwind(AssertUnwindSafe(quick)) {
+                    Ok(Some(quick)) => done.push(Done { place, quick }),
+                    Ok(None) | Err(_) => others.push(place),
+                }
+            }
+        }
+        Err(_) => others.extend(looked.iter().map(|(place, _)| *place)),
+    }
+    others
 }
 
 /// Answers one packet the ordinary way: in place when the answer is at hand, in a task of its own when it waits.

@@ -8,7 +8,7 @@ use xxhash_rust::xxh3::Xxh3;
 use super::{Listed, Policy};
 use crate::{
     category::{CategoryId, CategorySet},
-    lists::{DomainIndex, Entry},
+    lists::{DomainIndex, Entry, Hit},
     name::Key,
 };
 
@@ -157,7 +157,7 @@ impl Of {
 
 /// What all lists together say of a name or an address.
 #[derive(Debug, Clone, Default)]
-pub(crate) struct Matches {
+pub struct Matches {
     /// The categories of every list that blocks the name or a parent.
     pub(crate) raw: CategorySet,
     /// The same without those that an allow entry opened.
@@ -186,6 +186,12 @@ struct At {
     set: u32,
 }
 
+impl At {
+    fn new(view: usize, hit: Hit, key: &Key) -> Self {
+        Self { view, depth: hit.depth, own: usize::from(hit.depth) == key.depth(), set: hit.set }
+    }
+}
+
 impl Matches {
     /// Whether no list has it.
     pub(crate) fn is_nothing(&self) -> bool {
@@ -201,19 +207,26 @@ impl Policy {
     }
 
     /// Looks a name and its parents up in every index.
-    pub(crate) fn look_up(&self, key: &Key) -> Matches {
+    #[must_use]
+    pub fn look_up(&self, key: &Key) -> Matches {
         self.look_up_as(Of::Names, key)
+    }
+
+    /// The same for several names, which takes less time than one after the other; in their order.
+    #[must_use]
+    pub fn look_up_all(&self, keys: &[&Key]) -> Vec<Matches> {
+        let mut hits = vec![SmallVec::new(); keys.len()];
+        for (view, index) in self.asked(Of::Names) {
+            index.lookup_all(keys, |place, hit| hits[place].push(At::new(view, hit, keys[place])));
+        }
+        hits.into_iter().map(|hits| self.put_together(Of::Names, hits)).collect()
     }
 
     /// Looks a name, or the name of a server, and its parents up in every index.
     pub(crate) fn look_up_as(&self, of: Of, key: &Key) -> Matches {
         let mut hits = SmallVec::new();
         for (view, index) in self.asked(of) {
-            let found = index.lookup(key);
-            hits.extend(found.iter().map(|hit| {
-                let own = usize::from(hit.depth) == key.depth();
-                At { view, depth: hit.depth, own, set: hit.set }
-            }));
+            hits.extend(index.lookup(key).iter().map(|hit| At::new(view, *hit, key)));
         }
         self.put_together(of, hits)
     }

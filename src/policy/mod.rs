@@ -54,6 +54,7 @@ pub use self::{
         RuleFile, SETTINGS, ScheduleFile, VERSION, WindowFile, YouTube,
     },
     keeping::{LogFile, Retention},
+    lookup::Matches,
     mitigation::{LIMITS, LONGEST_MITIGATION, MitigationFile},
     names::{Essential, NamePattern},
     novelty::FirstAsked,

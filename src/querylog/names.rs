@@ -13,8 +13,8 @@ use xxhash_rust::xxh3::xxh3_128_with_seed;
 use super::{day, day::write::DayWriter, error::LogError};
 use crate::{clock::Day, name::Key, policy::Policy, vault::Vault};
 
-/// How many names are remembered at least; at most twice as many, which take 2 MB.
-const REMEMBERED: usize = 57_000;
+/// How many names are remembered at least, where there are so many; at most twice as many, which take 4.5 MB.
+const REMEMBERED: usize = 114_000;
 
 /// What is known of a name.
 #[derive(Debug, Clone, Copy, Default)]

@@ -3,11 +3,16 @@
 use std::{future::Future, pin::Pin};
 
 use hickory_proto::rr::rdata::{HTTPS, SVCB};
+use tokio_util::sync::DropGuard;
 
 use super::*;
 use crate::{
     category::Categories,
     delegation::Delegations,
+    lists::{
+        DomainIndex, ListMeta,
+        format::{MatchMode, Rule, Subject},
+    },
     policy::{Knowledge, Policy, PolicyFile},
     resolver::{
         Resolver, Routes,
@@ -75,12 +80,15 @@ impl Backend for OneRecord {
     }
 }
 
-#[tokio::test]
-async fn the_policy_and_the_resolver_fit_the_handler() {
-    let config = Config { listen: vec!["127.0.0.1:0".parse().unwrap()], threads: 1, ..Config::default() };
+/// A server with a policy in front of that internet: its address, the policy in force, and what stops it.
+fn serve(policy: Policy) -> (SocketAddr, Arc<ArcSwap<Policy>>, DropGuard) {
+    let config = Config {
+        listen: vec!["127.0.0.1:0".parse().unwrap()],
+        threads: 1,
+        rate_limit: 0,
+        ..Config::default()
+    };
     let clock = Clock::held_at("2026-11-23T09:00:00Z".parse().unwrap());
-    let knowledge = Knowledge { categories: Arc::new(Categories::shipped()), indexes: Vec::new() };
-    let policy = Policy::build(&PolicyFile::parse(POLICY).unwrap(), &knowledge).unwrap();
     let routes = Routes { local: Arc::new(|_| None), own: Vec::new(), main: Arc::new(OneRecord) };
     let runtime = tokio::runtime::Handle::current();
     let resolver = Resolver::new(routes, CacheConfig::default(), clock.clone(), runtime);
@@ -89,8 +97,14 @@ async fn the_policy_and_the_resolver_fit_the_handler() {
     let bound = Server::bind(&config).unwrap();
     let at = bound.addresses()[0];
     let stop = CancellationToken::new();
-    let _guard = stop.clone().drop_guard();
-    tokio::spawn(bound.serve(handler, stop));
+    tokio::spawn(bound.serve(handler, stop.clone()));
+    (at, policy, stop.drop_guard())
+}
+
+#[tokio::test]
+async fn the_policy_and_the_resolver_fit_the_handler() {
+    let knowledge = Knowledge { categories: Arc::new(Categories::shipped()), indexes: Vec::new() };
+    let (at, policy, _guard) = serve(Policy::build(&PolicyFile::parse(POLICY).unwrap(), &knowledge).unwrap());
 
     let ask = async |asked: &str| {
         let message = edns_query(asked, RecordType::A);
@@ -116,6 +130,61 @@ async fn the_policy_and_the_resolver_fit_the_handler() {
     policy.store(Arc::new(stricter));
     assert_eq!(ask("fine.example.").await.metadata.response_code, ResponseCode::NXDomain);
     assert_eq!(ask("www.bad.example.").await.metadata.response_code, ResponseCode::NoError);
+}
+
+#[tokio::test]
+async fn in_a_burst_each_question_gets_the_answer_to_its_own_name() {
+    const EACH: u16 = 100;
+    let listed = |n: u16| Rule {
+        subject: Subject::Name {
+            key: Key::parse(&format!("bet{n}.example")).unwrap(),
+            mode: MatchMode::Subdomains,
+        },
+        allow: false,
+    };
+    let meta = ListMeta {
+        id: String::from("bets"),
+        title: String::from("bets"),
+        category: String::from("gambling"),
+        version: String::from("1"),
+        entries: EACH.into(),
+    };
+    let index = DomainIndex::from_rules(vec![(meta, (0..EACH).map(listed).collect())]);
+    let knowledge = Knowledge { categories: Arc::new(Categories::shipped()), indexes: vec![Arc::new(index)] };
+    let (at, _policy, _guard) =
+        serve(Policy::build(&PolicyFile::parse(POLICY).unwrap(), &knowledge).unwrap());
+
+    // Listed, below a listed one, on no list, and by a rule; all at one time, so that they come in batches.
+    let asked: Vec<String> = (0..EACH)
+        .flat_map(|n| {
+            [
+                format!("bet{n}.example."),
+                format!("fine{n}.example."),
+                format!("www.bet{n}.example."),
+                format!("{n}.bad.example."),
+            ]
+        })
+        .collect();
+    let socket = UdpSocket::bind("127.0.0.1:0").await.unwrap();
+    // The second time, what is fine lies in the cache.
+    // As many at one time as the kernel surely keeps replies to.
+    for burst in asked.chunks(64).chain(asked.chunks(64)) {
+        for (id, asked) in (0..).zip(burst) {
+            let mut question = query(asked, RecordType::A);
+            question.metadata.id = id;
+            socket.send_to(&question.to_vec().unwrap(), at).await.unwrap();
+        }
+        let mut answered = std::collections::HashSet::new();
+        while answered.len() < burst.len() {
+            let reply = Message::from_vec(&receive(&socket).await.0).unwrap();
+            let name = &burst[usize::from(reply.metadata.id)];
+            assert_eq!(reply.queries[0].name().to_ascii(), *name);
+            let wanted =
+                if name.starts_with("fine") { ResponseCode::NoError } else { ResponseCode::NXDomain };
+            assert_eq!(reply.metadata.response_code, wanted, "{name}");
+            answered.insert(reply.metadata.id);
+        }
+    }
 }
 
 const NEW_NAMES: &str = r#"

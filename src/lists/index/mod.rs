@@ -210,26 +210,35 @@ impl DomainIndex {
     pub fn lookup(&self, key: &Key) -> SmallVec<[Hit; 4]> {
         let mut hits = SmallVec::new();
         let deepest = self.deepest_admitted(key);
-        if deepest == 0 {
-            return hits;
+        if deepest > 0 {
+            let names = self.region(Region::Names);
+            self.names
+                .walk(names, key.prefix(deepest), |length, set| hits.extend(self.hit(key, length, set)));
         }
-        let mut depth = 0;
-        let mut ends = key.prefixes().map(<[u8]>::len);
-        self.names.walk(self.region(Region::Names), key.prefix(deepest), |length, set| {
-            for end in ends.by_ref() {
-                depth += 1;
-                if end >= length {
-                    break;
-                }
-            }
-            // Only an index that this program did not write leads to a set that is not there.
-            if let Ok(set) = u32::try_from(set)
-                && (set as usize) < self.sets.len()
-            {
-                hits.push(Hit { depth, set });
+        hits
+    }
+
+    /// The same for several names, which takes less time than one after the other; calls `found` with each name's place and
+    /// hit, a name's own in the same order.
+    pub fn lookup_all<'k>(&self, keys: &[&'k Key], mut found: impl FnMut(usize, Hit)) {
+        let admitted = |(place, key): (usize, &&'k Key)| {
+            let deepest = self.deepest_admitted(key);
+            (deepest > 0).then(|| (place, key.prefix(deepest)))
+        };
+        let admitted = keys.iter().enumerate().filter_map(admitted);
+        self.names.walk_all(self.region(Region::Names), admitted, |place, length, set| {
+            if let Some(hit) = self.hit(keys[place], length, set) {
+                found(place, hit);
             }
         });
-        hits
+    }
+
+    /// The hit of a name of so many bytes, on the way to a key.
+    fn hit(&self, key: &Key, length: usize, set: u64) -> Option<Hit> {
+        let above = key.prefixes().take_while(|prefix| prefix.len() < length).count();
+        // Only an index that this program did not write leads to a set that is not there.
+        let set = u32::try_from(set).ok().filter(|set| (*set as usize) < self.sets.len())?;
+        Some(Hit { depth: u8::try_from(above + 1).ok()?, set })
     }
 
     /// How many labels the longest of the name and its parents has that the filter admits; 0 for none.

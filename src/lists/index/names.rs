@@ -7,6 +7,8 @@
 //! address of the root, a checksum. A node is read backwards from its last byte, the state; its address is that
 //! byte's. All nodes that it leads to lie in front of it, so a walk always ends.
 
+use smallvec::SmallVec;
+
 use super::{
     returned,
     shortcuts::{MAX_SHORTCUTS, MAX_SKIPPED, Shortcut, Shortcuts},
@@ -38,6 +40,17 @@ const COMMON: [u8; 63] = *b"te/oasripcnw.hlm-du012g=:bf3y5&_4v9678k%?xCDASFIBEjP
 pub(super) struct Names {
     root: usize,
     shortcuts: Shortcuts,
+}
+
+/// A walk along a key, where it stands.
+struct Walk<'k> {
+    key: &'k [u8],
+    /// How many bytes of the key it went along.
+    done: usize,
+    /// The node that it came to.
+    at: usize,
+    /// What the way there adds up to.
+    value: u64,
 }
 
 /// A node, taken apart as far as a walk needs.
@@ -101,32 +114,43 @@ impl Names {
     /// where a label of `key` does.
     #[inline]
     pub(super) fn walk(&self, bytes: &[u8], key: &[u8], mut found: impl FnMut(usize, u64)) {
-        let (start, mut at, mut value) = match self.shortcuts.find(key) {
-            Some(shortcut) => (self.shortcuts.skipped, shortcut.to as usize, u64::from(shortcut.value)),
-            None => (0, self.root, 0),
-        };
-        for (done, &input) in key.iter().enumerate().skip(start) {
-            let Some(&state) = bytes.get(at) else { return };
-            // Most nodes of a walk are of this shape; it has no output and is not final.
-            if state >> 6 == NEXT && at != END {
-                match one_input(bytes, at, state) {
-                    Some((only, start)) if only == input && start > 0 => at = start - 1,
-                    _ => return,
+        let mut walk = self.begin(key);
+        while walk.go_on(bytes, &mut found) {}
+    }
+
+    /// Walks along several keys, and calls `found` with the place of the key besides.
+    ///
+    /// In turns, a stretch of each: where one waits for memory, the processor is at work on the others already.
+    pub(super) fn walk_all<'k>(
+        &self,
+        bytes: &[u8],
+        keys: impl Iterator<Item = (usize, &'k [u8])>,
+        mut found: impl FnMut(usize, usize, u64),
+    ) {
+        let mut walks: SmallVec<[(usize, Walk<'k>); 32]> =
+            keys.map(|(place, key)| (place, self.begin(key))).collect();
+        while !walks.is_empty() {
+            let mut next = 0;
+            while let Some((place, walk)) = walks.get_mut(next) {
+                if walk.go_on(bytes, &mut |length, set| found(*place, length, set)) {
+                    next += 1;
+                } else {
+                    walks.swap_remove(next);
                 }
-                continue;
             }
-            let Some(node) = Node::read(bytes, at) else { return };
-            if input == b'.'
-                && let Some(output) = node.final_output()
-            {
-                found(done, value.wrapping_add(output));
-            }
-            let Some(step) = node.step(input) else { return };
-            at = step.to;
-            value = value.wrapping_add(step.output);
         }
-        if let Some(output) = Node::read(bytes, at).and_then(|node| node.final_output()) {
-            found(key.len(), value.wrapping_add(output));
+    }
+
+    #[inline(always)]
+    fn begin<'k>(&self, key: &'k [u8]) -> Walk<'k> {
+        match self.shortcuts.find(key) {
+            Some(shortcut) => Walk {
+                key,
+                done: self.shortcuts.skipped,
+                at: shortcut.to as usize,
+                value: u64::from(shortcut.value),
+            },
+            None => Walk { key, done: 0, at: self.root, value: 0 },
         }
     }
 
@@ -211,6 +235,41 @@ impl Gather<'_> {
             }
         }
         Some(())
+    }
+}
+
+impl Walk<'_> {
+    /// Goes on to the next node that may lie far away; false where it ended.
+    #[inline(always)]
+    fn go_on(&mut self, bytes: &[u8], found: &mut impl FnMut(usize, u64)) -> bool {
+        let Self { key, done, at, value } = self;
+        while let Some(&input) = key.get(*done) {
+            let Some(&state) = bytes.get(*at) else { return false };
+            // Most nodes of a walk are of this shape; it has no output and is not final, and what it leads to lies beside it.
+            if state >> 6 == NEXT && *at != END {
+                match one_input(bytes, *at, state) {
+                    Some((only, start)) if only == input && start > 0 => *at = start - 1,
+                    _ => return false,
+                }
+                *done += 1;
+                continue;
+            }
+            let Some(node) = Node::read(bytes, *at) else { return false };
+            if input == b'.'
+                && let Some(output) = node.final_output()
+            {
+                found(*done, value.wrapping_add(output));
+            }
+            let Some(step) = node.step(input) else { return false };
+            *at = step.to;
+            *value = value.wrapping_add(step.output);
+            *done += 1;
+            return true;
+        }
+        if let Some(output) = Node::read(bytes, *at).and_then(|node| node.final_output()) {
+            found(key.len(), value.wrapping_add(output));
+        }
+        false
     }
 }
 

@@ -147,6 +147,13 @@ proptest! {
         for key in &keys {
             prop_assert_eq!(said(&index, key), model.said(key), "{}", key);
         }
+        let listed = index.names().map(|(name, _)| Key::from_bytes(&name));
+        let together: Vec<Key> = listed.zip(keys.iter().cycle().cloned()).flat_map(<[Key; 2]>::from).chain(keys.clone()).collect();
+        let mut hits = vec![Vec::new(); together.len()];
+        index.lookup_all(&together.iter().collect::<Vec<_>>(), |place, hit| hits[place].push(hit));
+        for (key, hits) in together.iter().zip(hits) {
+            prop_assert_eq!(index.lookup(key).to_vec(), hits, "{}", key);
+        }
         let mut nets = vec![address];
         for rule in lists.iter().flat_map(|(_, rules)| rules) {
             match &rule.subject {
@@ -188,6 +195,9 @@ proptest! {
             for key in &keys {
                 said(&index, key);
             }
+            index.lookup_all(&keys.iter().collect::<Vec<_>>(), |place, hit| {
+                assert!(place < keys.len() && (hit.set as usize) < index.sets().len());
+            });
             for set in index.addresses(address) {
                 prop_assert!((set as usize) < index.sets().len());
             }

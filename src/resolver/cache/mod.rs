@@ -21,6 +21,7 @@ use std::{
 use foldhash::quality::RandomState;
 use hickory_proto::op::{Query, ResponseCode};
 use quick_cache::{OptionsBuilder, Weighter, sync};
+use smallvec::SmallVec;
 use tokio::time::Instant;
 
 use self::entry::{Parts, allocated, is_below};
@@ -107,9 +108,9 @@ const FORGOTTEN: Duration = Duration::from_secs(300);
 /// One part in this many of the bytes is for faults.
 const FAULTS: u64 = 8;
 
-/// What an entry takes beside its key and value: its slot in the store's slab and table, both of which may be half
+/// What an entry takes beside its value and a long key: its slot in the store's slab and table, both of which may be half
 /// empty after they grew, and its share of the names that the store remembers after it let them go.
-const SLOT: usize = 160;
+const SLOT: usize = 224;
 
 /// Enough that the threads of a small box hardly meet.
 const SHARDS: usize = 32;
@@ -163,25 +164,33 @@ pub(crate) enum Landing {
 #[derive(Debug, Clone)]
 struct Bytes;
 
-impl Weighter<Box<[u8]>, Arc<Entry>> for Bytes {
-    fn weight(&self, key: &Box<[u8]>, entry: &Arc<Entry>) -> u64 {
-        (SLOT + allocated(key.len()) + entry.bytes()) as u64
+/// A key in a store: most names are short enough to lie in its slot, where they are at hand when two are compared.
+type StoredKey = SmallVec<[u8; 40]>;
+
+/// What a key takes beside its slot.
+fn beside(key: &StoredKey) -> usize {
+    if key.spilled() { allocated(key.len()) } else { 0 }
+}
+
+impl Weighter<StoredKey, Arc<Entry>> for Bytes {
+    fn weight(&self, key: &StoredKey, entry: &Arc<Entry>) -> u64 {
+        (SLOT + beside(key) + entry.bytes()) as u64
     }
 }
 
-impl Weighter<Box<[u8]>, Arc<Fault>> for Bytes {
-    fn weight(&self, key: &Box<[u8]>, fault: &Arc<Fault>) -> u64 {
+impl Weighter<StoredKey, Arc<Fault>> for Bytes {
+    fn weight(&self, key: &StoredKey, fault: &Arc<Fault>) -> u64 {
         let own = allocated(size_of::<Fault>() + 2 * size_of::<usize>());
-        (SLOT + allocated(key.len()) + own + fault.entry.bytes()) as u64
+        (SLOT + beside(key) + own + fault.entry.bytes()) as u64
     }
 }
 
 /// A store bounded by bytes.
-type Store<T> = sync::Cache<Box<[u8]>, Arc<T>, Bytes, RandomState>;
+type Store<T> = sync::Cache<StoredKey, Arc<T>, Bytes, RandomState>;
 
 fn store<T>(bytes: u64) -> Store<T>
 where
-    Bytes: Weighter<Box<[u8]>, Arc<T>>,
+    Bytes: Weighter<StoredKey, Arc<T>>,
 {
     // An answer takes about this much; only the number of shards and of remembered names depend on it.
     let items = usize::try_from(bytes / 512).unwrap_or(usize::MAX).max(1);
