@@ -55,6 +55,8 @@ class Names:
         known = set(blocked)
         domains = [name for name in domains if not any(".".join(name.split(".")[at:]) in known for at in range(3))][:DOMAINS]
         self.cached = [f"host{n % 6}.{domains[n // 6]}" for n in range(6 * len(domains))]
+        # What blocks this one has read them all.
+        self.last = blocked[-1]
         self.list = folder / "names.txt"
         self.list.write_text("\n".join(blocked) + "\n")
         dice = random.Random(3)
