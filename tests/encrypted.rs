@@ -137,7 +137,17 @@ fn with_a_certificate_of_the_school_clients_find_it_by_themselves() {
     assert!(running.stop().success());
     let tls = folder.path().join("tls");
     let output = Command::new("openssl")
-        .args(["req", "-x509", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:P-256", "-nodes", "-days", "30"])
+        .args([
+            "req",
+            "-x509",
+            "-newkey",
+            "ec",
+            "-pkeyopt",
+            "ec_paramgen_curve:P-256",
+            "-nodes",
+            "-days",
+            "30",
+        ])
         .args(["-subj", "/CN=school", "-addext", "subjectAltName=DNS:dns.school.example"])
         .arg("-keyout")
         .arg(tls.join("school.key"))
