@@ -7,7 +7,7 @@ use hickory_proto::{
     serialize::binary::{BinEncodable, BinEncoder},
 };
 
-use super::message::{Header, Question};
+use super::message::{Header, OPT, OPTION_PADDING, Question, walk};
 use crate::{
     ede::{Ede, EdeCode},
     resolver::is_extra,
@@ -20,7 +20,6 @@ pub(super) const MAX_EDE_TEXT: usize = 1000;
 const MAX_EDES: usize = 6;
 /// Padded replies have a multiple of so many bytes (RFC 8467, section 4.1).
 const BLOCK: usize = 468;
-const OPTION_PADDING: u16 = 12;
 
 /// What is said to a question.
 #[derive(Debug, Clone)]
@@ -70,7 +69,15 @@ impl Reply {
     }
 
     /// The reply's bytes, at most as many as the asker takes.
-    pub(super) fn encode(mut self, question: &Question, room: Room) -> Vec<u8> {
+    pub(super) fn encode(self, question: &Question, room: Room) -> Vec<u8> {
+        let mut bytes = self.encode_bare(question, room);
+        if room.padded && question.edns.as_ref().is_some_and(|edns| edns.padding) {
+            pad(&mut bytes);
+        }
+        bytes
+    }
+
+    fn encode_bare(mut self, question: &Question, room: Room) -> Vec<u8> {
         let limit = match &question.edns {
             _ if room.stream => u16::MAX,
             Some(edns) => edns.payload.clamp(512, room.udp_size),
@@ -143,10 +150,6 @@ impl Reply {
             if let Some(tenths) = room.keepalive.filter(|_| theirs.keepalive) {
                 edns.options_mut().insert(EdnsOption::Unknown(11, tenths.to_be_bytes().to_vec()));
             }
-            if room.padded && theirs.padding {
-                // The last of the options, which stand last in the message: `pad` makes it as long as it has to be.
-                edns.options_mut().insert(EdnsOption::Unknown(OPTION_PADDING, Vec::new()));
-            }
             message.set_edns(edns);
         }
         message
@@ -169,33 +172,25 @@ fn emit(message: &Message, limit: u16) -> Option<Vec<u8>> {
     // looked at here.
     message.emit(&mut encoder).ok()?;
     let cut = bytes.get(2).is_some_and(|flags| flags & 0x02 != 0) && !message.metadata.truncation;
-    if cut || bytes.len() > usize::from(limit) {
-        return None;
-    }
-    pad(&mut bytes, message);
-    Some(bytes)
+    (!cut && bytes.len() <= usize::from(limit)).then_some(bytes)
 }
 
-/// Fills a message's padding option, where its last option is one, until the whole has a multiple of [`BLOCK`] bytes or no
-/// more can be sent.
-fn pad(bytes: &mut Vec<u8>, message: &Message) {
-    let Some(options) = message.edns.as_ref().map(|edns| &edns.options().options) else { return };
-    let Some((_, EdnsOption::Unknown(OPTION_PADDING, _))) = options.last() else { return };
-    let rest = bytes.len().next_multiple_of(BLOCK).min(usize::from(u16::MAX)).saturating_sub(bytes.len());
-    // An option has four bytes before its data, and all that a reply has are of this kind.
-    let data = options.iter().map(|(_, option)| match option {
-        EdnsOption::Unknown(_, data) => 4 + data.len(),
-        _ => 0,
-    });
-    let options: usize = data.sum();
-    // Behind the padding's own length there is nothing, and before all options there is theirs.
-    let places = [(bytes.len().checked_sub(2), 0), (bytes.len().checked_sub(options + 2), options)];
-    for (place, before) in places {
-        let length = place.and_then(|place| bytes.get_mut(place..place + 2));
-        let Some((length, sum)) = length.zip(u16::try_from(before + rest).ok()) else { return };
-        length.copy_from_slice(&sum.to_be_bytes());
-    }
-    bytes.resize(bytes.len() + rest, 0);
+/// Adds a padding option to a reply whose last record is its OPT record, until the whole has a multiple of [`BLOCK`] bytes
+/// or no more can be sent.
+pub(super) fn pad(reply: &mut Vec<u8>) {
+    const HEAD: usize = 4;
+    let mut last = None;
+    let walked = walk(reply, |record| last = Some((record.kind, record.data.len())));
+    let (Some(()), Some((OPT, options))) = (walked, last) else { return };
+    let end = (reply.len() + HEAD).next_multiple_of(BLOCK).min(usize::from(u16::MAX));
+    let Some(padding) = end.checked_sub(reply.len() + HEAD) else { return };
+    // None of these is longer than the whole, which two bytes can tell.
+    let [sum, padding] = [options + HEAD + padding, padding].map(|number| number as u16);
+    let place = reply.len() - options - 2;
+    reply[place..place + 2].copy_from_slice(&sum.to_be_bytes());
+    reply.extend_from_slice(&OPTION_PADDING.to_be_bytes());
+    reply.extend_from_slice(&padding.to_be_bytes());
+    reply.resize(end, 0);
 }
 
 /// Whether two names are one, whatever their case.

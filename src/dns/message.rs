@@ -14,11 +14,11 @@ use hickory_proto::{
 /// The bytes of a message's header (RFC 1035, section 4.1.1).
 const HEADER: usize = 12;
 /// The type number of OPT.
-const OPT: u16 = 41;
+pub(super) const OPT: u16 = 41;
 
 const OPTION_SUBNET: u16 = 8;
 const OPTION_KEEPALIVE: u16 = 11;
-const OPTION_PADDING: u16 = 12;
+pub(super) const OPTION_PADDING: u16 = 12;
 const OPTION_EDE: u16 = 15;
 
 /// What arrived.
@@ -224,6 +224,63 @@ fn subnet(value: &[u8]) -> Option<IpAddr> {
     }
 }
 
+/// What can be told of a question without making anything of it.
+#[derive(Debug)]
+pub(super) struct Glance {
+    pub(super) qtype: u16,
+    pub(super) edns: Option<ClientEdns>,
+}
+
+/// Looks at a question; none for what can't be read, of which [`read`] says what is wrong.
+pub(super) fn glance(packet: &[u8]) -> Option<Glance> {
+    let header = packet.first_chunk::<HEADER>()?;
+    let counts = [4, 6, 8, 10].map(|at| u16::from_be_bytes([header[at], header[at + 1]]));
+    let behind = skip_name(&packet[HEADER..])?;
+    let (fixed, records) = behind.split_first_chunk::<4>()?;
+    if counts[0] != 1 {
+        return None;
+    }
+    let edns = read_edns(packet, packet.len() - records.len(), &counts)?;
+    Some(Glance { qtype: u16::from_be_bytes([fixed[0], fixed[1]]), edns })
+}
+
+/// A record as it stands in a message.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct RawRecord<'a> {
+    /// 1 is for answers, 2 for authorities, 3 for all others.
+    pub(super) section: usize,
+    pub(super) kind: u16,
+    pub(super) ttl: u32,
+    pub(super) data: &'a [u8],
+}
+
+/// Walks over the records of a message; none where it is not one, or something stands behind them.
+pub(super) fn walk<'a>(message: &'a [u8], mut each: impl FnMut(RawRecord<'a>)) -> Option<()> {
+    let header = message.first_chunk::<HEADER>()?;
+    let counts = [4, 6, 8, 10].map(|at| u16::from_be_bytes([header[at], header[at + 1]]));
+    let mut rest = &message[HEADER..];
+    for (section, count) in counts.into_iter().enumerate() {
+        for _ in 0..count {
+            rest = skip_name(rest)?;
+            if section == 0 {
+                rest = rest.get(4..)?;
+                continue;
+            }
+            let (fixed, behind) = rest.split_first_chunk::<10>()?;
+            let length = usize::from(u16::from_be_bytes([fixed[8], fixed[9]]));
+            let (data, behind) = behind.split_at_checked(length)?;
+            rest = behind;
+            each(RawRecord {
+                section,
+                kind: u16::from_be_bytes([fixed[0], fixed[1]]),
+                ttl: u32::from_be_bytes([fixed[4], fixed[5], fixed[6], fixed[7]]),
+                data,
+            });
+        }
+    }
+    rest.is_empty().then_some(())
+}
+
 /// What stands behind a name, however the name is written.
 pub(super) fn skip_name(mut bytes: &[u8]) -> Option<&[u8]> {
     loop {
@@ -298,6 +355,20 @@ mod tests {
                 subnet: Some("10.1.2.3".parse().unwrap()),
             }
         );
+    }
+
+    #[test]
+    fn a_glance_sees_what_reading_sees() {
+        let mut message = query("a.example.");
+        for edns in [None, Some(Edns::new())] {
+            message.edns = edns;
+            let bytes = message.to_vec().unwrap();
+            let seen = glance(&bytes).unwrap();
+            assert_eq!((seen.qtype, seen.edns), (1, question(&message).edns));
+            for end in 0..bytes.len() {
+                assert!(glance(&bytes[..end]).is_none(), "{end}");
+            }
+        }
     }
 
     #[test]

@@ -118,7 +118,7 @@ impl<P: Decide, R: Resolve> Connection<P, R> {
                 () = self.broken.cancelled() => return Ok(()),
             };
             self.talk.seat.set_idle(false);
-            match self.work.begin(&question, self.talk.asked) {
+            match self.work.begin_short(&question, self.talk.asked) {
                 Begun::Done(answered) => {
                     let _ = answers.send(Ready { answered, permit }).await;
                 }

@@ -2,21 +2,28 @@
 
 use std::{
     future::Future,
+    panic::{AssertUnwindSafe, catch_unwind},
     pin::Pin,
     sync::Arc,
     task::{Context, Poll, Waker},
 };
 
+use hickory_proto::rr::RecordType;
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
 
 use super::{
+    answer::pad,
     handler::{Answered, Asked, Handler},
+    message::glance,
     seams::{Decide, Resolve},
 };
 use crate::{
     places::{Place, Places},
     querylog::Refusal,
 };
+
+/// Room for one reply of the short way, which is for packets: whatever is longer goes the ordinary way.
+const SHORT: usize = 2048;
 
 /// What all sockets share.
 pub(super) struct Work<P, R> {
@@ -86,6 +93,40 @@ impl<P, R> Work<P, R> {
 }
 
 impl<P: Decide, R: Resolve> Work<P, R> {
+    /// Begins with a question that came over a connection: by the short way where it goes that way, else as
+    /// [`begin`](Self::begin) does.
+    pub(super) fn begin_short(&self, packet: &[u8], asked: Asked) -> Begun<P> {
+        // What panics there is answered the ordinary way, which answers a panic.
+        match catch_unwind(AssertUnwindSafe(|| self.short(packet, asked))) {
+            Ok(Some(reply)) => Begun::Done(Answered { reply: Some(reply), outcome: None }),
+            Ok(None) | Err(_) => self.begin(packet, asked),
+        }
+    }
+
+    fn short(&self, packet: &[u8], asked: Asked) -> Option<Vec<u8>> {
+        let handler = &self.handler;
+        let asked = asked.canonical();
+        let seen = glance(packet)?;
+        // The short way knows neither of these.
+        let wants_keepalive = seen.edns.as_ref().is_some_and(|edns| edns.keepalive);
+        if wants_keepalive || seen.qtype == u16::from(RecordType::SVCB) {
+            return None;
+        }
+        let mut out = [0; SHORT];
+        let moment = handler.moment();
+        let quick = handler.quick(packet, asked, &moment, &mut out)?;
+        let mut reply = out.get(..quick.length)?.to_vec();
+        if quick.is_hit() {
+            handler.resolver.count_hits(1);
+        }
+        if asked.transport.is_encrypted() && seen.edns.is_some_and(|edns| edns.padding) {
+            pad(&mut reply);
+        }
+        let took = u32::try_from(moment.now.elapsed().as_micros()).unwrap_or(u32::MAX);
+        handler.record_quick(&quick, &moment, asked, took, &reply);
+        Some(reply)
+    }
+
     /// Begins with a question: the first poll is made here, so that the usual answer costs no task.
     pub(super) fn begin(&self, packet: &[u8], asked: Asked) -> Begun<P> {
         let handler = Arc::clone(&self.handler);

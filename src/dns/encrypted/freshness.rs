@@ -2,7 +2,7 @@
 
 use hickory_proto::{op::ResponseCode, rr::RecordType};
 
-use super::super::message::skip_name;
+use super::super::message::walk;
 
 /// The smallest time to live of an answer, in seconds; none for what is not to be kept at all: failures, and denials that
 /// say no time.
@@ -12,30 +12,19 @@ pub(super) fn of(reply: &[u8]) -> Option<u32> {
     if !matches!(rcode, ResponseCode::NoError | ResponseCode::NXDomain) {
         return None;
     }
-    let [questions, answers, authorities] =
-        [4, 6, 8].map(|at| u16::from_be_bytes([header[at], header[at + 1]]));
-    let mut rest = &reply[12..];
-    for _ in 0..questions {
-        rest = skip_name(rest)?.get(4..)?;
-    }
+    let has_answers = header[6..8] != [0, 0];
     let mut least = None::<u32>;
-    for number in 0..u32::from(answers) + u32::from(authorities) {
-        let (fixed, behind) = skip_name(rest)?.split_first_chunk::<10>()?;
-        let (data, behind) =
-            behind.split_at_checked(usize::from(u16::from_be_bytes([fixed[8], fixed[9]])))?;
-        rest = behind;
-        let ttl = u32::from_be_bytes([fixed[4], fixed[5], fixed[6], fixed[7]]);
-        let is_soa = u16::from_be_bytes([fixed[0], fixed[1]]) == u16::from(RecordType::SOA);
-        let holds = if number < u32::from(answers) {
-            Some(ttl)
-        } else if answers == 0 && is_soa {
+    walk(reply, |record| {
+        let holds = match record.section {
+            1 => Some(record.ttl),
             // RFC 2308, section 5: the last of its numbers is for denials.
-            data.last_chunk().map(|minimum| ttl.min(u32::from_be_bytes(*minimum)))
-        } else {
-            None
+            2 if !has_answers && record.kind == u16::from(RecordType::SOA) => {
+                record.data.last_chunk().map(|minimum| record.ttl.min(u32::from_be_bytes(*minimum)))
+            }
+            _ => None,
         };
         least = holds.map_or(least, |holds| Some(least.map_or(holds, |least| least.min(holds))));
-    }
+    })?;
     least
 }
 

@@ -146,7 +146,7 @@ impl<P: Decide, R: Resolve> Shared<P, R> {
         let _busy = self.presence.begin();
         // It is never closed.
         let Ok(_permit) = self.pipeline.acquire().await else { return Refusal::STOPPING.response() };
-        let answered = match self.work.begin(&question, self.asked) {
+        let answered = match self.work.begin_short(&question, self.asked) {
             Begun::Done(answered) => answered,
             Begun::Waits(waiting) => match waiting.answer(&self.work.abort).await {
                 Some(answered) => answered,

@@ -59,6 +59,21 @@ async fn a_long_answer_comes_whole() {
 }
 
 #[tokio::test]
+async fn who_leaves_within_an_answer_harms_nobody() {
+    let school = secure(|_| {});
+    let long = (0..300)
+        .map(|_| Record::from_rdata(name("long.test."), 60, RData::TXT(TXT::new(vec!["x".repeat(199)]))));
+    school.internet.put("long.test.", RecordType::TXT, positive(long.collect()));
+    let mut stream = Stream(school.handshake(school.encrypted.tls[0], &[]).await.unwrap());
+    for _ in 0..20 {
+        stream.send(&query("long.test.", RecordType::TXT)).await;
+    }
+    stream.0.read_exact(&mut [0; 100]).await.unwrap();
+    drop(stream);
+    school.answers().await;
+}
+
+#[tokio::test]
 async fn half_a_handshake_other_bytes_and_silence_end_by_themselves() {
     let school = secure(|config| config.tcp_idle_seconds = 1);
     for at in [school.encrypted.tls[0], school.encrypted.https[0]] {
