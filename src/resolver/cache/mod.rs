@@ -368,13 +368,19 @@ impl Cache {
                 if ask.checking_disabled {
                     key.push(APART);
                 }
-                Landing::Fault(self.pause(&key, Arc::new(entry), current))
+                Landing::Fault(self.pause(&key, entry, current))
             }
         }
     }
 
     /// Limits and packs an answer; an entry of a failure when it can't be packed.
-    fn answer(&self, query: &Query, zone: Option<&Key>, found: Found, stored: u64) -> Result<Entry, Entry> {
+    fn answer(
+        &self,
+        query: &Query,
+        zone: Option<&Key>,
+        found: Found,
+        stored: u64,
+    ) -> Result<Entry, Arc<Entry>> {
         let Found { message, security, ede, delegations } = found;
         let rcode = message.metadata.response_code;
         let mut came = Came {
@@ -503,7 +509,7 @@ fn usable(found: Found) -> Result<Found, Failure> {
 }
 
 /// The entry of a failure: SERVFAIL with the aliases found.
-fn failed(query: &Query, failure: Failure, own_zone: bool, stored: u64) -> Entry {
+fn failed(query: &Query, failure: Failure, own_zone: bool, stored: u64) -> Arc<Entry> {
     let parts = |answers, ede| Parts {
         answers,
         authorities: Vec::new(),
@@ -516,7 +522,8 @@ fn failed(query: &Query, failure: Failure, own_zone: bool, stored: u64) -> Entry
         own_zone,
         delegations: Delegations::NONE,
     };
-    Entry::pack(query, parts(failure.aliases, failure.ede.clone()))
+    let entry = Entry::pack(query, parts(failure.aliases, failure.ede.clone()))
         .or_else(|| Entry::pack(query, parts(Vec::new(), failure.ede)))
-        .expect("a message with a question and no records can be packed")
+        .expect("a message with a question and no records can be packed");
+    Arc::new(entry)
 }
