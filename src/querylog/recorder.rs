@@ -43,6 +43,9 @@ const SLACK: Duration = Duration::from_millis(50);
 const RARELY: Duration = Duration::from_millis(400);
 const OFTEN: Duration = Duration::from_millis(100);
 
+/// Up to how many questions are written with breaks for those who answer: with more there is a flood, and the queues fill.
+const FEW: u64 = 8_192;
+
 /// How long yesterday's file stays open for what comes late.
 const LATE: Duration = Duration::from_secs(300);
 
@@ -233,6 +236,7 @@ impl Recorder {
         let key = if self.batch.wants_key() { Some(self.files.key(&self.folder, day)?) } else { None };
         let writer = self.files.day(&self.folder, day)?;
         self.names.of_file(day);
+        writer.give_way(self.batch.left() <= FEW);
         writer.begin()?;
         if writer.changed_by_others() {
             // A device's rows were erased, and words with them.

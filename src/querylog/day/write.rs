@@ -3,6 +3,7 @@
 use std::{
     fmt::Write as _,
     path::{Path, PathBuf},
+    thread,
 };
 
 use rusqlite::{CachedStatement, Connection, OptionalExtension, ToSql, params};
@@ -46,6 +47,8 @@ pub(in crate::querylog) struct DayWriter {
     version: i64,
     /// Others wrote, so that numbers given out before may be void.
     changed: bool,
+    /// Others have the processor now and then.
+    gives_way: bool,
     /// Questions that wait for their statement: key, asker, name, fate, microseconds.
     questions: Vec<[i64; 5]>,
     insert_questions: Insert<5>,
@@ -122,9 +125,9 @@ impl Index {
     }
 
     /// Enters what waits.
-    fn enter(&mut self, connection: &Connection) -> rusqlite::Result<()> {
+    fn enter(&mut self, connection: &Connection, gives_way: bool) -> rusqlite::Result<()> {
         self.waiting.sort_unstable();
-        self.insert.run(connection, &self.waiting)?;
+        self.insert.run(connection, &self.waiting, gives_way)?;
         self.waiting.clear();
         Ok(())
     }
@@ -164,7 +167,8 @@ impl<const COLUMNS: usize> Insert<COLUMNS> {
         Self { one: statement(1), many: statement(AT_ONCE) }
     }
 
-    fn run(&self, connection: &Connection, rows: &[[i64; COLUMNS]]) -> rusqlite::Result<()> {
+    /// Adds rows; `gives_way` lets others have the processor now and then.
+    fn run(&self, connection: &Connection, rows: &[[i64; COLUMNS]], gives_way: bool) -> rusqlite::Result<()> {
         let whole = rows.chunks_exact(AT_ONCE);
         let rest = whole.remainder();
         for (sql, chunks) in [(&self.many, whole), (&self.one, rest.chunks_exact(1))] {
@@ -177,6 +181,9 @@ impl<const COLUMNS: usize> Insert<COLUMNS> {
                     statement.raw_bind_parameter(place, value)?;
                 }
                 statement.raw_execute()?;
+                if gives_way {
+                    thread::yield_now();
+                }
             }
         }
         Ok(())
@@ -204,6 +211,7 @@ impl DayWriter {
             committed: place,
             version,
             changed: false,
+            gives_way: false,
             questions: Vec::with_capacity(AT_ONCE),
             // What fails is rolled back as a whole, so no statement need be undone by itself.
             insert_questions: Insert::new("INSERT OR FAIL INTO question (at, asker, name, fate, took)"),
@@ -235,6 +243,14 @@ impl DayWriter {
             self.forget_waiting();
         }
         Ok(())
+    }
+
+    /// Lets other threads have the processor now and then, or not.
+    ///
+    /// Linux lets a thread go on for milliseconds although one that has to answer is awake. Who always gives way to threads
+    /// that are never idle gets nothing done.
+    pub(in crate::querylog) fn give_way(&mut self, whether: bool) {
+        self.gives_way = whether;
     }
 
     /// Whether another connection has changed the file since this was last asked, as when a device's rows were erased:
@@ -347,14 +363,16 @@ impl DayWriter {
         for (index, number) in noted {
             index.note(number, span);
             if index.waiting.len() >= MOST_WAITING {
-                index.enter(&self.connection).map_err(|source| LogError::database(&self.file, source))?;
+                index
+                    .enter(&self.connection, self.gives_way)
+                    .map_err(|source| LogError::database(&self.file, source))?;
             }
         }
         Ok(at)
     }
 
     fn write_questions(&mut self) -> Result<(), LogError> {
-        let written = self.insert_questions.run(&self.connection, &self.questions);
+        let written = self.insert_questions.run(&self.connection, &self.questions, self.gives_way);
         written.map_err(|source| LogError::database(&self.file, source))?;
         self.questions.clear();
         Ok(())
@@ -463,7 +481,9 @@ impl DayWriter {
     pub(in crate::querylog) fn commit(&mut self) -> Result<(), LogError> {
         self.write_questions()?;
         for index in [&mut self.askers, &mut self.names, &mut self.fates] {
-            index.enter(&self.connection).map_err(|source| LogError::database(&self.file, source))?;
+            index
+                .enter(&self.connection, self.gives_way)
+                .map_err(|source| LogError::database(&self.file, source))?;
         }
         self.batch("COMMIT")?;
         self.committed = self.place;
