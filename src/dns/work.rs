@@ -8,7 +8,6 @@ use std::{
     task::{Context, Poll, Waker},
 };
 
-use hickory_proto::rr::RecordType;
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
 
 use super::{
@@ -107,9 +106,8 @@ impl<P: Decide, R: Resolve> Work<P, R> {
         let handler = &self.handler;
         let asked = asked.canonical();
         let seen = glance(packet)?;
-        // The short way knows neither of these.
-        let wants_keepalive = seen.edns.as_ref().is_some_and(|edns| edns.keepalive);
-        if wants_keepalive || seen.qtype == u16::from(RecordType::SVCB) {
+        // Which the short way knows nothing of.
+        if seen.edns.as_ref().is_some_and(|edns| edns.keepalive) {
             return None;
         }
         let mut out = [0; SHORT];

@@ -45,6 +45,9 @@ const MAX_HEAD: u32 = 16 * 1024;
 /// questions of those beyond the limit of a connection wait.
 const MAX_STREAMS: u32 = 100;
 
+/// How many bytes that nobody wants are read all the same, so that their sender hears why.
+const PASSED_OVER: usize = 128 * 1024;
+
 /// How many bytes of bodies that were not read yet may come, on each stream and on the connection.
 const STREAM_WINDOW: u32 = 16 * 1024;
 const CONNECTION_WINDOW: u32 = 64 * 1024;
@@ -214,7 +217,25 @@ impl Refusal {
 }
 
 /// The bytes of a request's question.
-async fn read(request: Request<Incoming>) -> Result<Vec<u8>, Refusal> {
+async fn read(mut request: Request<Incoming>) -> Result<Vec<u8>, Refusal> {
+    let question = find(&mut request).await;
+    if question.is_err() {
+        pass_over(request.into_body()).await;
+    }
+    question
+}
+
+/// Takes what comes behind a question that was refused: clients of HTTP/2 lose the response to a request of which the rest
+/// was turned away. Who sends very much loses it.
+async fn pass_over(mut body: Incoming) {
+    let mut left = PASSED_OVER;
+    while left > 0 && body.size_hint().lower() <= PASSED_OVER as u64 {
+        let Some(Ok(frame)) = body.frame().await else { return };
+        left = left.saturating_sub(frame.data_ref().map_or(1, Bytes::len).max(1));
+    }
+}
+
+async fn find(request: &mut Request<Incoming>) -> Result<Vec<u8>, Refusal> {
     if request.uri().path() != PATH {
         return Err(Refusal::PATH);
     }
@@ -222,8 +243,7 @@ async fn read(request: Request<Incoming>) -> Result<Vec<u8>, Refusal> {
         Method::GET => in_address(request.uri()),
         Method::POST if !is_message(request.headers()) => Err(Refusal::TYPE),
         Method::POST => {
-            let body = request.into_body();
-            // Who says that it sends too much need not send it.
+            let body = request.body_mut();
             if body.size_hint().lower() > MAX_QUESTION as u64 {
                 return Err(Refusal::LARGE);
             }
