@@ -227,7 +227,6 @@ fn subnet(value: &[u8]) -> Option<IpAddr> {
 /// What can be told of a question without making anything of it.
 #[derive(Debug)]
 pub(super) struct Glance {
-    pub(super) qtype: u16,
     pub(super) edns: Option<ClientEdns>,
 }
 
@@ -236,12 +235,12 @@ pub(super) fn glance(packet: &[u8]) -> Option<Glance> {
     let header = packet.first_chunk::<HEADER>()?;
     let counts = [4, 6, 8, 10].map(|at| u16::from_be_bytes([header[at], header[at + 1]]));
     let behind = skip_name(&packet[HEADER..])?;
-    let (fixed, records) = behind.split_first_chunk::<4>()?;
+    let records = behind.get(4..)?;
     if counts[0] != 1 {
         return None;
     }
     let edns = read_edns(packet, packet.len() - records.len(), &counts)?;
-    Some(Glance { qtype: u16::from_be_bytes([fixed[0], fixed[1]]), edns })
+    Some(Glance { edns })
 }
 
 /// A record as it stands in a message.
@@ -364,7 +363,7 @@ mod tests {
             message.edns = edns;
             let bytes = message.to_vec().unwrap();
             let seen = glance(&bytes).unwrap();
-            assert_eq!((seen.qtype, seen.edns), (1, question(&message).edns));
+            assert_eq!(seen.edns, question(&message).edns);
             for end in 0..bytes.len() {
                 assert!(glance(&bytes[..end]).is_none(), "{end}");
             }
