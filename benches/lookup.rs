@@ -73,8 +73,9 @@ impl Prepared {
         );
 
         let step = (index.len() as usize / ASKED).max(1);
+        let names_of = index.names().expect("the names can be read");
         let mut hits: Vec<_> =
-            index.names().step_by(step).filter_map(|(name, _)| Key::parse(&dotted(&name)).ok()).collect();
+            names_of.iter().step_by(step).filter_map(|(name, _)| Key::parse(&dotted(&name)).ok()).collect();
         let mut random = Random(7);
         for i in (1..hits.len()).rev() {
             hits.swap(i, random.below(i as u64 + 1) as usize);

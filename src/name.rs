@@ -186,9 +186,16 @@ impl Key {
     /// private sections; 0 when the name has no known suffix.
     #[must_use]
     pub fn public_suffix_depth(&self) -> usize {
-        psl::suffix(dotted(&self.bytes).as_bytes())
-            .filter(psl::Suffix::is_known)
-            .map_or(0, |suffix| suffix.as_bytes().split(|&b| b == b'.').count())
+        let suffix = self.suffix();
+        let depth = || self.ends.iter().position(|&end| usize::from(end) == suffix.len);
+        suffix.typ.and_then(|_| depth()).map_or(0, |place| place + 1)
+    }
+
+    /// How many bytes of the key are its public suffix, which is its top-level domain where the list does not know that.
+    ///
+    /// The one call of the list, which is half a megabyte of program for each that there is.
+    fn suffix(&self) -> psl::Info {
+        psl::List.find(self.bytes.split(|&b| b == b'.'))
     }
 
     /// The part of the key that someone registered: one label more than the public suffix (`uk.co.example` for
@@ -201,9 +208,9 @@ impl Key {
         if self.depth() < 2 || self.prefix(1) == b"arpa" {
             return None;
         }
-        let info = psl::List.find(self.bytes.split(|&b| b == b'.'));
+        let length = self.suffix().len;
         // The suffix is as long as the part of the key that it is: the same labels, the other way round.
-        let suffix = self.ends.iter().position(|&end| usize::from(end) == info.len)?;
+        let suffix = self.ends.iter().position(|&end| usize::from(end) == length)?;
         (suffix + 1 < self.depth()).then(|| self.prefix(suffix + 2))
     }
 
@@ -219,15 +226,8 @@ impl Key {
         if self.depth() == 0 || self.depth() > 5 {
             return None;
         }
-        // Lists of millions of names are asked this of each, so nothing is allocated.
-        let mut text: SmallVec<[u8; 64]> = SmallVec::new();
-        for label in self.bytes.rsplit(|&b| b == b'.') {
-            if !text.is_empty() {
-                text.push(b'.');
-            }
-            text.extend_from_slice(label);
-        }
-        psl::suffix(&text).filter(|suffix| suffix.as_bytes().len() == text.len())?.typ()
+        let suffix = self.suffix();
+        suffix.typ.filter(|_| suffix.len == self.bytes.len())
     }
 
     /// Whether the name itself is a public suffix under which others register names (`com`, `gov.uk`, `github.io`).

@@ -112,14 +112,20 @@ fn judge(policy: &Arc<Policy>, word: &str) -> Result<Option<TooRisky>, ControlEr
     if name.key.depth() < 2 || name.key.is_public_suffix() {
         return Ok(Some(TooRisky::TooWide { what: word.to_owned() }));
     }
-    let below = policy.indexes().find_map(|index| {
-        index.below(&name.key).find_map(|(bytes, set)| {
+    for index in policy.indexes() {
+        let names = index
+            .names()
+            .map_err(|error| ControlError::Lists { message: error.to_string(), bad_input: false })?;
+        let found = names.below(&name.key).find_map(|(bytes, set)| {
             let category = category_of(policy, index, set, |_| true)?;
             let key = Key::parse(&crate::name::dotted(&bytes)).ok()?;
             Some(risky(category.title.clone(), Some(policy.shown(&key))))
-        })
-    });
-    Ok(below)
+        });
+        if found.is_some() {
+            return Ok(found);
+        }
+    }
+    Ok(None)
 }
 
 /// The category of a name or of a parent that needs a safeguarding decision, by its title.

@@ -9,7 +9,7 @@ use crate::{
     clients::{Client, Mac},
     ede::EdeCode,
     name::Key,
-    policy::{Answer, AnswerFacts, Decision, Matches, Policy, Question, Review},
+    policy::{Answer, AnswerFacts, Decision, Policy, Question, Review},
     querylog::{Event, QueryLog},
     resolver::{Ask, Kept, Resolved, Resolver},
 };
@@ -20,18 +20,6 @@ pub trait Decide: Send + Sync + 'static {
     fn identify(&self, address: IpAddr, mac: Option<Mac>) -> Client;
     /// See [`Policy::decide`].
     fn decide(&self, question: &Question, client: &Client, now: Timestamp) -> Decision;
-    /// See [`Policy::look_up`].
-    fn look_up(&self, key: &Key) -> Matches;
-    /// See [`Policy::look_up_all`].
-    fn look_up_all(&self, keys: &[&Key]) -> Vec<Matches>;
-    /// See [`Policy::decide_found`].
-    fn decide_found(
-        &self,
-        question: &Question,
-        client: &Client,
-        now: Timestamp,
-        matches: &Matches,
-    ) -> Decision;
     /// See [`Policy::decide_unsaid`].
     fn decide_unsaid(&self, question: &Question, client: &Client, now: Timestamp) -> Decision;
     /// See [`Policy::review`].
@@ -74,24 +62,6 @@ impl Decide for Policy {
 
     fn decide(&self, question: &Question, client: &Client, now: Timestamp) -> Decision {
         self.decide(question, client, now)
-    }
-
-    fn look_up(&self, key: &Key) -> Matches {
-        self.look_up(key)
-    }
-
-    fn look_up_all(&self, keys: &[&Key]) -> Vec<Matches> {
-        self.look_up_all(keys)
-    }
-
-    fn decide_found(
-        &self,
-        question: &Question,
-        client: &Client,
-        now: Timestamp,
-        matches: &Matches,
-    ) -> Decision {
-        self.decide_found(question, client, now, matches)
     }
 
     fn decide_unsaid(&self, question: &Question, client: &Client, now: Timestamp) -> Decision {

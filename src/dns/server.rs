@@ -17,7 +17,7 @@ use super::{
     tcp, udp,
     work::Work,
 };
-use crate::{places::Places, tls::Shown};
+use crate::{background, places::Places, tls::Shown};
 
 /// How long a stopping server waits for the answers that it owes.
 const GRACE: Duration = Duration::from_secs(2);
@@ -128,6 +128,7 @@ fn answer_packets<P: Decide, R: Resolve>(work: &Work<P, R>, socket: Arc<udp::Soc
     let token = work.tasks.token();
     thread::Builder::new().name(String::from("dns")).spawn(move || {
         let _token = token;
+        background::in_front();
         udp::serve(&waiting, &own, &runtime);
     })?;
     let (stop, abort) = (work.stop.clone(), work.abort.clone());

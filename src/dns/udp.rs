@@ -28,12 +28,12 @@ use smallvec::SmallVec;
 use tokio::runtime::Handle;
 
 use super::{
-    fast::{Looked, Moment, Quick},
+    fast::{Moment, Quick},
     handler::{Answered, Asked, Handler},
     seams::{Decide, Resolve},
     work::{Begun, Work},
 };
-use crate::{name::Key, querylog::Transport};
+use crate::querylog::Transport;
 
 /// How many packets are taken at one time.
 const BATCH: usize = 32;
@@ -323,41 +323,19 @@ fn answer_usual<P: Decide, R: Resolve>(
 ) -> SmallVec<[usize; BATCH]> {
     let Batch { questions, replies, came, done, .. } = batch;
     done.clear();
-    let mut looked: SmallVec<[(usize, Looked<'_>); BATCH]> = SmallVec::new();
-    let mut others: SmallVec<[usize; BATCH]> = SmallVec::new();
+    let mut others = SmallVec::new();
     for (place, Came { length, asked }) in came.iter_mut().enumerate() {
         if !may_answer(asked) {
             continue;
         }
         *asked = asked.canonical();
         let packet = &questions[place * QUESTION..][..*length];
+        let out = &mut replies[place * REPLY..][..REPLY];
         // What panics here is answered the ordinary way, which answers a panic.
-        match catch_unwind(AssertUnwindSafe(|| handler.look(packet, *asked, moment))) {
-            Ok(Some(found)) => looked.push((place, found)),
+        match catch_unwind(AssertUnwindSafe(|| handler.quick(packet, *asked, moment, out))) {
+            Ok(Some(quick)) => done.push(Done { place, quick }),
             Ok(None) | Err(_) => others.push(place),
         }
-    }
-    // All at one time, since most of a look-up is waiting for memory.
-    let matches = {
-        let keys: SmallVec<[&Key; BATCH]> =
-            looked.iter().filter_map(|(_, found)| found.asks_lists()).collect();
-        catch_unwind(AssertUnwindSafe(|| moment.policy.look_up_all(&keys)))
-    };
-    match matches {
-        Ok(matches) => {
-            let mut matches = matches.iter();
-            for (place, found) in looked {
-                let matches = found.asks_lists().and_then(|_| matches.next());
-                let out = &mut replies[place * REPLY..][..REPLY];
-                let asked = came[place].asked;
-                let quick = || handler.quick(found, matches, asked, moment, out);
-                match catch_unwind(AssertUnwindSafe(quick)) {
-                    Ok(Some(quick)) => done.push(Done { place, quick }),
-                    Ok(None) | Err(_) => others.push(place),
-                }
-            }
-        }
-        Err(_) => others.extend(looked.iter().map(|(place, _)| *place)),
     }
     others
 }

@@ -112,7 +112,7 @@ impl<P: Decide, R: Resolve> Work<P, R> {
         }
         let mut out = [0; SHORT];
         let moment = handler.moment();
-        let quick = handler.quick_one(packet, asked, &moment, &mut out)?;
+        let quick = handler.quick(packet, asked, &moment, &mut out)?;
         let mut reply = out.get(..quick.length)?.to_vec();
         if quick.is_hit() {
             handler.resolver.count_hits(1);

@@ -47,19 +47,8 @@ impl Policy {
     /// one of the fallback profile.
     #[must_use]
     pub fn decide(&self, question: &Question, client: &Client, now: Timestamp) -> Decision {
-        self.decide_found(question, client, now, &self.look_up(&question.key))
-    }
-
-    /// The same with what the lists say of the name, as [`look_up`](Self::look_up) found it.
-    #[must_use]
-    pub fn decide_found(
-        &self,
-        question: &Question,
-        client: &Client,
-        now: Timestamp,
-        matches: &Matches,
-    ) -> Decision {
-        self.weigh(question, client, now, &self.names.find(&question.key), matches)
+        let (found, matches) = (self.names.find(&question.key), self.look_up(&question.key));
+        self.weigh(question, client, now, &found, &matches)
     }
 
     /// The same for a name of which nobody says anything, as [`AnswerFacts`](super::AnswerFacts) of this policy tell.

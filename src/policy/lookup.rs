@@ -212,16 +212,6 @@ impl Policy {
         self.look_up_as(Of::Names, key)
     }
 
-    /// The same for several names, which takes less time than one after the other; in their order.
-    #[must_use]
-    pub fn look_up_all(&self, keys: &[&Key]) -> Vec<Matches> {
-        let mut hits = vec![SmallVec::new(); keys.len()];
-        for (view, index) in self.asked(Of::Names) {
-            index.lookup_all(keys, |place, hit| hits[place].push(At::new(view, hit, keys[place])));
-        }
-        hits.into_iter().map(|hits| self.put_together(Of::Names, hits)).collect()
-    }
-
     /// Looks a name, or the name of a server, and its parents up in every index.
     pub(crate) fn look_up_as(&self, of: Of, key: &Key) -> Matches {
         let mut hits = SmallVec::new();

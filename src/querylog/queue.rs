@@ -35,6 +35,9 @@ pub(super) const ALL: usize = 8 << 20;
 /// What one queue holds at least, whatever the number of processors.
 const LEAST: usize = 512 << 10;
 
+/// How many bytes of room an emptied buffer keeps for events, and for their names: enough for some ten thousand events a second.
+const KEPT: usize = 256 << 10;
+
 /// How many fates are looked at before the table is: a block and an answer for each of the usual types.
 const LAST_FATES: usize = 4;
 
@@ -345,8 +348,10 @@ impl Queues {
     }
 }
 
-/// Makes a buffer that was written ready for new events; its room is kept.
+/// Makes a buffer that was written ready for new events. Its room is kept, but for that of a flood.
 pub(super) fn emptied(mut buffer: Buffer) -> Buffer {
     buffer.clear();
+    buffer.events.shrink_to(KEPT / size_of::<QueuedEvent>());
+    buffer.bytes.shrink_to(KEPT);
     buffer
 }

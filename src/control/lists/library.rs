@@ -145,7 +145,7 @@ impl Library {
             left_out(self.add(&mut compiler, ingredient), ingredient, known)?;
         }
         let (bytes, _) = compiler.finish_bytes()?;
-        let index = Arc::new(DomainIndex::from_bytes(bytes).map_err(CompileError::ReadBack)?);
+        let index = Arc::new(DomainIndex::from_bytes(&bytes).map_err(CompileError::ReadBack)?);
         Ok(Some(SealedIndex { index, made_from: ingredients }))
     }
 

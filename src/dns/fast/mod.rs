@@ -9,7 +9,7 @@ mod reply;
 mod tests;
 mod usual;
 
-use std::{net::IpAddr, sync::Arc, time::Instant};
+use std::{sync::Arc, time::Instant};
 
 use arc_swap::Guard;
 use hickory_proto::op::ResponseCode;
@@ -24,31 +24,11 @@ use super::{
 use crate::{
     clients::Client,
     ede::Ede,
-    name::Key,
-    policy::{self, AnswerFacts, Decision, FirstAsked, Matches, Reason, Verdict},
+    policy::{self, Decision, FirstAsked, Reason, Verdict},
     querylog::{Event, Fate},
-    resolver::{AnswerSource, Kept, Security},
+    resolver::{AnswerSource, Security},
     seen::Seen,
 };
-
-/// A usual question before it is decided.
-#[derive(Debug)]
-pub(super) struct Looked<'a> {
-    usual: Usual<'a>,
-    asker: IpAddr,
-    client: Client,
-    question: policy::Question,
-    /// What lies in the cache, and what is known of it.
-    kept: Option<(Kept, AnswerFacts)>,
-}
-
-impl Looked<'_> {
-    /// The name that the lists have to be asked about; none where it is known that no list has it.
-    pub(super) fn asks_lists(&self) -> Option<&Key> {
-        let unsaid = self.kept.as_ref().is_some_and(|(_, facts)| facts.is_unsaid());
-        (!unsaid).then_some(&self.question.key)
-    }
-}
 
 /// What became of a question on the short way.
 #[derive(Debug)]
@@ -93,14 +73,21 @@ impl<P: Decide, R: Resolve> Handler<P, R> {
         }
     }
 
-    /// Reads a usual question, and finds out who asks and what is known of it; none for what the ordinary way has to answer.
-    pub(super) fn look<'a>(&self, packet: &'a [u8], asked: Asked, moment: &Moment<P>) -> Option<Looked<'a>> {
+    /// Answers a usual question into `out`; none for what the ordinary way has to answer, which then is as if nobody had
+    /// looked.
+    pub(super) fn quick(
+        &self,
+        packet: &[u8],
+        asked: Asked,
+        moment: &Moment<P>,
+        out: &mut [u8],
+    ) -> Option<Quick> {
         let (usual, key) = Usual::read(packet)?;
         let asker = asked.from.ip();
         if !self.allows(asker) {
             return None;
         }
-        let policy = &moment.policy;
+        let (policy, at) = (&moment.policy, moment.at);
         let client = policy.identify(asker, moment.neighbours.mac(asker));
         // Looked for before the decision, since it tells what there is to decide.
         let kept = self.resolver.kept(usual.name(), u16::from(usual.qtype), moment.cache).and_then(|kept| {
@@ -111,30 +98,12 @@ impl<P: Decide, R: Resolve> Handler<P, R> {
             Some((kept, _)) => kept.registrable(&key),
             None => key.registrable(),
         };
-        let first_asked = first_asked(self.seen.as_deref(), registrable, moment.at);
+        let first_asked = first_asked(self.seen.as_deref(), registrable, at);
         let question = policy::Question { key, qtype: usual.qtype, first_asked };
-        Some(Looked { usual, asker, client, question, kept })
-    }
-
-    /// Answers a usual question into `out`; none for what the ordinary way has to answer, which then is as if nobody had
-    /// looked. `matches` is what the lists say, where they [had to be asked](Looked::asks_lists).
-    pub(super) fn quick(
-        &self,
-        looked: Looked<'_>,
-        matches: Option<&Matches>,
-        asked: Asked,
-        moment: &Moment<P>,
-        out: &mut [u8],
-    ) -> Option<Quick> {
-        let Looked { usual, asker, client, question, kept } = looked;
-        let (policy, at) = (&moment.policy, moment.at);
-        let first_asked = question.first_asked;
-        let is_unsaid = kept.as_ref().is_some_and(|(_, facts)| facts.is_unsaid());
-        let decision = match matches {
-            Some(matches) => policy.decide_found(&question, &client, at, matches),
-            None if is_unsaid => policy.decide_unsaid(&question, &client, at),
-            // Nothing is allowed that the lists were not asked about.
-            None => return None,
+        // Lists are left alone only where it is known that none has the name.
+        let decision = match &kept {
+            Some((_, facts)) if facts.is_unsaid() => policy.decide_unsaid(&question, &client, at),
+            _ => policy.decide(&question, &client, at),
         };
         let (rcode, length, source, security) = match &decision.verdict {
             // Whether it is the school's own was not looked up.
@@ -172,22 +141,9 @@ impl<P: Decide, R: Resolve> Handler<P, R> {
     #[must_use]
     pub fn short(&self, packet: &[u8], asked: Asked) -> Option<Vec<u8>> {
         let mut out = vec![0; usize::from(u16::MAX)];
-        let quick = self.quick_one(packet, asked.canonical(), &self.moment(), &mut out)?;
+        let quick = self.quick(packet, asked.canonical(), &self.moment(), &mut out)?;
         out.truncate(quick.length);
         Some(out)
-    }
-
-    /// Answers a question that came alone.
-    pub(super) fn quick_one(
-        &self,
-        packet: &[u8],
-        asked: Asked,
-        moment: &Moment<P>,
-        out: &mut [u8],
-    ) -> Option<Quick> {
-        let looked = self.look(packet, asked, moment)?;
-        let matches = looked.asks_lists().map(|key| moment.policy.look_up(key));
-        self.quick(looked, matches.as_ref(), asked, moment, out)
     }
 
     /// Records what became of a question, after its reply was sent. `took` is in microseconds.

@@ -247,7 +247,7 @@ impl School {
     fn quick(&self, packet: &[u8], asked: Asked) -> Option<Vec<u8>> {
         let mut out = vec![0xee; 4096];
         let _context = self.runtime.enter();
-        let quick = self.handler.quick_one(packet, asked, &self.handler.moment(), &mut out)?;
+        let quick = self.handler.quick(packet, asked, &self.handler.moment(), &mut out)?;
         drop(_context);
         out.truncate(quick.length);
         let answered = self.ordinary(packet, asked);

@@ -41,9 +41,7 @@ use crate::{
     delegation::Delegations,
     ede::{Ede, EdeCode},
     name::Key,
-    policy::{
-        Answer, AnswerFacts, BlockResponse, Decision, Matches, Question, Reason, Review, Target, Verdict,
-    },
+    policy::{Answer, AnswerFacts, BlockResponse, Decision, Question, Reason, Review, Target, Verdict},
     resolver::{AnswerSource, Ask, Kept, Resolved, Security},
     tls::Shown,
 };
@@ -77,18 +75,6 @@ pub(super) struct Rules {
 impl Decide for Rules {
     fn identify(&self, address: IpAddr, mac: Option<Mac>) -> Client {
         Client { address, mac, device: None, profile: ProfileId(0), unknown: false }
-    }
-
-    fn look_up(&self, _: &Key) -> Matches {
-        Matches::default()
-    }
-
-    fn look_up_all(&self, keys: &[&Key]) -> Vec<Matches> {
-        vec![Matches::default(); keys.len()]
-    }
-
-    fn decide_found(&self, question: &Question, client: &Client, now: Timestamp, _: &Matches) -> Decision {
-        self.decide(question, client, now)
     }
 
     fn decide_unsaid(&self, _: &Question, _: &Client, _: Timestamp) -> Decision {

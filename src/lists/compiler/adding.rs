@@ -33,8 +33,6 @@ pub struct Adding<'a> {
     known: bool,
     buffer: Buffer,
     runs: Runs,
-    /// How many names were added.
-    names: u64,
     addresses: Vec<(IpNet, Code)>,
     skipped: BTreeMap<String, u64>,
     /// The sum of the checksums of its rules, which does not depend on their order.
@@ -57,7 +55,6 @@ impl<'a> Adding<'a> {
             known,
             buffer: std::mem::take(&mut compiler.spare),
             runs: compiler.new_runs(),
-            names: 0,
             addresses: Vec::new(),
             skipped: BTreeMap::new(),
             sum: 0,
@@ -80,7 +77,6 @@ impl<'a> Adding<'a> {
                 if self.failed.is_none() {
                     self.failed = self.push(key.as_bytes(), entry.code()).err();
                 }
-                self.names += 1;
                 sum_of(key.as_bytes(), entry)
             }
             Subject::Address(_) | Subject::NameServerAddress(_)
@@ -126,10 +122,10 @@ impl<'a> Adding<'a> {
     pub fn end(mut self) -> Result<(), CompileError> {
         self.sorted()?;
         let version = self.version();
-        let Self { compiler, meta, known, buffer, runs, names, addresses, skipped, .. } = self;
+        let Self { compiler, meta, known, buffer, runs, addresses, skipped, .. } = self;
         compiler.spare = buffer;
         let summary = ListSummary { meta: ListMeta { version, ..meta }, duplicates: 0, skipped };
-        compiler.take(List { summary, known }, runs, names, addresses);
+        compiler.take(List { summary, known }, runs, addresses);
         Ok(())
     }
 
@@ -200,26 +196,24 @@ impl Compiler {
     }
 
     fn take_kept(&mut self, meta: ListMeta, kept: kept::Kept) -> ListSummary {
-        let kept::Kept { head: Head { version, entries, duplicates, skipped, .. }, addresses, run, names } =
-            kept;
+        let kept::Kept { head: Head { version, entries, duplicates, skipped, .. }, addresses, run } = kept;
         // How many entries it has is counted once more when the lists are merged.
         let meta = ListMeta { version, entries: 0, ..meta };
         let summary = ListSummary { meta, duplicates, skipped };
         let mut runs = self.new_runs();
         runs.push(run);
-        self.take(List { summary: summary.clone(), known: false }, runs, names, addresses);
+        self.take(List { summary: summary.clone(), known: false }, runs, addresses);
         ListSummary { meta: ListMeta { entries, ..summary.meta }, ..summary }
     }
 
     /// Puts a list's rules to those of the others. What goes wrong is told at the end, since nothing of the list is
     /// lost by it.
-    fn take(&mut self, list: List, runs: Runs, names: u64, addresses: Vec<(IpNet, Code)>) {
+    fn take(&mut self, list: List, runs: Runs, addresses: Vec<(IpNet, Code)>) {
         // There are fewer lists than codes have room for.
         let base =
             Entry { list: self.lists.len() as u16, exact: false, allow: false, of_servers: false }.code();
         self.runs.push_list(runs, base);
         self.addresses.extend(addresses.into_iter().map(|(net, code)| (net, code | base)));
-        self.names += names;
         self.lists.push(list);
         if let Err(error) = self.runs.settle() {
             self.failed.get_or_insert(error);

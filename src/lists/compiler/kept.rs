@@ -112,8 +112,6 @@ pub(super) struct Kept {
     pub(super) head: Head,
     pub(super) addresses: Vec<(IpNet, Code)>,
     pub(super) run: Run,
-    /// How many entries the run has.
-    pub(super) names: u64,
 }
 
 /// Writes a list to a file that can also be read, whose rules are these; their order and number make no difference.
@@ -180,7 +178,7 @@ pub(super) fn write(
     let mut file = body.output.into_inner().map_err(io::IntoInnerError::into_error)?;
     file.seek(SeekFrom::Start(0))?;
     file.write_all(&header)?;
-    Ok(Kept { head, addresses, run: run(file, names_length)?, names })
+    Ok(Kept { head, addresses, run: run(file, names_length)? })
 }
 
 /// Reads a kept list and checks all of it.
@@ -241,7 +239,7 @@ pub(super) fn open(path: &Path, id: &str, stamp: &str) -> Result<Kept, KeptError
     if counted != Some(names) || head.entries != names + addresses.len() as u64 {
         return Err(damaged("its names are not sorted, or not as many as it says"));
     }
-    Ok(Kept { head, addresses, run, names })
+    Ok(Kept { head, addresses, run })
 }
 
 /// The names of a file as a run.

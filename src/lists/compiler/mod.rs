@@ -2,9 +2,9 @@
 //!
 //! The rules of each list are sorted by name (`runs`), and can be kept so for the next time (`kept`), when only the
 //! lists that changed are read again. All lists are merged once, which counts the sets of lists that occur; what comes
-//! out is read once more to write each name with the number of its set. The order of lines within a list makes no
-//! difference to the bytes that come out, nor does whether a list was read or kept. The file is written beside its
-//! place, read back and checked, and only then takes its place.
+//! out is read once more to write each name with the number of its set, and again for the table of their hashes. With the same
+//! seed of the hashes, the order of lines within a list makes no difference to the bytes that come out, nor does whether a list
+//! was read or kept. The file is written beside its place, read back and checked, and only then takes its place.
 
 mod adding;
 mod kept;
@@ -13,6 +13,7 @@ mod runs;
 use std::{
     collections::BTreeMap,
     fs::{self, File},
+    hash::{BuildHasher, RandomState},
     io::{self, BufWriter, Cursor, Seek, Write},
     path::{Path, PathBuf},
     process,
@@ -26,13 +27,13 @@ pub use self::{adding::Adding, kept::KeptError};
 
 use self::{
     adding::List,
-    runs::{Buffer, IN_MEMORY, RunWriter, Runs, Spool},
+    runs::{Buffer, IN_MEMORY, Run, RunWriter, Runs, Spool},
 };
 use super::{
     format::{Format, MatchMode, Rule},
     index::{
-        Code, Counter, Counts, DomainIndex, Entry, IndexError, ListMeta, MAX_LISTS, Region, Writer,
-        build_addresses, build_filter, hash, returned,
+        Code, Counter, Counts, DomainIndex, Entry, IndexError, ListMeta, MAX_LISTS, Region, TableBuilder,
+        Writer, build_addresses,
     },
     source::{Contents, Source, SourceError},
 };
@@ -136,14 +137,14 @@ pub struct Compiler {
     /// Where files go that vanish by themselves; nowhere if all stays in memory.
     folder: Option<PathBuf>,
     runs: Runs,
-    /// How many names with an entry the runs have.
-    names: u64,
     addresses: Vec<(IpNet, Code)>,
     lists: Vec<List>,
     /// A buffer that no list uses at the moment.
     spare: Buffer,
     /// What went wrong between two lists.
     failed: Option<io::Error>,
+    /// What the hashes of the index start from.
+    seed: u64,
 }
 
 impl Compiler {
@@ -164,12 +165,21 @@ impl Compiler {
         Self {
             runs: Runs::new(folder.clone(), IN_MEMORY),
             folder,
-            names: 0,
             addresses: Vec::new(),
             lists: Vec::new(),
             spare: Buffer::default(),
             failed: None,
+            // Its keys are from the system's own randomness.
+            seed: RandomState::new().hash_one(0),
         }
+    }
+
+    /// With a seed of the hashes that is known, so that the same lists give the same bytes.
+    ///
+    /// In use nobody should know it, since who does can seek a name that is taken for one that a list opens.
+    #[must_use]
+    pub fn with_seed(self, seed: u64) -> Self {
+        Self { seed, ..self }
     }
 
     fn new_runs(&self) -> Runs {
@@ -284,6 +294,7 @@ impl Compiler {
         file.sync_all().map_err(error)?;
         drop(file);
         let index = DomainIndex::open(&beside.0).map_err(CompileError::ReadBack)?;
+        index.names().map_err(CompileError::ReadBack)?;
         fs::rename(&beside.0, path).map_err(error)?;
         // The new name must be on the disk before the caller relies on it.
         File::open(folder_of(path)).and_then(|folder| folder.sync_all()).map_err(error)?;
@@ -291,23 +302,20 @@ impl Compiler {
     }
 
     fn write<W: Write + Seek>(self, output: W) -> io::Result<(W, Summary)> {
-        let Self { folder, runs, names: entries, addresses, mut lists, spare, failed } = self;
+        let Self { folder, runs, addresses, mut lists, spare, failed, seed } = self;
         if let Some(error) = failed {
             return Err(error);
         }
-        // From here on, memory is for hashes and the filter.
+        // From here on, memory is for the table.
         drop(spare);
 
         let mut sets = Counter::default();
-        // Room for the most that there can be: what is not used takes no memory, whereas growing would take twice.
-        let mut hashes = returned(usize::try_from(entries).unwrap_or_default());
         let mut names = 0_u64;
         let mut set = Vec::new();
         let mut merged = RunWriter::new(Spool::new(folder, IN_MEMORY));
         runs.merge(&mut |name, codes| {
             counted(&mut lists, codes, &mut set);
             merged.push(name, sets.count(&set))?;
-            hashes.push(hash(name));
             names += 1;
             Ok(())
         })?;
@@ -337,8 +345,6 @@ impl Compiler {
         writer.region(Region::Lists, &serde_json::to_vec(&metas)?)?;
         writer.region(Region::Sets, &sets.bytes())?;
         writer.region(Region::Addresses, &build_addresses(nets))?;
-        build_filter(hashes, &mut writer)?;
-        writer.end(Region::Filter);
 
         let mut builder =
             MapBuilder::new(BufWriter::with_capacity(1 << 16, &mut writer)).map_err(io::Error::other)?;
@@ -353,6 +359,8 @@ impl Compiler {
             .into_inner()
             .map_err(io::IntoInnerError::into_error)?;
         writer.end(Region::Names);
+        table(&merged, &counts, seed, number)?.write(&mut writer)?;
+        writer.end(Region::Table);
         let mut output = writer.finish(counts)?;
 
         let summary = Summary {
@@ -363,6 +371,27 @@ impl Compiler {
             bytes: output.seek(io::SeekFrom::End(0))?,
         };
         Ok((output, summary))
+    }
+}
+
+/// The table of names whose sets were counted.
+fn table(
+    merged: &Run,
+    counts: &Counts,
+    mut seed: u64,
+    number: impl Fn(u32) -> io::Result<u32>,
+) -> io::Result<TableBuilder> {
+    'seeds: loop {
+        let mut table = TableBuilder::new(counts.names, counts.sets, seed)?;
+        let mut cursor = merged.cursor()?;
+        while cursor.advance()? {
+            if table.insert(cursor.name(), number(cursor.value())?).is_err() {
+                // One of a million tables of a million names, or fewer.
+                seed = seed.wrapping_add(1);
+                continue 'seeds;
+            }
+        }
+        return Ok(table);
     }
 }
 

@@ -37,6 +37,7 @@ pub(in crate::lists) fn build(mut nets: Vec<(IpNet, u32)>) -> Vec<u8> {
 /// Where the records of each length of prefix lie.
 #[derive(Debug, Default)]
 pub(super) struct Addresses {
+    bytes: Vec<u8>,
     v4: Vec<Group>,
     v6: Vec<Group>,
 }
@@ -51,7 +52,7 @@ struct Group {
 
 impl Addresses {
     /// Reads the groups and checks that records are sorted and their sets exist.
-    pub(super) fn check(bytes: &[u8], count: u32, sets: u32) -> Result<Self, &'static str> {
+    pub(super) fn check(bytes: Vec<u8>, count: u32, sets: u32) -> Result<Self, &'static str> {
         let Some((head, _)) = bytes.split_first_chunk::<HEAD>() else {
             return Err("it is too short");
         };
@@ -66,16 +67,17 @@ impl Addresses {
         }
         // No more than the length of `bytes`, so it fits.
         let end4 = end4 as usize;
-        Ok(Self { v4: groups(bytes, HEAD..end4, 4, sets)?, v6: groups(bytes, end4..bytes.len(), 16, sets)? })
+        let (v4, v6) = (groups(&bytes, HEAD..end4, 4, sets)?, groups(&bytes, end4..bytes.len(), 16, sets)?);
+        Ok(Self { bytes, v4, v6 })
     }
 
     /// The sets of the subnets around an address, the widest first.
-    pub(super) fn lookup(&self, bytes: &[u8], address: IpAddr) -> SmallVec<[u32; 2]> {
+    pub(super) fn lookup(&self, address: IpAddr) -> SmallVec<[u32; 2]> {
         let (groups, address, size) = match address {
             IpAddr::V4(v4) => (&self.v4, u128::from(u32::from(v4)), 4),
             IpAddr::V6(v6) => (&self.v6, u128::from(v6), 16),
         };
-        groups.iter().filter_map(|group| group.find(bytes, address, size)).collect()
+        groups.iter().filter_map(|group| group.find(&self.bytes, address, size)).collect()
     }
 }
 
@@ -161,13 +163,13 @@ mod tests {
             let nets: Vec<_> = nets.into_iter().zip(0..).collect();
             let bytes = build(nets.clone());
             let count = nets.len() as u32;
-            let addresses = Addresses::check(&bytes, count, count).unwrap();
+            let addresses = Addresses::check(bytes, count, count).unwrap();
             let asked = nets.iter().flat_map(|(net, _)| [net.addr(), net.broadcast()]).chain([other]);
             for address in asked {
                 let mut wanted: Vec<_> = nets.iter().filter(|(net, _)| net.contains(&address)).collect();
                 wanted.sort_by_key(|(net, _)| net.prefix_len());
                 let wanted: Vec<_> = wanted.into_iter().map(|(_, set)| *set).collect();
-                prop_assert_eq!(addresses.lookup(&bytes, address).into_vec(), wanted);
+                prop_assert_eq!(addresses.lookup(address).into_vec(), wanted);
             }
         }
 
@@ -183,8 +185,8 @@ mod tests {
             let mut bytes = build(nets);
             let at = at.index(bytes.len());
             bytes[at] = byte;
-            if let Ok(addresses) = Addresses::check(&bytes, count, count) {
-                addresses.lookup(&bytes, address);
+            if let Ok(addresses) = Addresses::check(bytes, count, count) {
+                addresses.lookup(address);
             }
         }
     }

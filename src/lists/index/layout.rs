@@ -19,9 +19,9 @@
 
 use std::{
     fmt,
-    io::{self, Seek, SeekFrom, Write},
+    io::{self, Read, Seek, SeekFrom, Write},
     ops::Range,
-    path::PathBuf,
+    path::{Path, PathBuf},
 };
 
 use xxhash_rust::xxh3::{Xxh3, xxh3_64};
@@ -30,14 +30,14 @@ use xxhash_rust::xxh3::{Xxh3, xxh3_64};
 const MAGIC: &[u8; 8] = b"SGINDEX\n";
 
 /// The only layout that this program reads and writes.
-const VERSION: u32 = 2;
+const VERSION: u32 = 3;
 
 const HEADER: usize = 128;
 
 /// Where the header's own checksum is.
 const HEADER_SUM: usize = HEADER - 8;
 
-const TABLE: usize = 40;
+const REGIONS: usize = 40;
 
 /// A part of an index file.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
@@ -50,16 +50,15 @@ pub enum Region {
     Sets,
     /// Addresses and subnets.
     Addresses,
-    /// The filter in front of the names.
-    Filter,
-    /// The names.
+    /// The names, spelled out.
     Names,
+    /// The table of the names' hashes.
+    Table,
 }
 
 impl Region {
     /// The regions behind the header, in the order in which the file has them.
-    pub(super) const STORED: [Self; 5] =
-        [Self::Lists, Self::Sets, Self::Addresses, Self::Filter, Self::Names];
+    pub(super) const STORED: [Self; 5] = [Self::Lists, Self::Sets, Self::Addresses, Self::Names, Self::Table];
 
     /// The place in [`STORED`](Self::STORED).
     #[inline]
@@ -69,8 +68,8 @@ impl Region {
             Self::Lists => Some(0),
             Self::Sets => Some(1),
             Self::Addresses => Some(2),
-            Self::Filter => Some(3),
-            Self::Names => Some(4),
+            Self::Names => Some(3),
+            Self::Table => Some(4),
         }
     }
 }
@@ -82,8 +81,8 @@ impl fmt::Display for Region {
             Self::Lists => "list table",
             Self::Sets => "set table",
             Self::Addresses => "addresses",
-            Self::Filter => "filter",
             Self::Names => "names",
+            Self::Table => "table of names",
         })
     }
 }
@@ -153,6 +152,35 @@ impl IndexError {
     }
 }
 
+/// Why an index can't be read, wherever it is.
+#[derive(Debug)]
+pub(super) enum Fault {
+    Io(io::Error),
+    Index(IndexError),
+}
+
+impl Fault {
+    /// The same with the file that it is about.
+    pub(super) fn of(self, path: &Path) -> IndexError {
+        match self {
+            Self::Io(source) => IndexError::Read { path: path.into(), source },
+            Self::Index(error) => IndexError::In { path: path.into(), error: Box::new(error) },
+        }
+    }
+}
+
+impl From<io::Error> for Fault {
+    fn from(error: io::Error) -> Self {
+        Self::Io(error)
+    }
+}
+
+impl From<IndexError> for Fault {
+    fn from(error: IndexError) -> Self {
+        Self::Index(error)
+    }
+}
+
 /// How many of each thing an index has.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub(in crate::lists) struct Counts {
@@ -162,30 +190,48 @@ pub(in crate::lists) struct Counts {
     pub(in crate::lists) addresses: u32,
 }
 
-/// A header that was checked against the bytes behind it.
+/// A header that was checked.
 #[derive(Debug)]
 pub(super) struct Header {
     pub(super) counts: Counts,
-    /// The header's own checksum, and so, since it has those of all regions, one of the whole.
+    /// A checksum of what the index says. The table says nothing that the names don't, but differs with its seed.
     pub(super) sum: u64,
-    ranges: [Range<usize>; 5],
+    regions: [Stored; 5],
+}
+
+/// Where a region lies in the file, and what its bytes add up to.
+#[derive(Debug, Clone, Default)]
+pub(super) struct Stored {
+    pub(super) range: Range<u64>,
+    sum: u64,
+}
+
+impl Stored {
+    pub(super) fn length(&self) -> u64 {
+        self.range.end - self.range.start
+    }
 }
 
 impl Header {
-    /// Reads the header and checks each region's checksum.
-    pub(super) fn check(bytes: &[u8]) -> Result<Self, IndexError> {
-        if !bytes.starts_with(MAGIC) {
+    /// Reads the header of a file of so many bytes.
+    pub(super) fn read(input: impl Read, length: u64) -> Result<Self, Fault> {
+        let mut head = Vec::with_capacity(HEADER);
+        input.take(HEADER as u64).read_to_end(&mut head)?;
+        Ok(Self::check(&head, length)?)
+    }
+
+    fn check(head: &[u8], length: u64) -> Result<Self, IndexError> {
+        if !head.starts_with(MAGIC) {
             return Err(IndexError::Magic);
         }
-        let Some(head) = bytes.get(..HEADER) else {
-            return Err(IndexError::Length { found: bytes.len() as u64, expected: HEADER as u64 });
-        };
+        if head.len() < HEADER {
+            return Err(IndexError::Length { found: length, expected: HEADER as u64 });
+        }
         let version = u32_at(head, 8);
         if version != VERSION {
             return Err(IndexError::Version { found: version });
         }
-        let sum = u64_at(head, HEADER_SUM);
-        if xxh3_64(&head[..HEADER_SUM]) != sum {
+        if xxh3_64(&head[..HEADER_SUM]) != u64_at(head, HEADER_SUM) {
             return Err(IndexError::Checksum { region: Region::Header });
         }
         if u32_at(head, 12) != 0 || u32_at(head, 36) != 0 {
@@ -194,22 +240,19 @@ impl Header {
                 problem: "reserved fields are not zero",
             });
         }
-        let mut ranges: [Range<usize>; 5] = Default::default();
+        let mut regions: [Stored; 5] = Default::default();
         let mut end = HEADER as u64;
-        for (place, range) in ranges.iter_mut().enumerate() {
+        let mut said = Xxh3::new();
+        for (place, region) in regions.iter_mut().enumerate() {
             let start = end;
-            end = end.saturating_add(u64_at(head, TABLE + place * 16));
-            // A length that does not fit here is caught by the comparison with the true length below.
-            *range = usize::try_from(start).unwrap_or(usize::MAX)..usize::try_from(end).unwrap_or(usize::MAX);
-        }
-        if end != bytes.len() as u64 {
-            return Err(IndexError::Length { found: bytes.len() as u64, expected: end });
-        }
-        for (place, range) in ranges.iter().enumerate() {
-            let sum = u64_at(head, TABLE + place * 16 + 8);
-            if bytes.get(range.clone()).is_none_or(|region| xxh3_64(region) != sum) {
-                return Err(IndexError::Checksum { region: Region::STORED[place] });
+            end = end.saturating_add(u64_at(head, REGIONS + place * 16));
+            *region = Stored { range: start..end, sum: u64_at(head, REGIONS + place * 16 + 8) };
+            if Region::STORED[place] != Region::Table {
+                said.update(&region.sum.to_le_bytes());
             }
+        }
+        if end != length {
+            return Err(IndexError::Length { found: length, expected: end });
         }
         let counts = Counts {
             names: u64_at(head, 16),
@@ -217,13 +260,49 @@ impl Header {
             sets: u32_at(head, 28),
             addresses: u32_at(head, 32),
         };
-        Ok(Self { counts, sum, ranges })
+        Ok(Self { counts, sum: said.digest(), regions })
     }
 
-    /// Where a region lies in the file.
-    #[inline]
-    pub(super) fn range(&self, region: Region) -> Range<usize> {
-        region.place().map_or(0..HEADER, |place| self.ranges[place].clone())
+    /// Where a region lies; nothing for the header itself.
+    pub(super) fn stored(&self, region: Region) -> Option<&Stored> {
+        region.place().map(|place| &self.regions[place])
+    }
+
+    /// How many bytes a region has.
+    pub(super) fn length(&self, region: Region) -> u64 {
+        self.stored(region).map_or(HEADER as u64, Stored::length)
+    }
+
+    /// Checks what the bytes of a region add up to.
+    pub(super) fn check_sum(&self, region: Region, sum: u64) -> Result<(), IndexError> {
+        match self.stored(region) {
+            Some(stored) if stored.sum != sum => Err(IndexError::Checksum { region }),
+            _ => Ok(()),
+        }
+    }
+}
+
+/// What is read, and what it adds up to.
+pub(super) struct Summed<R> {
+    input: R,
+    sum: Xxh3,
+}
+
+impl<R: Read> Summed<R> {
+    pub(super) fn new(input: R) -> Self {
+        Self { input, sum: Xxh3::new() }
+    }
+
+    pub(super) fn sum(&self) -> u64 {
+        self.sum.digest()
+    }
+}
+
+impl<R: Read> Read for Summed<R> {
+    fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
+        let read = self.input.read(buffer)?;
+        self.sum.update(&buffer[..read]);
+        Ok(read)
     }
 }
 
@@ -305,7 +384,7 @@ pub fn reseal(bytes: &mut [u8]) {
     }
     let mut start = HEADER;
     for place in 0..Region::STORED.len() {
-        let entry = TABLE + place * 16;
+        let entry = REGIONS + place * 16;
         let length = usize::try_from(u64_at(bytes, entry)).unwrap_or(usize::MAX);
         let Some(region) = start.checked_add(length).and_then(|end| bytes.get(start..end)) else { return };
         let sum = xxh3_64(region);

@@ -1,41 +1,48 @@
-//! The index of everything that is listed: one immutable structure that answers for a name in one walk.
+//! The index of everything that is listed: one immutable structure that answers for a name and its parents at once.
 //!
-//! An index is the bytes of a file, held in memory once; names, filter and addresses are asked in place. The
-//! [`compiler`](super::compiler) writes such files.
+//! The [`compiler`](super::compiler) writes it to a file. What answers questions is held in memory: the table of the names'
+//! hashes, the sets of lists, the addresses. The names themselves, spelled out, stay in the file until somebody asks for them.
 //!
-//! Damage by accident is found when an index is opened: each byte is under a checksum. Bytes that were made up with
-//! right checksums can give wrong answers, as any list can, but never a panic: what is cheap to check is checked when
+//! Damage by accident is found when an index is opened, or when its names are read: each byte is under a checksum. Bytes that were made up
+//! with right checksums can give wrong answers, as any list can, but never a panic: what is cheap to check is checked when
 //! the index is opened, and the walk through the names checks each step.
 
 mod addresses;
-mod filter;
 mod layout;
 mod names;
 mod sets;
-mod shortcuts;
+mod table;
 
 use std::{
+    borrow::Cow,
     fmt,
     fs::File,
-    io::{self, Read},
+    io::{self, BufReader, Cursor, Read},
     mem,
     net::IpAddr,
+    os::unix::fs::FileExt,
     path::{Path, PathBuf},
 };
 
 use serde::{Deserialize, Serialize};
 use smallvec::SmallVec;
+use xxhash_rust::xxh3::xxh3_64;
 
 #[cfg(any(test, fuzzing))]
 pub use layout::reseal;
 pub use layout::{IndexError, Region};
+pub use names::Names;
 
 pub(super) use addresses::build as build_addresses;
-pub(super) use filter::{ROOT, build as build_filter, child, hash};
 pub(super) use layout::{Counts, Writer};
 pub(super) use sets::{Code, Counter, ROOM};
+pub(super) use table::Builder as TableBuilder;
 
-use self::{addresses::Addresses, filter::Filter, layout::Header, names::Names};
+use self::{
+    addresses::Addresses,
+    layout::{Fault, Header, Summed},
+    table::Table,
+};
 use super::{compiler::Compiler, format::Rule};
 use crate::{background, name::Key};
 
@@ -87,13 +94,20 @@ pub struct Hit {
 /// 1. Every list that a set names is in [`lists`](Self::lists).
 /// 2. Every set that a lookup gives is in [`sets`](Self::sets).
 pub struct DomainIndex {
-    bytes: Vec<u8>,
     lists: Vec<ListMeta>,
     sets: Vec<Box<[Entry]>>,
     header: Header,
-    names: Names,
-    filter: Option<Filter>,
+    table: Table,
     addresses: Addresses,
+    spelled: Spelled,
+}
+
+/// Where the names are, spelled out.
+enum Spelled {
+    /// In memory, checked.
+    Held(Vec<u8>),
+    /// In the file, whose bytes are still there when it has lost its name.
+    In { file: File, path: PathBuf },
 }
 
 impl DomainIndex {
@@ -111,47 +125,76 @@ impl DomainIndex {
                 .expect("no more than MAX_LISTS lists, and memory can be written");
         }
         let (bytes, _) = compiler.finish_bytes().expect("memory can be written");
-        Self::from_bytes(bytes).expect("what the compiler writes can be read")
+        Self::from_bytes(&bytes).expect("what the compiler writes can be read")
     }
 
-    /// Takes the bytes of an index file, checks them and keeps them.
+    /// Takes the bytes of an index file and checks all of them.
     ///
     /// # Errors
     ///
     /// Names the region that is damaged.
-    pub fn from_bytes(bytes: Vec<u8>) -> Result<Self, IndexError> {
-        let header = Header::check(&bytes)?;
-        let region = |region| &bytes[header.range(region)];
-        let invalid = |region| move |problem| IndexError::Invalid { region, problem };
-
-        let lists: Vec<ListMeta> = serde_json::from_slice(region(Region::Lists))
-            .map_err(|_| invalid(Region::Lists)("it is not the JSON that it should be"))?;
-        if lists.len() != header.counts.lists as usize {
-            return Err(invalid(Region::Lists)("it does not have as many lists as the header says"));
-        }
-        if lists.len() > ROOM {
-            return Err(invalid(Region::Lists)("it has more lists than an index can hold"));
-        }
-        let sets = sets::read(region(Region::Sets), header.counts.sets, lists.len())
-            .map_err(invalid(Region::Sets))?;
-        let addresses =
-            Addresses::check(region(Region::Addresses), header.counts.addresses, header.counts.sets)
-                .map_err(invalid(Region::Addresses))?;
-        let filter = Filter::check(region(Region::Filter)).map_err(invalid(Region::Filter))?;
-        let names =
-            Names::check(region(Region::Names), header.counts.names).map_err(invalid(Region::Names))?;
-        Ok(Self { lists, sets, header, names, filter, addresses, bytes })
+    pub fn from_bytes(bytes: &[u8]) -> Result<Self, IndexError> {
+        let held = |input: &mut Cursor<&[u8]>, header: &Header| {
+            let names = whole(input, header, Region::Names)?;
+            spelled(&names, header)?;
+            Ok(Spelled::Held(names))
+        };
+        Self::read(&mut Cursor::new(bytes), bytes.len() as u64, held).map_err(|fault| match fault {
+            Fault::Index(error) => error,
+            // Memory can always be read, as far as it goes.
+            Fault::Io(source) => IndexError::Read { path: PathBuf::from("memory"), source },
+        })
     }
 
-    /// Reads an index file into memory and checks it.
+    /// Reads an index file and checks what it keeps in memory. Its names are checked when they are read.
     ///
     /// # Errors
     ///
     /// When the file can't be read, or is damaged; names the file and the region.
     pub fn open(path: &Path) -> Result<Self, IndexError> {
-        let bytes = read(path).map_err(|source| IndexError::Read { path: PathBuf::from(path), source })?;
-        Self::from_bytes(bytes)
-            .map_err(|error| IndexError::In { path: PathBuf::from(path), error: Box::new(error) })
+        Self::open_file(path).map_err(|fault| fault.of(path))
+    }
+
+    fn open_file(path: &Path) -> Result<Self, Fault> {
+        let file = File::open(path)?;
+        let length = file.metadata()?.len();
+        let kept = file.try_clone()?;
+        let beside = |input: &mut BufReader<File>, header: &Header| {
+            // No file is longer than its system can say.
+            input.seek_relative(header.length(Region::Names).cast_signed())?;
+            Ok(Spelled::In { file: kept, path: path.into() })
+        };
+        Self::read(&mut BufReader::with_capacity(1 << 16, file), length, beside)
+    }
+
+    /// Reads the regions in the order of the file; `names` passes over the names and tells where they are.
+    fn read<R: Read>(
+        input: &mut R,
+        length: u64,
+        names: impl FnOnce(&mut R, &Header) -> Result<Spelled, Fault>,
+    ) -> Result<Self, Fault> {
+        let header = Header::read(&mut *input, length)?;
+        let invalid = |region| move |problem| IndexError::Invalid { region, problem };
+
+        let lists = whole(&mut *input, &header, Region::Lists)?;
+        let lists: Vec<ListMeta> = serde_json::from_slice(&lists)
+            .map_err(|_| invalid(Region::Lists)("it is not the JSON that it should be"))?;
+        if lists.len() != header.counts.lists as usize {
+            return Err(invalid(Region::Lists)("it does not have as many lists as the header says").into());
+        }
+        if lists.len() > ROOM {
+            return Err(invalid(Region::Lists)("it has more lists than an index can hold").into());
+        }
+        let sets = whole(&mut *input, &header, Region::Sets)?;
+        let sets = sets::read(&sets, header.counts.sets, lists.len()).map_err(invalid(Region::Sets))?;
+        let addresses = whole(&mut *input, &header, Region::Addresses)?;
+        let addresses = Addresses::check(addresses, header.counts.addresses, header.counts.sets)
+            .map_err(invalid(Region::Addresses))?;
+        let spelled = names(input, &header)?;
+        let mut input = Summed::new(input);
+        let table = Table::read(&mut input, header.length(Region::Table))?;
+        header.check_sum(Region::Table, input.sum())?;
+        Ok(Self { lists, sets, header, table, addresses, spelled })
     }
 
     /// The lists that it was made from.
@@ -186,20 +229,15 @@ impl DomainIndex {
         self.header.sum
     }
 
-    /// How many bytes the index has, in its file and in memory.
+    /// How many bytes the file has.
     #[must_use]
     pub fn file_size(&self) -> u64 {
-        self.bytes.len() as u64
+        self.region_sizes().map(|(_, size)| size).sum()
     }
 
-    /// How many bytes of them each region takes, in the order of the file.
+    /// How many bytes of the file each region takes, in its order. All but the names are in memory.
     pub fn region_sizes(&self) -> impl Iterator<Item = (Region, u64)> {
-        [Region::Header].into_iter().chain(Region::STORED).map(|r| (r, self.region(r).len() as u64))
-    }
-
-    #[inline]
-    fn region(&self, region: Region) -> &[u8] {
-        &self.bytes[self.header.range(region)]
+        [Region::Header].into_iter().chain(Region::STORED).map(|region| (region, self.header.length(region)))
     }
 
     /// Finds the name and all its parents, the shortest first.
@@ -209,85 +247,65 @@ impl DomainIndex {
     #[must_use]
     pub fn lookup(&self, key: &Key) -> SmallVec<[Hit; 4]> {
         let mut hits = SmallVec::new();
-        let deepest = self.deepest_admitted(key);
-        if deepest > 0 {
-            let names = self.region(Region::Names);
-            self.names
-                .walk(names, key.prefix(deepest), |length, set| hits.extend(self.hit(key, length, set)));
-        }
-        hits
-    }
-
-    /// The same for several names, which takes less time than one after the other; calls `found` with each name's place and
-    /// hit, a name's own in the same order.
-    pub fn lookup_all<'k>(&self, keys: &[&'k Key], mut found: impl FnMut(usize, Hit)) {
-        let admitted = |(place, key): (usize, &&'k Key)| {
-            let deepest = self.deepest_admitted(key);
-            (deepest > 0).then(|| (place, key.prefix(deepest)))
-        };
-        let admitted = keys.iter().enumerate().filter_map(admitted);
-        self.names.walk_all(self.region(Region::Names), admitted, |place, length, set| {
-            if let Some(hit) = self.hit(keys[place], length, set) {
-                found(place, hit);
+        self.table.find(key, |depth, set| {
+            // Only an index that this program did not write leads to a set that is not there.
+            if (set as usize) < self.sets.len() {
+                hits.push(Hit { depth, set });
             }
         });
-    }
-
-    /// The hit of a name of so many bytes, on the way to a key.
-    fn hit(&self, key: &Key, length: usize, set: u64) -> Option<Hit> {
-        let above = key.prefixes().take_while(|prefix| prefix.len() < length).count();
-        // Only an index that this program did not write leads to a set that is not there.
-        let set = u32::try_from(set).ok().filter(|set| (*set as usize) < self.sets.len())?;
-        Some(Hit { depth: u8::try_from(above + 1).ok()?, set })
-    }
-
-    /// How many labels the longest of the name and its parents has that the filter admits; 0 for none.
-    #[inline]
-    fn deepest_admitted(&self, key: &Key) -> usize {
-        let Some(filter) = &self.filter else {
-            return if self.header.counts.names == 0 { 0 } else { key.depth() };
-        };
-        let bytes = self.region(Region::Filter);
-        // Room for the reverse name of an IPv6 address, the deepest that is common.
-        let mut hashes = SmallVec::<[u64; 34]>::new();
-        let (mut hash, mut start) = (ROOT, 0);
-        for prefix in key.prefixes() {
-            hash = child(hash, &prefix[start..]);
-            start = prefix.len() + 1;
-            hashes.push(hash);
-        }
-        // The walk passes all shorter names anyway, so they need not be asked about.
-        hashes.iter().rposition(|&hash| filter.admits(bytes, hash)).map_or(0, |place| place + 1)
+        hits
     }
 
     /// The sets of lists that hold an address or a subnet around it, the widest first.
     #[must_use]
     pub fn addresses(&self, address: IpAddr) -> SmallVec<[u32; 2]> {
-        self.addresses.lookup(self.region(Region::Addresses), address)
+        self.addresses.lookup(address)
     }
 
-    /// All names with their places in [`sets`](Self::sets), in the order of their keys' bytes.
+    /// The names, spelled out. They are read from the file, which takes as many bytes of memory as the names have there, until
+    /// what comes back is dropped.
     ///
-    /// A name comes as the bytes of its [`Key`] (`com.example.www`); [`dotted`](crate::name::dotted) turns them round.
-    pub fn names(&self) -> impl Iterator<Item = (Vec<u8>, u32)> {
-        self.names
-            .iter(self.region(Region::Names), self.header.counts.names)
-            .filter_map(|(name, set)| Some((name, u32::try_from(set).ok()?)))
-            .filter(|(_, set)| (*set as usize) < self.sets.len())
-    }
-
-    /// The names below a name, not that name itself, with their places in [`sets`](Self::sets), as [`names`](Self::names)
-    /// gives them.
-    pub fn below(&self, key: &Key) -> impl Iterator<Item = (Vec<u8>, u32)> {
-        let mut beginning = key.as_bytes().to_vec();
-        if !beginning.is_empty() {
-            beginning.push(b'.');
+    /// # Errors
+    ///
+    /// When the file can't be read, or its names are damaged.
+    pub fn names(&self) -> Result<Names<'_>, IndexError> {
+        match &self.spelled {
+            Spelled::Held(bytes) => spelled(bytes, &self.header),
+            Spelled::In { file, path } => {
+                let read = || {
+                    let mut bytes = room(&self.header, Region::Names)?;
+                    let start = self.header.stored(Region::Names).map_or(0, |stored| stored.range.start);
+                    file.read_exact_at(&mut bytes, start)?;
+                    Ok(spelled(bytes, &self.header)?)
+                };
+                read().map_err(|fault: Fault| fault.of(path))
+            }
         }
-        self.names
-            .below(self.region(Region::Names), beginning, self.header.counts.names)
-            .filter_map(|(name, set)| Some((name, u32::try_from(set).ok()?)))
-            .filter(|(_, set)| (*set as usize) < self.sets.len())
     }
+}
+
+/// Room for the bytes of a region, all zero.
+fn room(header: &Header, region: Region) -> io::Result<Vec<u8>> {
+    let length = usize::try_from(header.length(region)).map_err(|_| io::ErrorKind::OutOfMemory)?;
+    let mut bytes = returned(length);
+    bytes.resize(length, 0);
+    Ok(bytes)
+}
+
+/// The bytes of the region that comes next, checked against its checksum.
+fn whole(mut input: impl Read, header: &Header, region: Region) -> Result<Vec<u8>, Fault> {
+    let mut bytes = room(header, region)?;
+    input.read_exact(&mut bytes)?;
+    header.check_sum(region, xxh3_64(&bytes))?;
+    Ok(bytes)
+}
+
+/// Names that can be read.
+fn spelled<'a>(bytes: impl Into<Cow<'a, [u8]>>, header: &Header) -> Result<Names<'a>, IndexError> {
+    let bytes = bytes.into();
+    header.check_sum(Region::Names, xxh3_64(&bytes))?;
+    Names::check(bytes, header.counts.names, header.counts.sets as usize)
+        .map_err(|problem| IndexError::Invalid { region: Region::Names, problem })
 }
 
 impl Default for DomainIndex {
@@ -295,13 +313,6 @@ impl Default for DomainIndex {
     fn default() -> Self {
         Self::from_rules(Vec::new())
     }
-}
-
-fn read(path: &Path) -> io::Result<Vec<u8>> {
-    let mut file = File::open(path)?;
-    let mut bytes = returned(usize::try_from(file.metadata()?.len()).unwrap_or_default());
-    file.read_to_end(&mut bytes)?;
-    Ok(bytes)
 }
 
 /// An empty vector with room for so many, whose memory goes back to the system as soon as it is dropped.
@@ -320,10 +331,9 @@ impl Drop for DomainIndex {
     /// Gives large memory back on another thread: who drops an index may be about to answer a question.
     fn drop(&mut self) {
         /// What takes no longer than a look-up.
-        const SMALL: usize = 1 << 16;
-        if self.bytes.len() > SMALL {
-            let parts = (mem::take(&mut self.bytes), mem::take(&mut self.sets), self.names.take());
-            background::discard(parts);
+        const SMALL: u64 = 1 << 16;
+        if self.header.length(Region::Table) > SMALL {
+            background::discard((mem::take(&mut self.sets), self.table.take()));
         }
     }
 }
@@ -334,7 +344,7 @@ impl fmt::Debug for DomainIndex {
             .field("lists", &self.lists.len())
             .field("sets", &self.sets.len())
             .field("names", &self.header.counts.names)
-            .field("bytes", &self.bytes.len())
+            .field("bytes", &self.file_size())
             .finish_non_exhaustive()
     }
 }

@@ -1,18 +1,16 @@
 //! The listed names: a finite-state transducer (FST) from a name's key to the number of its set.
 //!
-//! The `fst` crate writes it. Reading it is done here, since the walk of a question differs from what that crate
-//! offers in two ways: it stops at each label, and it must not panic on any bytes, however they came to be.
+//! It spells the names out, which the [table](super::table) of their hashes does not. Questions are answered from the table alone, so
+//! these bytes stay on the disk until somebody wants to read names. The `fst` crate writes them. Reading is done here, since it must not
+//! panic on any bytes, however they came to be.
 //!
 //! The layout (version 3 of that crate's): 16 bytes of version and type, the nodes, how many keys there are, the
 //! address of the root, a checksum. A node is read backwards from its last byte, the state; its address is that
 //! byte's. All nodes that it leads to lie in front of it, so a walk always ends.
 
-use smallvec::SmallVec;
+use std::{borrow::Cow, fmt};
 
-use super::{
-    returned,
-    shortcuts::{MAX_SHORTCUTS, MAX_SKIPPED, Shortcut, Shortcuts},
-};
+use crate::name::Key;
 
 /// The bytes in front of the first node.
 const FRONT: usize = 16;
@@ -35,22 +33,13 @@ const TABLE_FROM: usize = 33;
 /// The inputs that a state of one transition has room for, by their number less one.
 const COMMON: [u8; 63] = *b"te/oasripcnw.hlm-du012g=:bf3y5&_4v9678k%?xCDASFIBEjPTzRNM+LOqHG";
 
-/// Where the walk through names starts.
-#[derive(Debug)]
-pub(super) struct Names {
+/// Names that can be read in their order.
+pub struct Names<'a> {
+    bytes: Cow<'a, [u8]>,
+    count: u64,
     root: usize,
-    shortcuts: Shortcuts,
-}
-
-/// A walk along a key, where it stands.
-struct Walk<'k> {
-    key: &'k [u8],
-    /// How many bytes of the key it went along.
-    done: usize,
-    /// The node that it came to.
-    at: usize,
-    /// What the way there adds up to.
-    value: u64,
+    /// The sets are numbered below.
+    sets: usize,
 }
 
 /// A node, taken apart as far as a walk needs.
@@ -83,89 +72,52 @@ struct Step {
     output: u64,
 }
 
-impl Names {
+impl<'a> Names<'a> {
     /// Reads where the root is.
-    pub(super) fn check(bytes: &[u8], count: u64) -> Result<Self, &'static str> {
+    pub(super) fn check(bytes: Cow<'a, [u8]>, count: u64, sets: usize) -> Result<Self, &'static str> {
         if bytes.len() < FRONT + FOOT {
             return Err("it is too short");
         }
-        if number(bytes, 0, 8) != Some(VERSION) {
+        if number(&bytes, 0, 8) != Some(VERSION) {
             return Err("it is of another version of the fst crate");
         }
-        if number(bytes, bytes.len() - FOOT, 8) != Some(count) {
+        if number(&bytes, bytes.len() - FOOT, 8) != Some(count) {
             return Err("it does not have as many names as the header says");
         }
-        let root = number(bytes, bytes.len() - FOOT + 8, 8).and_then(|root| usize::try_from(root).ok());
+        let root = number(&bytes, bytes.len() - FOOT + 8, 8).and_then(|root| usize::try_from(root).ok());
         match root {
             // The root is the node that was written last.
-            Some(root) if root + FOOT + 1 == bytes.len() => {
-                Ok(Self { root, shortcuts: shortcuts(bytes, root, count, MAX_SHORTCUTS) })
-            }
+            Some(root) if root + FOOT + 1 == bytes.len() => Ok(Self { bytes, count, root, sets }),
             _ => Err("its root is not at its end"),
         }
     }
 
-    /// What takes memory besides the bytes; walks go without shortcuts afterwards.
-    pub(super) fn take(&mut self) -> impl Send + use<> {
-        std::mem::replace(&mut self.shortcuts, Shortcuts::new(&[], MAX_SKIPPED))
-    }
-
-    /// Walks along `key` and calls `found` with the number of bytes and the set of each name on the way that ends
-    /// where a label of `key` does.
-    #[inline]
-    pub(super) fn walk(&self, bytes: &[u8], key: &[u8], mut found: impl FnMut(usize, u64)) {
-        let mut walk = self.begin(key);
-        while walk.go_on(bytes, &mut found) {}
-    }
-
-    /// Walks along several keys, and calls `found` with the place of the key besides.
+    /// All names with their places in [`DomainIndex::sets`](super::DomainIndex::sets), in the order of their keys' bytes.
     ///
-    /// In turns, a stretch of each: where one waits for memory, the processor is at work on the others already.
-    pub(super) fn walk_all<'k>(
-        &self,
-        bytes: &[u8],
-        keys: impl Iterator<Item = (usize, &'k [u8])>,
-        mut found: impl FnMut(usize, usize, u64),
-    ) {
-        let mut walks: SmallVec<[(usize, Walk<'k>); 32]> =
-            keys.map(|(place, key)| (place, self.begin(key))).collect();
-        while !walks.is_empty() {
-            let mut next = 0;
-            while let Some((place, walk)) = walks.get_mut(next) {
-                if walk.go_on(bytes, &mut |length, set| found(*place, length, set)) {
-                    next += 1;
-                } else {
-                    walks.swap_remove(next);
-                }
-            }
-        }
+    /// A name comes as the bytes of its [`Key`] (`com.example.www`); [`dotted`](crate::name::dotted) turns them round.
+    pub fn iter(&self) -> impl Iterator<Item = (Vec<u8>, u32)> {
+        self.beginning_with(Vec::new())
     }
 
-    #[inline(always)]
-    fn begin<'k>(&self, key: &'k [u8]) -> Walk<'k> {
-        match self.shortcuts.find(key) {
-            Some(shortcut) => Walk {
-                key,
-                done: self.shortcuts.skipped,
-                at: shortcut.to as usize,
-                value: u64::from(shortcut.value),
-            },
-            None => Walk { key, done: 0, at: self.root, value: 0 },
+    /// The names below a name, not that name itself, as [`iter`](Self::iter) gives them.
+    pub fn below(&self, key: &Key) -> impl Iterator<Item = (Vec<u8>, u32)> {
+        let mut beginning = key.as_bytes().to_vec();
+        if !beginning.is_empty() {
+            beginning.push(b'.');
         }
+        self.beginning_with(beginning)
     }
 
-    /// All names in the order of their bytes.
-    pub(super) fn iter<'a>(&self, bytes: &'a [u8], count: u64) -> Iter<'a> {
-        Iter {
-            bytes,
-            stack: vec![Frame { at: self.root, next: 0, value: 0, depth: 0 }],
-            key: Vec::new(),
-            steps: steps(count),
-        }
+    fn beginning_with(&self, beginning: Vec<u8>) -> impl Iterator<Item = (Vec<u8>, u32)> {
+        // Only an index that this program did not write leads to a set that is not there.
+        self.numbered(beginning)
+            .filter_map(|(name, set)| Some((name, u32::try_from(set).ok()?)))
+            .filter(|(_, set)| (*set as usize) < self.sets)
     }
 
-    /// The names that begin with these bytes, in the order of their bytes.
-    pub(super) fn below<'a>(&self, bytes: &'a [u8], beginning: Vec<u8>, count: u64) -> Iter<'a> {
+    /// The names that begin with these bytes, in the order of their bytes, with their numbers.
+    fn numbered(&self, beginning: Vec<u8>) -> Iter<'_> {
+        let bytes = &*self.bytes;
         let (mut at, mut value) = (Some(self.root), 0_u64);
         for &input in &beginning {
             let step = at.and_then(|at| Node::read(bytes, at)).and_then(|node| node.step(input));
@@ -174,7 +126,13 @@ impl Names {
         }
         let depth = beginning.len();
         let stack = at.map(|at| Frame { at, next: 0, value, depth }).into_iter().collect();
-        Iter { bytes, stack, key: beginning, steps: steps(count) }
+        Iter { bytes, stack, key: beginning, steps: steps(self.count) }
+    }
+}
+
+impl fmt::Debug for Names<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Names").field("count", &self.count).finish_non_exhaustive()
     }
 }
 
@@ -183,94 +141,6 @@ impl Names {
 /// In what the compiler writes, each step belongs to a name, and no name has more than 255 bytes.
 fn steps(count: u64) -> u64 {
     count.saturating_add(1).saturating_mul(256)
-}
-
-/// Shortcuts that skip as many bytes as they can without being too many.
-fn shortcuts(bytes: &[u8], root: usize, names: u64, most: usize) -> Shortcuts {
-    // As many as there are names, up to the most: memory that is not used is not taken.
-    let mut found = returned(most.min(usize::try_from(names).unwrap_or(most)).min(MAX_SHORTCUTS));
-    for skipped in (1..=MAX_SKIPPED).rev() {
-        found.clear();
-        // No more than the bytes can hold in what the compiler writes, whatever the header says.
-        let count = names.min(bytes.len() as u64);
-        let steps = count.saturating_add(1).saturating_mul(MAX_SKIPPED as u64 + 1);
-        let mut gather = Gather { bytes, skipped, steps, count, most, found: &mut found };
-        gather.below(root, 0, [0; MAX_SKIPPED], 0);
-        if found.len() < most {
-            return Shortcuts::new(&found, skipped);
-        }
-    }
-    Shortcuts::new(&[], MAX_SKIPPED)
-}
-
-/// The search for all nodes that a shortcut can lead to.
-struct Gather<'a> {
-    bytes: &'a [u8],
-    skipped: usize,
-    steps: u64,
-    count: u64,
-    /// With how many the search ends.
-    most: usize,
-    found: &'a mut Vec<Shortcut>,
-}
-
-impl Gather<'_> {
-    /// Goes on from a node that `depth` bytes have led to; nothing where the bytes can't be nodes, or enough was found.
-    fn below(&mut self, at: usize, value: u64, mut beginning: [u8; MAX_SKIPPED], depth: usize) -> Option<()> {
-        if depth == self.skipped {
-            // Each beginning has a name of its own, unless the bytes were made up.
-            self.count = self.count.checked_sub(1)?;
-            self.found.extend(Shortcut::new(beginning, at, value));
-            return (self.found.len() < self.most).then_some(());
-        }
-        let node = Node::read(self.bytes, at)?;
-        let is_name = node.final_output().is_some();
-        for place in 0..node.count() {
-            let (input, step) = (node.input(place)?, node.transition(place)?);
-            self.steps = self.steps.checked_sub(1)?;
-            // A shortcut must not jump over a name that a walk would have found.
-            if !(is_name && input == b'.') {
-                beginning[depth] = input;
-                self.below(step.to, value.wrapping_add(step.output), beginning, depth + 1)?;
-            }
-        }
-        Some(())
-    }
-}
-
-impl Walk<'_> {
-    /// Goes on to the next node that may lie far away; false where it ended.
-    #[inline(always)]
-    fn go_on(&mut self, bytes: &[u8], found: &mut impl FnMut(usize, u64)) -> bool {
-        let Self { key, done, at, value } = self;
-        while let Some(&input) = key.get(*done) {
-            let Some(&state) = bytes.get(*at) else { return false };
-            // Most nodes of a walk are of this shape; it has no output and is not final, and what it leads to lies beside it.
-            if state >> 6 == NEXT && *at != END {
-                match one_input(bytes, *at, state) {
-                    Some((only, start)) if only == input && start > 0 => *at = start - 1,
-                    _ => return false,
-                }
-                *done += 1;
-                continue;
-            }
-            let Some(node) = Node::read(bytes, *at) else { return false };
-            if input == b'.'
-                && let Some(output) = node.final_output()
-            {
-                found(*done, value.wrapping_add(output));
-            }
-            let Some(step) = node.step(input) else { return false };
-            *at = step.to;
-            *value = value.wrapping_add(step.output);
-            *done += 1;
-            return true;
-        }
-        if let Some(output) = Node::read(bytes, *at).and_then(|node| node.final_output()) {
-            found(key.len(), value.wrapping_add(output));
-        }
-        false
-    }
 }
 
 impl<'a> Node<'a> {
@@ -427,7 +297,7 @@ struct Frame {
 }
 
 /// All names of an index with their sets, in the order of their bytes.
-pub(super) struct Iter<'a> {
+struct Iter<'a> {
     bytes: &'a [u8],
     stack: Vec<Frame>,
     key: Vec<u8>,
@@ -483,14 +353,8 @@ mod tests {
         builder.into_inner().unwrap()
     }
 
-    fn value(bytes: &[u8], count: usize, key: &[u8]) -> Option<u64> {
-        let mut value = None;
-        Names::check(bytes, count as u64).unwrap().walk(bytes, key, |length, found| {
-            if length == key.len() {
-                value = Some(found);
-            }
-        });
-        value
+    fn read(bytes: &[u8], count: usize) -> Result<Names<'_>, &'static str> {
+        Names::check(bytes.into(), count as u64, usize::MAX)
     }
 
     fn names() -> impl Strategy<Value = BTreeMap<Vec<u8>, u64>> {
@@ -509,14 +373,10 @@ mod tests {
 
     proptest! {
         #[test]
-        fn what_was_written_is_read(names in names(), other in prop::collection::vec(any::<u8>(), 0..6)) {
+        fn what_was_written_is_read(names in names()) {
             let bytes = build(&names);
-            for (name, wanted) in &names {
-                prop_assert_eq!(value(&bytes, names.len(), name), Some(*wanted));
-            }
-            prop_assert_eq!(value(&bytes, names.len(), &other), names.get(&other).copied());
-            let read: Vec<_> = Names::check(&bytes, names.len() as u64).unwrap().iter(&bytes, names.len() as u64).collect();
-            prop_assert_eq!(read, names.into_iter().collect::<Vec<_>>());
+            let found: Vec<_> = read(&bytes, names.len()).unwrap().numbered(Vec::new()).collect();
+            prop_assert_eq!(found, names.into_iter().collect::<Vec<_>>());
         }
 
         #[test]
@@ -529,21 +389,16 @@ mod tests {
                 let at = at.index(bytes.len());
                 bytes[at] = byte;
             }
-            if let Ok(changed) = Names::check(&bytes, names.len() as u64) {
-                for name in names.keys() {
-                    changed.walk(&bytes, name, |_, _| {});
-                }
-                prop_assert!(changed.iter(&bytes, names.len() as u64).take(10_000).count() <= 10_000);
-                prop_assert!(changed.below(&bytes, b"a.".to_vec(), 9).take(10_000).count() <= 10_000);
+            if let Ok(changed) = read(&bytes, names.len()) {
+                prop_assert!(changed.iter().take(10_000).count() <= 10_000);
+                prop_assert!(changed.numbered(b"a.".to_vec()).take(10_000).count() <= 10_000);
             }
         }
-    }
 
-    proptest! {
         #[test]
         fn the_names_that_begin_so_are_found(names in names(), beginning in prop::collection::vec(any::<u8>(), 0..3)) {
             let bytes = build(&names);
-            let built = Names::check(&bytes, names.len() as u64).unwrap();
+            let built = read(&bytes, names.len()).unwrap();
             let longer = names.keys().next().map(|name| name[..1].to_vec());
             for beginning in longer.into_iter().chain([beginning, b"a.".to_vec()]) {
                 let wanted: Vec<(Vec<u8>, u64)> = names
@@ -551,7 +406,7 @@ mod tests {
                     .filter(|(name, _)| name.starts_with(&beginning))
                     .map(|(name, value)| (name.clone(), *value))
                     .collect();
-                let found: Vec<_> = built.below(&bytes, beginning, names.len() as u64).collect();
+                let found: Vec<_> = built.numbered(beginning).collect();
                 prop_assert_eq!(found, wanted);
             }
         }
@@ -563,76 +418,18 @@ mod tests {
         for first in 0..=u8::MAX {
             let names = BTreeMap::from([(vec![first, 1], 0), (vec![first, first, first], 5)]);
             let bytes = build(&names);
-            assert_eq!(value(&bytes, 2, &[first, first, first]), Some(5));
-            assert_eq!(value(&bytes, 2, &[first, 1]), Some(0));
+            let below: Vec<_> = read(&bytes, 2).unwrap().numbered(vec![first, first]).collect();
+            let mut wanted = vec![(vec![first, first, first], 5)];
+            if first == 1 {
+                wanted.insert(0, (vec![1, 1], 0));
+            }
+            assert_eq!(below, wanted);
         }
         let names: BTreeMap<_, _> = (0..=u8::MAX).map(|b| (vec![b], u64::from(b) * 1000)).collect();
         let bytes = build(&names);
         for (name, wanted) in &names {
-            assert_eq!(value(&bytes, 256, name), Some(*wanted));
+            let found: Vec<_> = read(&bytes, 256).unwrap().numbered(name.clone()).collect();
+            assert_eq!(found, [(name.clone(), *wanted)]);
         }
-    }
-
-    #[test]
-    fn a_shortcut_jumps_over_no_name() {
-        // Each is longer than the beginning that a shortcut skips, or ends within it.
-        let names = BTreeMap::from([
-            (b"ab.cd".to_vec(), 300),
-            (b"ab.cd.efgh".to_vec(), 2),
-            (b"ab.cdx".to_vec(), 3),
-            (b"ab.cdx.yyy".to_vec(), 4),
-            (b"ab.cdxy".to_vec(), 5),
-            (b"ab.cdxy.z".to_vec(), 6),
-        ]);
-        let bytes = build(&names);
-        let read = Names::check(&bytes, 6).unwrap();
-        for (key, wanted) in [
-            ("ab.cd.efgh.i", &[(5, 300), (10, 2)][..]),
-            ("ab.cdx.yyy", &[(6, 3), (10, 4)]),
-            ("ab.cdxy.z", &[(7, 5), (9, 6)]),
-            ("ab.cdxy", &[(7, 5)]),
-            ("ab.cdxyz.z", &[]),
-        ] {
-            let mut found = Vec::new();
-            read.walk(&bytes, key.as_bytes(), |length, set| found.push((length, set)));
-            assert_eq!(found, wanted, "{key}");
-        }
-        assert!(read.shortcuts.find(b"ab.cdxy.z").is_some());
-        assert!(read.shortcuts.find(b"ab.cd.efgh").is_none());
-    }
-
-    #[test]
-    fn shortcuts_that_would_be_too_many_skip_less() {
-        let names: BTreeMap<_, _> = (0..500_u64)
-            .map(|i| (format!("com.{}{}", ["a", "ab.c"][i as usize % 2], i * 7919).into_bytes(), i))
-            .collect();
-        let bytes = build(&names);
-        let count = names.len() as u64;
-        let root = Names::check(&bytes, count).unwrap().root;
-        let mut skips = Vec::new();
-        for most in [usize::MAX, 60, 20, 3, 1] {
-            let read = Names { root, shortcuts: shortcuts(&bytes, root, count, most) };
-            skips.push(read.shortcuts.skipped);
-            for (name, wanted) in &names {
-                let mut found = None;
-                read.walk(&bytes, name, |length, set| {
-                    if length == name.len() {
-                        found = Some(set);
-                    }
-                });
-                assert_eq!(found, Some(*wanted), "at most {most}");
-            }
-        }
-        assert_eq!(skips[0], MAX_SKIPPED);
-        assert!(skips[1] < skips[0] && skips[2] <= skips[1] && skips[3] < skips[2], "{skips:?}");
-    }
-
-    #[test]
-    fn names_end_at_labels_only() {
-        let names = BTreeMap::from([(b"a.b".to_vec(), 1), (b"a.bc.d".to_vec(), 2), (b"a.bc".to_vec(), 3)]);
-        let bytes = build(&names);
-        let mut found = Vec::new();
-        Names::check(&bytes, 3).unwrap().walk(&bytes, b"a.bc.d.e", |length, set| found.push((length, set)));
-        assert_eq!(found, [(4, 3), (6, 2)]);
     }
 }

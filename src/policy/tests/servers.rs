@@ -325,7 +325,7 @@ fn the_shipped_table_blocks_freedns_and_nothing_that_everybody_shares() {
     let tables = Tables::shipped();
     assert!(tables.shared_servers.len() > 300);
     let index = policy.indexes().next().unwrap();
-    for (name, set) in index.names() {
+    for (name, set) in index.names().unwrap().iter() {
         if index.sets()[set as usize].iter().any(|entry| entry.of_servers) {
             let key = Key::parse(&crate::name::dotted(&name)).unwrap();
             for shared in &tables.shared_servers {

@@ -1,5 +1,7 @@
 //! DNS over HTTPS.
 
+use std::future::poll_fn;
+
 use bytes::Bytes;
 use data_encoding::BASE64URL_NOPAD;
 use h2::client::SendRequest;
@@ -177,6 +179,37 @@ async fn a_thousand_requests_at_one_time_are_answered_so_many_at_a_time() {
     };
     let (replies, ()) = tokio::join!(all, watch);
     assert_eq!(replies.len(), 1000);
+}
+
+#[tokio::test]
+async fn who_is_refused_hears_why_though_the_rest_of_the_body_comes_late() {
+    let school = secure(|_| {});
+    let client = Client::open(&school).await;
+    for (media, size, status) in [
+        ("application/json", 40_000, StatusCode::UNSUPPORTED_MEDIA_TYPE),
+        ("application/dns-message", 40_000, StatusCode::PAYLOAD_TOO_LARGE),
+    ] {
+        let request = client.request("POST", "/dns-query").header("content-type", media).body(()).unwrap();
+        let mut requests = client.requests.clone().ready().await.unwrap();
+        let (response, mut stream) = requests.send_request(request, false).unwrap();
+        let sending = async {
+            // More than a window of the stream has room for, so the last of it goes only when the first was taken.
+            let mut left: usize = size;
+            while left > 0 {
+                stream.reserve_capacity(left.min(8_000));
+                let room =
+                    poll_fn(|context| stream.poll_capacity(context)).await.expect("it goes on").unwrap();
+                let now = room.min(left);
+                left -= now;
+                stream.send_data(vec![0; now].into(), left == 0).unwrap();
+            }
+        };
+        let both = async { tokio::join!(response, sending) };
+        let (response, ()) = tokio::time::timeout(PATIENCE, both).await.expect("all of it is taken");
+        assert_eq!(response.expect("it is no error of the stream").status(), status, "{media}");
+    }
+    client.ask("a.test.").await;
+    school.answers().await;
 }
 
 #[tokio::test]
