@@ -218,6 +218,29 @@ mod tests {
         assert_eq!(priority(), before);
     }
 
+    #[test]
+    #[cfg(target_os = "linux")]
+    fn who_is_in_front_takes_short_turns_at_the_priority_of_before() {
+        /// In nanoseconds, where the kernel shows it.
+        fn turn() -> Option<u64> {
+            let shown = std::fs::read_to_string("/proc/thread-self/sched").ok()?;
+            let line = shown.lines().find(|line| line.starts_with("se.slice"))?;
+            line.rsplit(' ').next()?.parse().ok()
+        }
+        let release = std::fs::read_to_string("/proc/sys/kernel/osrelease").unwrap();
+        let mut version = release.split('.').map_while(|part| part.parse::<u32>().ok());
+        let has_turns = (version.next(), version.next()) >= (Some(6), Some(12));
+        let priority = || rustix::process::getpriority_process(None).unwrap();
+        let asked = in_background("work", move || {
+            let before = (turn(), priority());
+            in_front();
+            (before, (turn(), priority()))
+        });
+        let (before, after) = asked.wait().unwrap();
+        assert_eq!(after.1, before.1);
+        assert_eq!(after.0, if has_turns { before.0.map(|_| 100_000) } else { before.0 });
+    }
+
     #[tokio::test]
     async fn a_panic_is_an_error_with_its_message() {
         let list = "made-up";
