@@ -16,6 +16,7 @@ pub mod accounts;
 pub mod admin;
 pub mod appliance;
 pub mod background;
+pub mod backup;
 pub mod category;
 pub mod cli;
 pub mod clients;

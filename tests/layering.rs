@@ -32,6 +32,7 @@ const FLOORS: &[(&str, u8)] = &[
     ("seen", 3),
     ("accounts", 3),
     ("store", 3),
+    ("backup", 4),
     ("querylog", 4),
     ("dns", 5),
     ("control", 5),

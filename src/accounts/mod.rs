@@ -251,6 +251,12 @@ impl Accounts {
     }
 }
 
+/// The database in the data folder, and the version of it that this program writes.
+#[must_use]
+pub fn schema() -> (&'static str, u32) {
+    (DATABASE, MIGRATIONS.len() as u32)
+}
+
 /// A connection to the database as this program writes it; none when a newer program made it.
 fn prepared(file: &Path) -> rusqlite::Result<Option<Connection>> {
     let mut connection = Connection::open(file)?;

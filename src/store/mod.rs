@@ -221,6 +221,12 @@ impl Store {
     }
 }
 
+/// The database in the data folder, and the version of it that this program writes.
+#[must_use]
+pub fn schema() -> (&'static str, u32) {
+    (DATABASE, MIGRATIONS.len() as u32)
+}
+
 /// The copy of the last published policy, for when the database can't be read.
 ///
 /// # Errors
