@@ -18,6 +18,7 @@ const FLOORS: &[(&str, u8)] = &[
     ("ede", 0),
     ("spelling", 0),
     ("places", 0),
+    ("versions", 0),
     ("lists", 1),
     ("clients", 1),
     ("delegation", 1),
