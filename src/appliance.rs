@@ -80,6 +80,7 @@ impl Appliance {
         let _ = fs::remove_file(config.data.join(ADDRESSES));
         // Before anything in the folder is opened, since it puts another's files in their place.
         let restored = backup::apply(&config.data)?;
+        backup::tidy(&config.data);
         let clock = Clock::system();
         let resolver = resolver(&config, &clock, Handle::current())?;
         let bound = Server::bind(&config.dns)?;
@@ -190,7 +191,8 @@ impl Appliance {
     /// Tells who supervises the service that questions are answered, and from now on that they still are.
     pub async fn tell_supervisor(&self) {
         let (starter, subscribed) = self.control.names();
-        let status = format!("Answering; {starter} names in the starter lists, {subscribed} in lists of the school");
+        let status =
+            format!("Answering; {starter} names in the starter lists, {subscribed} in lists of the school");
         self.supervisor.ready(&status).await;
         if let Some(pulse) = self.pulse.clone() {
             let watch = self.supervisor.clone().keep_watch(pulse, self.dns.clone(), self.stop.clone());

@@ -42,3 +42,4 @@ mod spelling;
 pub mod store;
 pub mod tls;
 pub mod vault;
+mod versions;

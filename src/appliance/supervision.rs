@@ -43,7 +43,10 @@ impl fmt::Debug for Supervisor {
 impl Supervisor {
     /// The one that started this process, if one did.
     pub(super) fn of_the_process() -> Self {
-        Self { tell: Arc::new(|text| sd_notify::notify(&[NotifyState::Custom(text)])), watchdog: sd_notify::watchdog_enabled() }
+        Self {
+            tell: Arc::new(|text| sd_notify::notify(&[NotifyState::Custom(text)])),
+            watchdog: sd_notify::watchdog_enabled(),
+        }
     }
 
     /// Says something. It goes to a queue that another process empties, which no answer may wait for.
@@ -113,12 +116,7 @@ impl Supervisor {
 
 /// Whether one of the addresses that are served answers within the time. Each has its turn; where one is gone (an
 /// interface that was unplugged), the next is asked.
-async fn beats(
-    pulse: &Pulse,
-    served: &[SocketAddr],
-    turn: &mut usize,
-    within: Duration,
-) -> io::Result<()> {
+async fn beats(pulse: &Pulse, served: &[SocketAddr], turn: &mut usize, within: Duration) -> io::Result<()> {
     let ends = Instant::now() + within;
     loop {
         let Some(at) = served.get(*turn % served.len().max(1)) else { return Ok(()) };
@@ -175,8 +173,7 @@ mod tests {
         let (supervisor, mut told) = supervisor(Some(Duration::from_millis(300)));
         let (address, server) = answering().await;
         let stop = CancellationToken::new();
-        let watch =
-            tokio::spawn(supervisor.keep_watch(Pulse::new().unwrap(), vec![address], stop.clone()));
+        let watch = tokio::spawn(supervisor.keep_watch(Pulse::new().unwrap(), vec![address], stop.clone()));
         for _ in 0..3 {
             assert_eq!(told.recv().await.unwrap(), "WATCHDOG=1");
         }

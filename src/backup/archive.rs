@@ -183,9 +183,7 @@ impl Scratch {
         if place == Path::new("accounts.db") {
             // Nobody is signed in on a box that was restored.
             let copied = Connection::open(&copy).map_err(problem)?;
-            let has_sessions = copied
-                .table_exists(None, "session")
-                .map_err(problem)?;
+            let has_sessions = copied.table_exists(None, "session").map_err(problem)?;
             if has_sessions {
                 copied.execute_batch("DELETE FROM session; VACUUM").map_err(problem)?;
             }
@@ -268,7 +266,9 @@ fn of_opening(error: age::DecryptError) -> BackupError {
 
     match error {
         E::DecryptionFailed | E::NoMatchingKeys | E::KeyDecryptionFailed => BackupError::WrongKey,
-        E::ExcessiveWork { .. } => BackupError::damaged("its passphrase would take more work than one of ours"),
+        E::ExcessiveWork { .. } => {
+            BackupError::damaged("its passphrase would take more work than one of ours")
+        }
         E::Io(error) => of_reading(&error),
         E::InvalidMac => BackupError::damaged("its beginning was changed"),
         _ => BackupError::damaged("it does not begin as one"),

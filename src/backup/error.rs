@@ -31,7 +31,9 @@ pub enum BackupError {
     #[error("{path} is there already, and no backup takes another's place", path = .0.display())]
     Exists(PathBuf),
     /// The passphrase is too short.
-    #[error("a passphrase has 12 characters or more: four or five words that have nothing to do with each other are good")]
+    #[error(
+        "a passphrase has 12 characters or more: four or five words that have nothing to do with each other are good"
+    )]
     ShortPassphrase,
     /// It is no public key.
     #[error("this is no public key of age: it begins with age1")]
@@ -89,6 +91,13 @@ impl BackupError {
     /// Whether what was asked is wrong, rather than the box unable.
     #[must_use]
     pub fn is_bad_input(&self) -> bool {
-        !matches!(self, Self::File { .. } | Self::Write(_) | Self::Database { .. } | Self::NoRoom { .. } | Self::Deliver { .. })
+        !matches!(
+            self,
+            Self::File { .. }
+                | Self::Write(_)
+                | Self::Database { .. }
+                | Self::NoRoom { .. }
+                | Self::Deliver { .. }
+        )
     }
 }

@@ -31,8 +31,8 @@ pub use self::{
     archive::{About, Entry, Manifest, read_foreign},
     error::BackupError,
     settings::{
-        Destination, Every, FILE, History, LONGEST_KEEP, NewSettings, Outcome, S3, Schedule, Secret, Settings,
-        SftpServer,
+        Destination, Every, FILE, History, LONGEST_KEEP, NewSettings, Outcome, S3, Schedule, Secret,
+        Settings, SftpServer,
     },
     stage::{Applied, Staged, apply, cancel, look, pending, rehearse, stage},
     store::{Fetching, FileBody, deliver, fetch_newest, make_sftp_key, sftp_public_key},
@@ -248,6 +248,23 @@ fn write<W: Write>(of: &Of<'_>, lock: &Lock, to: W) -> Result<(usize, W), Backup
     let (files, encrypted) = archive::write(of, encrypted)?;
     let to = encrypted.finish().map_err(BackupError::Write)?;
     Ok((files, to))
+}
+
+/// Removes what a process that was killed left in the data folder. For the start of the one that has the folder.
+pub fn tidy(folder: &Path) {
+    let left_in = |folder: &Path, is_left: &dyn Fn(&str) -> bool| {
+        for entry in fs::read_dir(folder).into_iter().flatten().flatten() {
+            let name = entry.file_name();
+            if name.to_str().is_some_and(is_left) {
+                // What can't be removed is removed by a later start.
+                let _ = fs::remove_dir_all(entry.path()).or_else(|_| fs::remove_file(entry.path()));
+            }
+        }
+    };
+    left_in(folder, &|name| {
+        name == "restore.part" || name.starts_with(".backup-") || name.starts_with(".drill-")
+    });
+    left_in(&folder.join("incoming"), &|name| name.ends_with(EXTENSION) || name.starts_with("came-"));
 }
 
 /// Where a file is written before it has its name.

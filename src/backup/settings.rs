@@ -70,7 +70,8 @@ impl Schedule {
     /// The day whose backup is to be there by now, by the school's clock.
     #[must_use]
     pub fn due(&self, now: &Zoned) -> Date {
-        let today = if now.hour() >= self.hour { now.date() } else { now.date().yesterday().unwrap_or(now.date()) };
+        let today =
+            if now.hour() >= self.hour { now.date() } else { now.date().yesterday().unwrap_or(now.date()) };
         match self.every {
             Every::Day => today,
             Every::Week => {
@@ -147,7 +148,9 @@ impl Destination {
             Self::S3(S3 { endpoint, bucket, prefix, .. }) => {
                 format!("{}/{bucket}/{prefix}", endpoint.trim_end_matches('/'))
             }
-            Self::Sftp(SftpServer { host, port, user, folder, .. }) => format!("sftp://{user}@{host}:{port}/{}", folder.trim_start_matches('/')),
+            Self::Sftp(SftpServer { host, port, user, folder, .. }) => {
+                format!("sftp://{user}@{host}:{port}/{}", folder.trim_start_matches('/'))
+            }
         }
     }
 }
@@ -288,10 +291,16 @@ fn check(destination: &Destination) -> Result<(), BackupError> {
         }
         Destination::S3(store) => {
             let url = store.endpoint.parse::<Url>().ok().filter(|url| {
-                url.host_str().is_some() && url.query().is_none() && url.username().is_empty() && url.password().is_none() && matches!(url.path(), "" | "/")
+                url.host_str().is_some()
+                    && url.query().is_none()
+                    && url.username().is_empty()
+                    && url.password().is_none()
+                    && matches!(url.path(), "" | "/")
             });
             let Some(url) = url else {
-                return wrong("the address of a store is one as https://s3.eu-west-2.amazonaws.com, without a path");
+                return wrong(
+                    "the address of a store is one as https://s3.eu-west-2.amazonaws.com, without a path",
+                );
             };
             let is_private = url
                 .host_str()
@@ -300,15 +309,25 @@ fn check(destination: &Destination) -> Result<(), BackupError> {
             if url.scheme() != "https" && !(url.scheme() == "http" && is_private) {
                 return wrong("a store is reached by https://, or by http:// at a private address");
             }
-            let is_plain = |text: &str| is_line(text, 63) && text.bytes().all(|byte| byte.is_ascii_alphanumeric() || b"-._".contains(&byte));
+            let is_plain = |text: &str| {
+                is_line(text, 63)
+                    && text.bytes().all(|byte| byte.is_ascii_alphanumeric() || b"-._".contains(&byte))
+            };
             if !is_plain(&store.bucket) || !is_plain(&store.region) {
                 return wrong("a bucket and a region have letters, digits, dots and hyphens");
             }
             let prefix = &store.prefix;
-            if !prefix.is_empty() && (!is_line(prefix, 200) || prefix.starts_with('/') || prefix.split('/').any(|part| part == "..")) {
+            if !prefix.is_empty()
+                && (!is_line(prefix, 200)
+                    || prefix.starts_with('/')
+                    || prefix.split('/').any(|part| part == ".."))
+            {
                 return wrong("what names begin with is written as school/box/");
             }
-            if !is_line(&store.access_key, 128) || !store.access_key.is_ascii() || store.access_key.contains([',', '/', ' ']) {
+            if !is_line(&store.access_key, 128)
+                || !store.access_key.is_ascii()
+                || store.access_key.contains([',', '/', ' '])
+            {
                 return wrong("the name of the key is not one");
             }
         }
@@ -365,7 +384,11 @@ impl Settings {
     ///
     /// When only who has the identity can.
     pub fn opener(&self) -> Result<Opener, BackupError> {
-        let none = || BackupError::Setting(String::from("the box can't open its backups itself: they are for a public key"));
+        let none = || {
+            BackupError::Setting(String::from(
+                "the box can't open its backups itself: they are for a public key",
+            ))
+        };
         let passphrase = self.passphrase.as_ref().ok_or_else(none)?;
         Ok(Opener::Passphrase(SecretString::from(passphrase.expose().to_owned())))
     }
@@ -373,7 +396,10 @@ impl Settings {
     /// What the audit says of them; never a secret.
     #[must_use]
     pub fn said(&self) -> String {
-        let lock = self.recipient.as_deref().map_or_else(|| String::from("a passphrase"), |key| format!("the key {key}"));
+        let lock = self
+            .recipient
+            .as_deref()
+            .map_or_else(|| String::from("a passphrase"), |key| format!("the key {key}"));
         let with = match self.extras {
             Extras { logs: true, lists: true } => ", with logs and texts of lists",
             Extras { logs: true, .. } => ", with logs",
@@ -420,7 +446,11 @@ impl Settings {
                 let sealed =
                     vault.map(|vault| vault.seal_text(&[SEALED_AS, what], secret.expose().as_bytes()));
                 let sealed = sealed.filter(|sealed| !sealed.is_empty());
-                let none = || BackupError::Setting(String::from("the box's secret key can't be read, so no secret can be kept"));
+                let none = || {
+                    BackupError::Setting(String::from(
+                        "the box's secret key can't be read, so no secret can be kept",
+                    ))
+                };
                 Ok(BASE64.encode(&sealed.ok_or_else(none)?))
             }
         };

@@ -22,7 +22,7 @@ use super::{
     archive::{self, About, Manifest},
     open_new, what,
 };
-use crate::{accounts, disk, policy::PolicyFile, store::Store, vault::KEY_FILE};
+use crate::{accounts, disk, policy::PolicyFile, store::Store, vault::KEY_FILE, versions};
 
 /// A restore that is ready, in the data folder.
 const READY: &str = "restore";
@@ -157,7 +157,9 @@ pub fn cancel(folder: &Path) -> Result<bool, BackupError> {
     let ready = folder.join(READY);
     let was = ready.exists();
     if ready.join(MOVED).exists() {
-        return Err(BackupError::Setting(String::from("it is under way already: start the service, which ends it")));
+        return Err(BackupError::Setting(String::from(
+            "it is under way already: start the service, which ends it",
+        )));
     }
     remove(&ready).map_err(|source| BackupError::file(&ready, source))?;
     Ok(was)
@@ -242,8 +244,7 @@ fn check(files: &Path, manifest: &Manifest) -> Result<u64, BackupError> {
 /// Whether a database is whole.
 fn whole(path: &Path, place: &str) -> Result<(), BackupError> {
     let damaged = |error: rusqlite::Error| BackupError::damaged(format!("{place}: {error}"));
-    let connection =
-        Connection::open_with_flags(path, OpenFlags::SQLITE_OPEN_READ_WRITE).map_err(damaged)?;
+    let connection = Connection::open_with_flags(path, OpenFlags::SQLITE_OPEN_READ_WRITE).map_err(damaged)?;
     let said: String =
         connection.query_row("PRAGMA quick_check(1)", [], |row| row.get(0)).map_err(damaged)?;
     if said == "ok" { Ok(()) } else { Err(BackupError::damaged(format!("{place}: {said}"))) }
@@ -317,7 +318,10 @@ fn names(folder: &Path) -> BTreeSet<std::ffi::OsString> {
 
 fn move_away(folder: &Path, before: &Path, has_logs: bool, moved: &Path) -> io::Result<()> {
     fs::DirBuilder::new().recursive(true).mode(0o700).create(before)?;
-    for name in what::gives_way(has_logs) {
+    // Those of older versions belong to what is moved away.
+    let copies = names(folder).into_iter().filter_map(|name| name.into_string().ok());
+    let copies: Vec<String> = copies.filter(|name| versions::is_copy(name)).collect();
+    for name in what::gives_way(has_logs).into_iter().chain(copies) {
         match fs::rename(folder.join(&name), before.join(&name)) {
             Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(error),
             _ => {}

@@ -241,11 +241,12 @@ struct Bucket<'a> {
 impl<'a> Bucket<'a> {
     fn new(store: &'a S3, secret: &'a str, fetching: Fetching, now: Timestamp) -> Result<Self, String> {
         let roots = rustls::RootCertStore { roots: webpki_roots::TLS_SERVER_ROOTS.to_vec() };
-        let tls = rustls::ClientConfig::builder_with_provider(Arc::new(rustls::crypto::ring::default_provider()))
-            .with_safe_default_protocol_versions()
-            .map_err(|error| error.to_string())?
-            .with_root_certificates(roots)
-            .with_no_client_auth();
+        let tls =
+            rustls::ClientConfig::builder_with_provider(Arc::new(rustls::crypto::ring::default_provider()))
+                .with_safe_default_protocol_versions()
+                .map_err(|error| error.to_string())?
+                .with_root_certificates(roots)
+                .with_no_client_auth();
         let client = Client::builder()
             .tls_backend_preconfigured(tls)
             // A signature is for one address.
@@ -332,10 +333,14 @@ impl<'a> Bucket<'a> {
 
     async fn put(&self, name: &str, archive: &Path) -> Result<(), String> {
         let file = archive.to_owned();
-        let (bytes, payload) =
-            tokio::task::spawn_blocking(move || digest_of(&file)).await.map_err(|error| error.to_string())?.map_err(said)?;
+        let (bytes, payload) = tokio::task::spawn_blocking(move || digest_of(&file))
+            .await
+            .map_err(|error| error.to_string())?
+            .map_err(said)?;
         if bytes > LARGEST_OBJECT {
-            return Err(String::from("it is larger than 5 GiB, which is more than one request can bring: leave the logs out"));
+            return Err(String::from(
+                "it is larger than 5 GiB, which is more than one request can bring: leave the logs out",
+            ));
         }
         let body = reqwest::Body::wrap(FileBody::open(archive, bytes).await.map_err(said)?);
         self.send(Method::PUT, &self.path(name), &[], &payload, Some((body, bytes))).await.map(drop)
@@ -356,7 +361,9 @@ impl<'a> Bucket<'a> {
             let keys: Vec<String> = between(&text, "<Key>", "</Key>").map(unescaped).collect();
             let is_more = between(&text, "<IsTruncated>", "</IsTruncated>").next() == Some("true");
             after = keys.last().cloned().unwrap_or_default();
-            names.extend(keys.iter().filter_map(|key| key.strip_prefix(&self.store.prefix)).map(str::to_owned));
+            names.extend(
+                keys.iter().filter_map(|key| key.strip_prefix(&self.store.prefix)).map(str::to_owned),
+            );
             if !is_more || after.is_empty() {
                 break;
             }
@@ -397,7 +404,11 @@ fn between<'a>(text: &'a str, from: &'a str, to: &'a str) -> impl Iterator<Item 
 }
 
 fn unescaped(text: &str) -> String {
-    text.replace("&lt;", "<").replace("&gt;", ">").replace("&quot;", "\"").replace("&apos;", "'").replace("&amp;", "&")
+    text.replace("&lt;", "<")
+        .replace("&gt;", ">")
+        .replace("&quot;", "\"")
+        .replace("&apos;", "'")
+        .replace("&amp;", "&")
 }
 
 fn digest_of(path: &Path) -> io::Result<(u64, String)> {
@@ -477,9 +488,13 @@ pub async fn make_sftp_key(data: &Path) -> Result<String, BackupError> {
     if !key.is_file() {
         let mut command = Command::new("ssh-keygen");
         command.args(["-q", "-t", "ed25519", "-N", "", "-C", "schoolgate backup", "-f"]).arg(&key);
-        run(command, String::new()).await.map_err(|why| BackupError::Setting(format!("no key could be made: {why}")))?;
+        run(command, String::new())
+            .await
+            .map_err(|why| BackupError::Setting(format!("no key could be made: {why}")))?;
     }
-    sftp_public_key(data).await.ok_or_else(|| BackupError::Setting(String::from("the key for SFTP can't be read")))
+    sftp_public_key(data)
+        .await
+        .ok_or_else(|| BackupError::Setting(String::from("the key for SFTP can't be read")))
 }
 
 /// The public half of the box's key for SFTP, as an `authorized_keys` has it; none while there is no key.
@@ -512,7 +527,8 @@ impl<'a> Sftp<'a> {
             format!("[{}]:{}", server.host, server.port)
         };
         let known_hosts = data.join("sftp.known_hosts");
-        disk::replace(&known_hosts, format!("{host} {}\n", server.host_key.trim()).as_bytes()).map_err(said)?;
+        disk::replace(&known_hosts, format!("{host} {}\n", server.host_key.trim()).as_bytes())
+            .map_err(said)?;
         Ok(Self { server, key, known_hosts })
     }
 
@@ -542,7 +558,11 @@ impl<'a> Sftp<'a> {
         }
         // Settings of whoever runs the server are none of ours.
         command.arg("-F").arg("/dev/null");
-        let host = if self.server.host.contains(':') { format!("[{}]", self.server.host) } else { self.server.host.clone() };
+        let host = if self.server.host.contains(':') {
+            format!("[{}]", self.server.host)
+        } else {
+            self.server.host.clone()
+        };
         command.arg("--").arg(format!("{}@{host}", self.server.user));
         run(command, commands.to_owned()).await
     }

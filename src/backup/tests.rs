@@ -59,8 +59,10 @@ fn made(folder: &Path, to: &Path) -> Made {
 }
 
 fn names(folder: &Path) -> Vec<String> {
-    let mut names: Vec<String> =
-        fs::read_dir(folder).unwrap().map(|entry| entry.unwrap().file_name().into_string().unwrap()).collect();
+    let mut names: Vec<String> = fs::read_dir(folder)
+        .unwrap()
+        .map(|entry| entry.unwrap().file_name().into_string().unwrap())
+        .collect();
     names.sort();
     names
 }
@@ -76,7 +78,9 @@ fn a_box_comes_back_from_its_backup_and_what_was_there_is_kept() {
     let paths: Vec<&str> = manifest.files.iter().map(|file| file.path.as_str()).collect();
     assert!(paths.contains(&"schoolgate.db") && paths.contains(&"tls/ca.key"), "{paths:?}");
     assert!(paths.contains(&"lists/index.sgi") && paths.contains(&"secret.key"), "{paths:?}");
-    assert!(!paths.iter().any(|path| path.contains("damaged") || path.contains("wal") || path.contains("sock")));
+    assert!(
+        !paths.iter().any(|path| path.contains("damaged") || path.contains("wal") || path.contains("sock"))
+    );
     // Nothing is left behind where it was made.
     assert!(!names(one.path()).iter().any(|name| name.starts_with('.')), "{:?}", names(one.path()));
 
@@ -133,7 +137,11 @@ fn a_restore_that_broke_off_anywhere_is_done_by_the_next_start() {
             }
         }
         assert!(apply(data).unwrap().is_some(), "after {steps}");
-        assert_eq!(fs::read_to_string(data.join("school.toml")).unwrap(), "kind = \"primary\"\n", "after {steps}");
+        assert_eq!(
+            fs::read_to_string(data.join("school.toml")).unwrap(),
+            "kind = \"primary\"\n",
+            "after {steps}"
+        );
         assert_eq!(
             fs::read_to_string(before.join("school.toml")).unwrap(),
             "kind = \"secondary\"\n",
@@ -258,9 +266,7 @@ fn about(format: u32) -> String {
 }
 
 fn manifest(files: &[(&str, &[u8])]) -> String {
-    let hex = |text: &[u8]| {
-        data_encoding::HEXLOWER.encode(digest::digest(&digest::SHA256, text).as_ref())
-    };
+    let hex = |text: &[u8]| data_encoding::HEXLOWER.encode(digest::digest(&digest::SHA256, text).as_ref());
     let files: Vec<String> = files
         .iter()
         .map(|(path, text)| format!(r#"{{"path":"{path}","bytes":{},"sha256":"{}"}}"#, text.len(), hex(text)))
@@ -473,6 +479,23 @@ fn settings_say_what_is_not_right_and_keep_no_secret_in_clear() {
         let said = destination.said();
         assert!(new(destination).checked(None).is_err(), "{said}");
     }
+}
+
+#[test]
+fn what_a_killed_process_left_is_removed_and_nothing_else() {
+    let folder = tempfile::tempdir().unwrap();
+    lived_in(folder.path());
+    let before = names(folder.path());
+    for left in [".backup-1/schoolgate.db", ".drill-1/files/a", "restore.part/files/a", "incoming/came-1", "incoming/a.backup.age"] {
+        let path = folder.path().join(left);
+        fs::create_dir_all(path.parent().unwrap()).unwrap();
+        fs::write(path, "x").unwrap();
+    }
+    fs::write(folder.path().join("incoming/brought-1-1"), "a list").unwrap();
+    tidy(folder.path());
+    assert_eq!(names(&folder.path().join("incoming")), ["brought-1-1"]);
+    fs::remove_dir_all(folder.path().join("incoming")).unwrap();
+    assert_eq!(names(folder.path()), before);
 }
 
 #[test]

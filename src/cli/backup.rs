@@ -176,9 +176,14 @@ pub(super) fn run(context: &Context, command: Command) -> Result<bool, Failure> 
             let secret = if file.is_some() { Some(passphrase.read()?) } else { None };
             let file = file.as_deref().map(absolute).transpose()?;
             let request = Request::BackupDrill { file, secret, by: person() };
-            let Answer::BackupDrilled { manifest, users } = context.ask(request)? else { return Err(strange()) };
+            let Answer::BackupDrilled { manifest, users } = context.ask(request)? else {
+                return Err(strange());
+            };
             context.print(&manifest, || {
-                format!("{}\nIt could be restored: everything in it opens, and {users} users can sign in.", said_manifest(&manifest))
+                format!(
+                    "{}\nIt could be restored: everything in it opens, and {users} users can sign in.",
+                    said_manifest(&manifest)
+                )
             })?;
             Ok(true)
         }
@@ -301,8 +306,18 @@ fn said_restore(staged: &Staged, dry_run: bool, runs: bool) -> String {
         staged.files
     );
     if !staged.gives_way.is_empty() {
-        let word = if dry_run { "would go" } else if runs { "goes" } else { "went" };
-        text.push_str(&format!("What is there {word} to {}: {}\n", staged.before, staged.gives_way.join(", ")));
+        let word = if dry_run {
+            "would go"
+        } else if runs {
+            "goes"
+        } else {
+            "went"
+        };
+        text.push_str(&format!(
+            "What is there {word} to {}: {}\n",
+            staged.before,
+            staged.gives_way.join(", ")
+        ));
     }
     text.push_str(if dry_run {
         "Nothing was changed."
@@ -316,7 +331,13 @@ fn said_restore(staged: &Staged, dry_run: bool, runs: bool) -> String {
 
 fn said_outcome(outcome: &Outcome) -> String {
     match &outcome.error {
-        None => format!("{}  {} to {}, {} bytes", outcome.at.strftime("%Y-%m-%d %H:%M:%SZ"), outcome.name, outcome.to, outcome.bytes),
+        None => format!(
+            "{}  {} to {}, {} bytes",
+            outcome.at.strftime("%Y-%m-%d %H:%M:%SZ"),
+            outcome.name,
+            outcome.to,
+            outcome.bytes
+        ),
         Some(error) => format!("{}  FAILED: {error}", outcome.at.strftime("%Y-%m-%d %H:%M:%SZ")),
     }
 }

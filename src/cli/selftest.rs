@@ -97,9 +97,13 @@ pub(super) fn run(context: &Context, args: &Args) -> Result<bool, Failure> {
             revision: said.published,
             had_lists: said.names > 0,
         };
-        let text = serde_json::to_vec_pretty(&before).map_err(|error| Failure::could_not(error.to_string()))?;
-        disk::replace(file, &text).map_err(|error| Failure::could_not(format!("{}: {error}", file.display())))?;
-        context.print(&before, || format!("Written to {}: policy revision {}", file.display(), before.revision))?;
+        let text =
+            serde_json::to_vec_pretty(&before).map_err(|error| Failure::could_not(error.to_string()))?;
+        disk::replace(file, &text)
+            .map_err(|error| Failure::could_not(format!("{}: {error}", file.display())))?;
+        context.print(&before, || {
+            format!("Written to {}: policy revision {}", file.display(), before.revision)
+        })?;
         return Ok(true);
     }
     let before = match &args.policy_before {
@@ -218,9 +222,10 @@ fn policy(said: &SelfCheck, before: Option<&Before>) -> Result<String, String> {
         ));
     }
     match before {
-        Some(before) if before.policy != said.policy => {
-            Err(format!("revision {} is another policy than revision {} before", said.revision, before.revision))
-        }
+        Some(before) if before.policy != said.policy => Err(format!(
+            "revision {} is another policy than revision {} before",
+            said.revision, before.revision
+        )),
         Some(_) => Ok(format!("revision {} is in force, as before", said.revision)),
         None => Ok(format!("revision {} is in force", said.revision)),
     }
@@ -242,8 +247,13 @@ fn lists(said: &SelfCheck, before: Option<&Before>) -> Result<String, String> {
 fn databases(said: &SelfCheck) -> Result<String, String> {
     for database in &said.databases {
         if database.version != Some(database.wanted) {
-            let version = database.version.map_or_else(|| String::from("can't be read"), |version| format!("has version {version}"));
-            return Err(format!("{} {version}, this program writes version {}", database.file, database.wanted));
+            let version = database
+                .version
+                .map_or_else(|| String::from("can't be read"), |version| format!("has version {version}"));
+            return Err(format!(
+                "{} {version}, this program writes version {}",
+                database.file, database.wanted
+            ));
         }
     }
     Ok(format!("{} are as this program writes them", said.databases.len()))
@@ -285,9 +295,14 @@ async fn blocks(data: &Path, at: SocketAddr) -> Result<String, String> {
         return if codes.iter().any(|code| (15..=17).contains(code)) {
             Ok(format!("{name} is blocked, as the policy says"))
         } else if codes.contains(&18) {
-            Ok(format!("{name} is blocked by the policy; the box itself is not among those who are served (dns.allow)"))
+            Ok(format!(
+                "{name} is blocked by the policy; the box itself is not among those who are served (dns.allow)"
+            ))
         } else {
-            Err(format!("{name} is blocked by the policy and is answered with {}", answer.metadata.response_code))
+            Err(format!(
+                "{name} is blocked by the policy and is answered with {}",
+                answer.metadata.response_code
+            ))
         };
     }
     Ok(format!("the policy blocks none of {} for the box itself", LISTED.join(", ")))
@@ -304,7 +319,9 @@ fn extended_errors(message: &Message) -> Vec<u16> {
         .as_ref()
         .iter()
         .filter_map(|(_, option)| match option {
-            EdnsOption::Unknown(15, bytes) if bytes.len() >= 2 => Some(u16::from_be_bytes([bytes[0], bytes[1]])),
+            EdnsOption::Unknown(15, bytes) if bytes.len() >= 2 => {
+                Some(u16::from_be_bytes([bytes[0], bytes[1]]))
+            }
             _ => None,
         })
         .collect()
@@ -385,7 +402,9 @@ async fn pages(at: SocketAddr) -> Result<String, String> {
         return match status {
             200 => Ok(format!("answer at {at}, and say that the box is ready")),
             503 => {
-                let own = text.lines().find(|line| OWN_PARTS.iter().any(|part| line.starts_with(&format!("{part}:"))));
+                let own = text
+                    .lines()
+                    .find(|line| OWN_PARTS.iter().any(|part| line.starts_with(&format!("{part}:"))));
                 let all = text.lines().collect::<Vec<_>>().join("; ");
                 match own {
                     Some(line) => Err(format!("say: {line}")),

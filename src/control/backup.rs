@@ -277,8 +277,7 @@ impl Control {
             }
             Err(error) => format!("{name}: {error}"),
         };
-        let outcome =
-            Outcome { at: self.clock.now(), name, to: from_where.to_owned(), bytes, error };
+        let outcome = Outcome { at: self.clock.now(), name, to: from_where.to_owned(), bytes, error };
         self.write_history(|history| history.drill = Some(outcome));
         self.audit_from(by, "backup.drill", &detail, from);
         done
@@ -289,7 +288,11 @@ impl Control {
     /// # Errors
     ///
     /// When it can't be had from there, or what would keep it from being restored.
-    pub async fn drill_newest(&self, by: &str, from: Option<IpAddr>) -> Result<(Manifest, u64), ControlError> {
+    pub async fn drill_newest(
+        &self,
+        by: &str,
+        from: Option<IpAddr>,
+    ) -> Result<(Manifest, u64), ControlError> {
         let settings = self.backup_settings()?.ok_or_else(|| {
             ControlError::Input(String::from("it is not said yet where backups go by themselves"))
         })?;
@@ -297,7 +300,8 @@ impl Control {
         let scratch = Incoming::new(&self.folder, "drill")?;
         let to = settings.destination.said();
         let fetched =
-            backup::fetch_newest(&settings, &self.folder, &scratch.0, self.backup_lookup(), self.clock.now()).await;
+            backup::fetch_newest(&settings, &self.folder, &scratch.0, self.backup_lookup(), self.clock.now())
+                .await;
         match fetched {
             Ok(name) => {
                 // By its own name, for the audit.
@@ -334,7 +338,8 @@ impl Control {
         by: &str,
         from: Option<IpAddr>,
     ) -> Result<Staged, ControlError> {
-        let (folder, path, who, now) = (self.folder.clone(), archive.to_owned(), by.to_owned(), self.clock.now());
+        let (folder, path, who, now) =
+            (self.folder.clone(), archive.to_owned(), by.to_owned(), self.clock.now());
         let staged = aside(move || backup::stage(&folder, &path, &opener, &who, now, dry_run)).await?;
         if !dry_run {
             let detail = format!("made {}, policy revision {}", staged.about.made, staged.about.revision);
@@ -398,7 +403,8 @@ impl Control {
             }
             return;
         }
-        let can_open = self.backup_settings().ok().flatten().is_some_and(|settings| settings.opener().is_ok());
+        let can_open =
+            self.backup_settings().ok().flatten().is_some_and(|settings| settings.opener().is_ok());
         if can_open
             && self.is_drill_due()
             && let Err(error) = self.drill_newest(WHO, None).await
@@ -455,10 +461,14 @@ impl Control {
             return;
         }
         let people = school.file().people.clone();
-        let to = [&people.senior_leader, &people.safeguarding_lead].into_iter().find(|one| !one.email.is_empty());
+        let to =
+            [&people.senior_leader, &people.safeguarding_lead].into_iter().find(|one| !one.email.is_empty());
         let Some(to) = to else { return };
         let name = self.policy.load().file().school.clone();
-        let subject = format!("Schoolgate: the backup of {} was not made", if name.is_empty() { "the box" } else { &name });
+        let subject = format!(
+            "Schoolgate: the backup of {} was not made",
+            if name.is_empty() { "the box" } else { &name }
+        );
         let body = format!(
             "The DNS filter could not make its backup:\n\n{why}\n\nIt is tried again every hour. Filtering goes on. Please pass this on to whoever looks after the box: the page System, Backups says more.\n"
         );

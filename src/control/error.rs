@@ -4,8 +4,8 @@ use jiff::Timestamp;
 
 use super::{EditError, LaterChange, LibraryError};
 use crate::{
-    background::BackgroundError, backup::BackupError, mail::MailError, policy::PolicyErrors, querylog::LogError, seen::SeenError,
-    store::StoreError,
+    background::BackgroundError, backup::BackupError, mail::MailError, policy::PolicyErrors,
+    querylog::LogError, seen::SeenError, store::StoreError,
 };
 
 /// Why an action was not done.

@@ -6,8 +6,8 @@ use serde::{Deserialize, Serialize};
 
 use super::{
     Actor, AuditReport, CheckReport, CheckRequest, DiffReport, EditReport, EraseAsked, ExportRequest,
-    HoldAsked, HoldsReport, ListsReport, LogReport, RevealReport, RevealRequest, SeenReport, SelfCheck, SubjectRequest,
-    SuppliersReport, UpdateReport, WhyReport,
+    HoldAsked, HoldsReport, ListsReport, LogReport, RevealReport, RevealRequest, SeenReport, SelfCheck,
+    SubjectRequest, SuppliersReport, UpdateReport, WhyReport,
 };
 use crate::{
     backup::{Extras, History, Made as BackupFile, Manifest, Outcome},
