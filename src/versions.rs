@@ -98,7 +98,9 @@ mod tests {
     #[test]
     fn names_of_copies_are_told_from_others() {
         assert!(is_copy("schoolgate.version-2.db") && is_copy("accounts.version-12.db"));
-        for name in ["schoolgate.db", "schoolgate.version-.db", "a.version-1x.db", "a.newer-1.db", "a.version-1"] {
+        for name in
+            ["schoolgate.db", "schoolgate.version-.db", "a.version-1x.db", "a.newer-1.db", "a.version-1"]
+        {
             assert!(!is_copy(name), "{name}");
         }
     }

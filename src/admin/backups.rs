@@ -167,8 +167,10 @@ fn free(folder: &Path) -> u64 {
     statvfs(folder).map_or(0, |disk| disk.f_bavail.saturating_mul(disk.f_frsize))
 }
 
-/// Whether who asks may restore on a box that is set up: a backup can have any policy and any users, so it takes somebody who may
-/// open things on their own word, once the school has somebody who may.
+/// Whether who asks may restore on a box that is set up.
+///
+/// A backup can have any policy and any users, so it takes somebody who may open things on their own word, once the school
+/// has somebody who may.
 ///
 /// # Errors
 ///

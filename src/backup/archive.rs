@@ -12,6 +12,7 @@ use jiff::Timestamp;
 use ring::digest::{Context, SHA256};
 use rusqlite::{Connection, OpenFlags};
 use serde::{Deserialize, Serialize};
+use tracing::warn;
 
 use super::{
     BackupError, Extras, Of, Opener,
@@ -106,7 +107,15 @@ pub(super) fn write<W: Write>(of: &Of<'_>, to: W) -> Result<(usize, W), BackupEr
         let source = of.folder.join(&piece.path);
         let copied = match piece.kind {
             Kind::Plain => source.clone(),
-            Kind::Database => scratch.copy(&source, &piece.path)?,
+            Kind::Database => match scratch.copy(&source, &piece.path) {
+                Ok(copy) => copy,
+                // A day of the log that is damaged is no reason to have no backup of anything. The log says so itself.
+                Err(error) if piece.path.starts_with(what::LOG) => {
+                    warn!(%error, "A day of the query log is not in the backup");
+                    continue;
+                }
+                Err(error) => return Err(error),
+            },
         };
         let mut file = match File::open(&copied) {
             Ok(file) => file,

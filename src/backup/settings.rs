@@ -2,7 +2,7 @@
 
 use std::{fmt, net::IpAddr, path::PathBuf};
 
-use age::secrecy::{ExposeSecret as _, SecretString};
+use age::secrecy::SecretString;
 use data_encoding::BASE64;
 use jiff::{Timestamp, Zoned, civil::Date};
 use reqwest::Url;
@@ -70,8 +70,11 @@ impl Schedule {
     /// The day whose backup is to be there by now, by the school's clock.
     #[must_use]
     pub fn due(&self, now: &Zoned) -> Date {
-        let today =
-            if now.hour() >= self.hour { now.date() } else { now.date().yesterday().unwrap_or(now.date()) };
+        let today = if now.hour() >= self.hour {
+            now.date()
+        } else {
+            now.date().yesterday().unwrap_or_else(|_| now.date())
+        };
         match self.every {
             Every::Day => today,
             Every::Week => {
@@ -490,12 +493,6 @@ impl Settings {
             extras: file.extras,
             recipient: file.recipient,
         })
-    }
-}
-
-impl From<&SecretString> for Secret {
-    fn from(secret: &SecretString) -> Self {
-        Self::new(secret.expose_secret())
     }
 }
 

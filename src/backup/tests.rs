@@ -207,6 +207,31 @@ fn a_backup_for_a_public_key_opens_with_its_identity_alone() {
 }
 
 #[test]
+fn a_damaged_day_of_the_log_is_left_out() {
+    let one = tempfile::tempdir().unwrap();
+    lived_in(one.path());
+    rusqlite::Connection::open(one.path().join("log/2026-11-25.db"))
+        .unwrap()
+        .execute_batch("CREATE TABLE a (b)")
+        .unwrap();
+    fs::write(one.path().join("log/2026-11-26.db"), "this is not a database, not even nearly one").unwrap();
+    fs::create_dir_all(one.path().join("log/keys")).unwrap();
+    fs::write(one.path().join("log/keys/2026-11-25.key"), [1; 32]).unwrap();
+    let archive = one.path().join("a.backup.age");
+    let extras = Extras { logs: true, lists: false };
+    let of = Of { folder: one.path(), extras, school: "", revision: 0, at: at() };
+    create(&of, &lock(), &archive).unwrap();
+    let manifest = look(&archive, &opener()).unwrap();
+    let log: Vec<&str> = manifest
+        .files
+        .iter()
+        .map(|file| file.path.as_str())
+        .filter(|path| path.starts_with("log/"))
+        .collect();
+    assert_eq!(log, ["log/2026-11-25.db", "log/keys/2026-11-25.key"]);
+}
+
+#[test]
 fn no_backup_takes_anothers_place_and_none_is_left_half_made() {
     let one = tempfile::tempdir().unwrap();
     lived_in(one.path());
@@ -486,7 +511,13 @@ fn what_a_killed_process_left_is_removed_and_nothing_else() {
     let folder = tempfile::tempdir().unwrap();
     lived_in(folder.path());
     let before = names(folder.path());
-    for left in [".backup-1/schoolgate.db", ".drill-1/files/a", "restore.part/files/a", "incoming/came-1", "incoming/a.backup.age"] {
+    for left in [
+        ".backup-1/schoolgate.db",
+        ".drill-1/files/a",
+        "restore.part/files/a",
+        "incoming/came-1",
+        "incoming/a.backup.age",
+    ] {
         let path = folder.path().join(left);
         fs::create_dir_all(path.parent().unwrap()).unwrap();
         fs::write(path, "x").unwrap();

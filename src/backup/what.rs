@@ -50,7 +50,7 @@ const FOLDERS: [&str; 2] = ["tls", "seen"];
 const LISTS: &str = "lists";
 
 /// The folder of the query log.
-const LOG: &str = "log";
+pub(super) const LOG: &str = "log";
 
 /// What gives way to a backup that is restored, whether that has such a file or not: nothing of another school's stays.
 pub(super) fn gives_way(has_logs: bool) -> Vec<String> {

@@ -11,6 +11,7 @@ use clap::Subcommand;
 use super::{Context, Failure, policy::person};
 use crate::{
     backup::{self, Extras, History, Lock, Made, Manifest, Opener, Outcome, Staged},
+    clock::Clock,
     control::{Answer, Request},
 };
 
@@ -230,8 +231,7 @@ fn restore(context: &Context, file: &Path, passphrase: &Passphrase, dry_run: boo
     let config = context.settings()?;
     let opener = Opener::typed(&passphrase.read()?);
     let runs = std::os::unix::net::UnixStream::connect(config.data.join("control.sock")).is_ok();
-    #[expect(clippy::disallowed_methods, reason = "a command line has the time of its machine")]
-    let now = jiff::Timestamp::now();
+    let now = Clock::system().now();
     let staged = match backup::stage(&config.data, file, &opener, &person(), now, dry_run) {
         Ok(staged) => staged,
         Err(error) => return not_good(&error),

@@ -14,7 +14,7 @@ use tracing::{error, info, warn};
 
 use super::{Control, ControlError, OwnLookup};
 use crate::{
-    background::BackgroundError,
+    background::in_background,
     backup::{
         self, Applied, BackupError, Extras, Fetching, History, Lock, Made, Manifest, NewSettings, Of, Opener,
         Outcome, Settings, Staged,
@@ -429,7 +429,7 @@ impl Control {
         }
         let zone = zone(&self.policy.load());
         let here = now.to_zoned(zone.clone());
-        let hour = Time::new(settings.schedule.hour, 0, 0, 0).unwrap_or(Time::midnight());
+        let hour = Time::new(settings.schedule.hour, 0, 0, 0).unwrap_or_default();
         let due = settings.schedule.due(&here).to_datetime(hour);
         let due = zone.to_zoned(due).map_or(now, |due| due.timestamp());
         history.good.is_none_or(|good| good.at < due)
@@ -530,13 +530,9 @@ fn file(path: &Path, source: io::Error) -> ControlError {
     BackupError::File { path: path.to_owned(), source }.into()
 }
 
-/// Does what reads and writes much, where it keeps nobody waiting.
+/// Does what reads, encrypts and writes much, where it gives way to those who ask for names.
 async fn aside<T: Send + 'static>(
     work: impl FnOnce() -> Result<T, BackupError> + Send + 'static,
 ) -> Result<T, ControlError> {
-    let done = tokio::task::spawn_blocking(work).await.map_err(|error| BackgroundError::Panicked {
-        name: String::from("backup"),
-        message: error.to_string(),
-    });
-    Ok(done??)
+    Ok(in_background("backup", work).await??)
 }
