@@ -4,6 +4,7 @@
 //! serves. DNS never waits for lists: what is on disk is in force at once, and the rest is compiled behind.
 
 mod certificates;
+mod supervision;
 mod web;
 
 use std::{
@@ -21,13 +22,14 @@ use tokio::runtime::Handle;
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
 use tracing::{error, info, warn};
 
-use self::web::Web;
+use self::{supervision::Supervisor, web::Web};
 use crate::{
+    backup::{self, Applied, BackupError, Staged},
     clock::Clock,
     config::{Config, ConfigError},
     control::{self, Control, ControlError, OwnLookup},
     disk,
-    dns::{Designated, Encrypted, Handler, NoticeReply, Record, ServeError, Server},
+    dns::{Designated, Encrypted, Handler, NoticeReply, Pulse, Record, ServeError, Server},
     feeds::{self, Feeds, http::SystemLookup},
     policy::Policy,
     querylog::{LogFolder, QueryLog},
@@ -55,6 +57,8 @@ pub struct Appliance {
     seen: Arc<Seen>,
     log: Option<Arc<QueryLog>>,
     web: Web,
+    supervisor: Supervisor,
+    pulse: Option<Pulse>,
     stop: CancellationToken,
     tasks: TaskTracker,
 }
@@ -74,10 +78,16 @@ impl Appliance {
         let socket = control::socket::bind(&config.data).await.map_err(StartError::Socket)?;
         // Those of the run before: who waits for the file must not read old ports.
         let _ = fs::remove_file(config.data.join(ADDRESSES));
+        // Before anything in the folder is opened, since it puts another's files in their place.
+        let restored = backup::apply(&config.data)?;
+        backup::tidy(&config.data);
         let clock = Clock::system();
         let resolver = resolver(&config, &clock, Handle::current())?;
         let bound = Server::bind(&config.dns)?;
         let control = control(&config, &clock, &resolver)?;
+        if let Some(restored) = &restored {
+            control.record_restore(restored);
+        }
         let seen = Arc::new(Seen::open(&config.data.join(control::SEEN), clock.clone()));
         let mut control = control.with_seen(Arc::clone(&seen));
         // A log that can't be kept is no reason to leave a school without names; it says so, again and again.
@@ -108,6 +118,11 @@ impl Appliance {
                 let noticed = listener.take(packet, from)?;
                 Some(NoticeReply { bytes: noticed.reply, known: noticed.known })
             });
+        let pulse =
+            Pulse::new().inspect_err(|error| error!(%error, "The box can't ask itself how it is")).ok();
+        if let Some(pulse) = &pulse {
+            handler = handler.with_pulse(pulse.clone());
+        }
         if let Some(log) = &log {
             handler = handler.with_log(Arc::clone(log) as Arc<dyn Record<Policy>>);
         }
@@ -117,8 +132,12 @@ impl Appliance {
         let dns = bound.addresses();
         let bound = bound.with_certificate(Arc::clone(&certificates) as Arc<dyn ResolvesServerCert>);
         // A box that lost its index must not answer without the school's lists; an older index serves meanwhile.
+        let supervisor = Supervisor::of_the_process();
         if control.lacks_its_lists() {
-            control.catch_up().await;
+            tokio::select! {
+                () = control.catch_up() => {}
+                () = supervisor.starting() => {}
+            }
         }
         let broken = stop.clone();
         let serving = bound.serve(handler, stop.clone());
@@ -132,6 +151,7 @@ impl Appliance {
         tasks.spawn(control::socket::serve(socket, Arc::clone(&control), stop.clone()));
         let school = Arc::new(School::open(&config.data));
         tasks.spawn(Arc::clone(&control).keep_trial(Arc::clone(&school), stop.clone()));
+        tasks.spawn(Arc::clone(&control).keep_backups(Arc::clone(&school), stop.clone()));
         let means = web::Means {
             control: Arc::clone(&control),
             log: log.clone(),
@@ -165,7 +185,20 @@ impl Appliance {
         });
         tasks.close();
         info!(?dns, "Answering");
-        Ok(Self { dns, encrypted, control, seen, log, web, stop, tasks })
+        Ok(Self { dns, encrypted, control, seen, log, web, supervisor, pulse, stop, tasks })
+    }
+
+    /// Tells who supervises the service that questions are answered, and from now on that they still are.
+    pub async fn tell_supervisor(&self) {
+        let (starter, subscribed) = self.control.names();
+        let status =
+            format!("Answering; {starter} names in the starter lists, {subscribed} in lists of the school");
+        self.supervisor.ready(&status).await;
+        if let Some(pulse) = self.pulse.clone() {
+            let watch = self.supervisor.clone().keep_watch(pulse, self.dns.clone(), self.stop.clone());
+            // Closed for what serves; this one ends with `stop` and is owed nothing.
+            tokio::spawn(watch);
+        }
     }
 
     /// What an administrator can do.
@@ -223,6 +256,7 @@ impl Appliance {
 
     /// Stops answering, waits for what is under way, with a limit.
     pub async fn stop(self) {
+        self.supervisor.stopping().await;
         self.stop.cancel();
         let _ = fs::remove_file(self.control.folder().join(ADDRESSES));
         if tokio::time::timeout(STOPPING, self.tasks.wait()).await.is_err() {
@@ -257,6 +291,18 @@ pub fn control_without_serving(config: &Config) -> Result<Control, StartError> {
     let clock = Clock::system();
     let resolver = resolver(config, &clock, Handle::current())?;
     control(config, &clock, &resolver)
+}
+
+/// Tells the audit of a data folder that no server runs on that a backup was restored there. What can't be told is in the
+/// log.
+pub fn record_restore(config: &Config, staged: &Staged) {
+    let opened = Feeds::new(&config.lists, Arc::new(SystemLookup), Clock::system())
+        .map_err(StartError::from)
+        .and_then(|feeds| Ok(Control::open(&config.data, Clock::system(), feeds, config.lists.keep)?));
+    match opened {
+        Ok(control) => control.record_restore(&Applied { staged: staged.clone() }),
+        Err(error) => error!(%error, "The audit can't be told of the restore"),
+    }
 }
 
 fn control(config: &Config, clock: &Clock, resolver: &Arc<Resolver>) -> Result<Control, StartError> {
@@ -333,6 +379,9 @@ pub enum StartError {
     /// The data folder can't be used.
     #[error(transparent)]
     Control(#[from] ControlError),
+    /// A restore broke off and can't be brought to an end.
+    #[error("a restore can't be brought to an end: {0}")]
+    Restore(#[from] BackupError),
     /// The socket for commands can't be opened.
     #[error("{0}")]
     Socket(io::Error),
@@ -355,7 +404,7 @@ impl StartError {
             Self::Resolver(error) => !matches!(error, ResolverError::Read { .. }),
             Self::Control(error) => error.is_bad_input(),
             Self::Lists(error) => error.is_bad_input(),
-            Self::Serve(_) | Self::Socket(_) | Self::Addresses { .. } => false,
+            Self::Serve(_) | Self::Socket(_) | Self::Restore(_) | Self::Addresses { .. } => false,
         }
     }
 }

@@ -23,6 +23,8 @@ const NOT_KEYS: &[&str] = &[
     "SCHOOLGATE_INTERNET",
     "SCHOOLGATE_CONFIG",
     "SCHOOLGATE_SUPERVISED",
+    // Read by the command that it is for, which also reads the settings.
+    "SCHOOLGATE_BACKUP_PASSPHRASE",
 ];
 
 /// All settings of the box.

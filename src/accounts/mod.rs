@@ -62,6 +62,7 @@ use self::{error::Stop, guesses::Gate, password::Hasher, security_key::Challenge
 use crate::{
     clock::{Clock, Day},
     vault::Vault,
+    versions,
 };
 
 /// The database's name in the data folder.
@@ -174,7 +175,11 @@ impl Accounts {
             fs::OpenOptions::new().append(true).create(true).mode(0o600).open(&file).map_err(unwritable)?;
         made.set_permissions(fs::Permissions::from_mode(0o600)).map_err(unwritable)?;
         drop(made);
-        let connection = match prepared(&file) {
+        let mut opened = prepared(&file);
+        if matches!(opened, Ok(None)) && versions::take_back(&file, schema().1).map_err(unwritable)? {
+            opened = prepared(&file);
+        }
+        let connection = match opened {
             Ok(Some(connection)) => connection,
             Ok(None) => return Err(AccountsError::Newer { file }),
             Err(source) => return Err(AccountsError::Database { file, source }),
@@ -251,6 +256,12 @@ impl Accounts {
     }
 }
 
+/// The database in the data folder, and the version of it that this program writes.
+#[must_use]
+pub fn schema() -> (&'static str, u32) {
+    (DATABASE, MIGRATIONS.len() as u32)
+}
+
 /// A connection to the database as this program writes it; none when a newer program made it.
 fn prepared(file: &Path) -> rusqlite::Result<Option<Connection>> {
     let mut connection = Connection::open(file)?;
@@ -261,6 +272,10 @@ fn prepared(file: &Path) -> rusqlite::Result<Option<Connection>> {
     // What was deleted (sessions, second factors) is not left in the file.
     connection.pragma_update(None, "secure_delete", true)?;
     connection.pragma_update(None, "cache_size", -256)?;
+    let before: u32 = connection.pragma_query_value(None, "user_version", |row| row.get(0))?;
+    if before > 0 && (before as usize) < MIGRATIONS.len() {
+        versions::keep_copy(&connection, file, before);
+    }
     // Within the transaction, since a command may open the file just while a server does.
     let change = connection.transaction_with_behavior(TransactionBehavior::Immediate)?;
     let done: u32 = change.pragma_query_value(None, "user_version", |row| row.get(0))?;

@@ -136,6 +136,8 @@ enum What {
     },
     ReviewDue,
     ContactUnconfirmed,
+    BackupFailed,
+    DrillDue,
     /// A profile blocks nothing that could be allowed.
     Watching,
     /// All of them, for a trial until a day.
@@ -191,6 +193,8 @@ impl Finding {
             What::Failing { percent } => words.with("health-failing", [("percent", (*percent).into())]),
             What::ReviewDue => words.get("health-review-due"),
             What::ContactUnconfirmed => words.get("health-contact-unconfirmed"),
+            What::BackupFailed => words.get("health-backup-failed"),
+            What::DrillDue => words.get("health-drill-due"),
             What::Watching => words.get("banner-watch"),
             What::Trial { day } => words.with("banner-trial", [("day", day.into())]),
             What::TrialOver => words.get("banner-trial-over"),
@@ -212,6 +216,8 @@ impl Finding {
         match (self.part, &self.what) {
             (_, What::ReviewDue) => "/users",
             (_, What::ContactUnconfirmed) => "/set-up/people#contact",
+            (_, What::BackupFailed) => "/system/backup",
+            (_, What::DrillDue) => "/system/backup#drill",
             (_, What::Watching) => "/policy",
             (_, What::Trial { .. } | What::TrialOver) => "/set-up/start",
             (Part::School, _) => "/limits#suppliers",
@@ -226,6 +232,8 @@ impl Finding {
         match (self.part, &self.what) {
             (_, What::ReviewDue) => Right::ManageUsers,
             (_, What::ContactUnconfirmed) => Right::ChangeSystem,
+            (_, What::BackupFailed) => Right::SeeSystem,
+            (_, What::DrillDue) => Right::ChangeSystem,
             (_, What::Watching) => Right::SeePolicy,
             (_, What::Trial { .. } | What::TrialOver) => Right::ChangeSystem,
             (Part::School, _) => Right::ChangeLimits,
@@ -288,6 +296,7 @@ impl Health {
         let certificate = look.certificate();
         look.settings(&standing);
         look.people();
+        look.backups();
         let mut findings = look.findings;
         // The order of the parts stays within a level.
         findings.sort_by_key(|finding| std::cmp::Reverse(finding.level));
@@ -501,6 +510,18 @@ impl Look<'_> {
         }
         if !standing.key {
             self.add(Part::Settings, Level::Look, What::NoKey);
+        }
+    }
+
+    fn backups(&mut self) {
+        let control = &self.admin.control;
+        if let Some(why) = control.backup_problem() {
+            self.findings.push(Finding::new(Part::Settings, Level::Look, What::BackupFailed).because(why));
+        }
+        // A box whose first backup is not there yet has nothing to try.
+        let has_backup = control.backup_history().good.is_some();
+        if has_backup && matches!(control.backup_settings(), Ok(Some(_))) && control.is_drill_due() {
+            self.add(Part::Settings, Level::Look, What::DrillDue);
         }
     }
 

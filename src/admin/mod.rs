@@ -9,6 +9,7 @@
 pub mod access;
 mod api;
 mod assets;
+mod backups;
 mod block_page;
 mod config;
 mod contact;

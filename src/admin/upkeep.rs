@@ -80,12 +80,17 @@ pub(super) fn restart(visit: &Visit) -> Result<(), Failure> {
         return Err(Failure::input(visit.words.get("system-not-supervised")));
     }
     visit.admin.control.audit_from(&visit.by(), "box.restart", "", Some(visit.address()));
+    restart_soon(visit);
+    Ok(())
+}
+
+/// The same, for who has looked already whether somebody would, and has told the audit.
+pub(super) fn restart_soon(visit: &Visit) {
     let control = Arc::clone(&visit.admin.control);
     tokio::spawn(async move {
         tokio::time::sleep(FAREWELL).await;
         control.ask_restart();
     });
-    Ok(())
 }
 
 /// Whether systemd, or another who says so, starts the box again when it ends.

@@ -3,12 +3,14 @@
 //! Exit codes: 0 done, 1 the thing asked about is not so, 2 wrong usage or bad input, 3 could not do it.
 
 mod audit;
+mod backup;
 mod check;
 mod config;
 mod lists;
 mod log;
 mod policy;
 mod seen;
+mod selftest;
 mod serve;
 mod user;
 
@@ -51,6 +53,9 @@ enum Command {
     /// Look at who changed what
     #[command(subcommand)]
     Audit(audit::Command),
+    /// Make, look at, restore and rehearse backups
+    #[command(subcommand)]
+    Backup(backup::Command),
     /// Say what happens to a name, why, and what would change it
     Check(check::Args),
     /// Look at the settings of the box
@@ -67,6 +72,8 @@ enum Command {
     Policy(policy::Command),
     /// Say which names this school asked for lately and never before
     Seen(seen::Args),
+    /// Say whether the running service does what it is for
+    Selftest(selftest::Args),
     /// Say who may sign in, add somebody, and give a new password to who lost it
     #[command(subcommand)]
     User(user::Command),
@@ -80,12 +87,14 @@ impl Cli {
         let done = match self.command.unwrap_or(Command::Serve) {
             Command::Serve => serve::run(&context),
             Command::Audit(command) => audit::run(&context, &command),
+            Command::Backup(command) => backup::run(&context, command),
             Command::Check(args) => check::run(&context, args),
             Command::Config(command) => config::run(&context, &command),
             Command::Lists(command) => lists::run(&context, command),
             Command::Log(command) => log::run(&context, command),
             Command::Policy(command) => policy::run(&context, command),
             Command::Seen(args) => seen::run(&context, &args),
+            Command::Selftest(args) => selftest::run(&context, &args),
             Command::User(command) => user::run(&context, command),
         };
         match done {

@@ -34,6 +34,7 @@ pub(super) fn run(context: &Context) -> Result<bool, Failure> {
         let mut terminate = signal(SignalKind::terminate()).map_err(could_not)?;
         let mut interrupt = signal(SignalKind::interrupt()).map_err(could_not)?;
         let mut hangup = signal(SignalKind::hangup()).map_err(could_not)?;
+        appliance.tell_supervisor().await;
         // Only now: whoever read it may send a signal at once.
         print(&appliance.greeting())?;
         let mut restart = false;

@@ -1,7 +1,10 @@
 //! Commands, as they come over the socket or from the command line, each led to the method that does it.
 
 use super::{Answer, Control, ControlError, Edit, EditAsked, Request};
-use crate::accounts::AccountChange;
+use crate::{
+    accounts::AccountChange,
+    backup::{self, Lock, Opener},
+};
 
 impl Control {
     /// Does what a command asks.
@@ -20,6 +23,31 @@ impl Control {
                 self.record_account(&change, &by)?;
                 Answer::Recorded
             }
+            Request::BackupCreate { to, recipient, passphrase, extras, by } => {
+                let lock = match (recipient, passphrase) {
+                    (Some(key), _) => Lock::recipient(&key)?,
+                    (None, passphrase) => Lock::passphrase(&passphrase.unwrap_or_default())?,
+                };
+                let name = backup::name_of("schoolgate", self.clock.now());
+                let to = if to.is_dir() { to.join(name) } else { to };
+                Answer::BackupMade(self.make_backup(&to, lock, extras, &by, None).await?)
+            }
+            Request::BackupDrill { file, secret, by } => {
+                let (manifest, users) = match file {
+                    None => self.drill_newest(&by, None).await?,
+                    Some(file) => {
+                        let opener = Opener::typed(&secret.unwrap_or_default());
+                        let from = file.parent().unwrap_or(&file).display().to_string();
+                        self.drill_backup(&file, opener, &from, &by, None).await?
+                    }
+                };
+                Answer::BackupDrilled { manifest, users }
+            }
+            Request::BackupRun { by } => Answer::BackupRun(self.run_backup(&by, None).await?),
+            Request::BackupStatus => {
+                let settings = self.backup_settings()?.map(|settings| settings.said());
+                Answer::BackupStatus { settings, history: self.backup_history() }
+            }
             Request::PolicyExport => {
                 let state = self.state();
                 Answer::Policy { text: state.file.to_toml(), revision: state.revision }
@@ -27,6 +55,7 @@ impl Control {
             Request::PolicyImport { name, text, by, dry_run } => {
                 Answer::Imported(self.import(&name, &text, &by, dry_run).await?)
             }
+            Request::SelfCheck => Answer::SelfCheck(self.self_check().await?),
             Request::PolicyValidate { name, text } => Answer::Validated(self.validate(name, &text)),
             Request::ListsStatus => Answer::Lists(self.lists()),
             Request::ListsSuppliers => Answer::Suppliers(self.lists().suppliers),

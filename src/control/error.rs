@@ -4,8 +4,8 @@ use jiff::Timestamp;
 
 use super::{EditError, LaterChange, LibraryError};
 use crate::{
-    background::BackgroundError, mail::MailError, policy::PolicyErrors, querylog::LogError, seen::SeenError,
-    store::StoreError,
+    background::BackgroundError, backup::BackupError, mail::MailError, policy::PolicyErrors,
+    querylog::LogError, seen::SeenError, store::StoreError,
 };
 
 /// Why an action was not done.
@@ -78,6 +78,9 @@ pub enum ControlError {
     /// Mail can't be set up so.
     #[error(transparent)]
     Mail(#[from] MailError),
+    /// A backup can't be made, read or restored.
+    #[error(transparent)]
+    Backup(#[from] BackupError),
     /// What waits for approval can't be read or written.
     #[error("{0}")]
     Proposals(String),
@@ -124,6 +127,7 @@ impl ControlError {
             Self::Library(error) => error.is_bad_input(),
             Self::Log(error) => error.is_bad_input(),
             Self::Mail(error) => error.is_bad_input(),
+            Self::Backup(error) => error.is_bad_input(),
             Self::Store(_)
             | Self::Seen(_)
             | Self::NoStore

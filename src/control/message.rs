@@ -6,10 +6,11 @@ use serde::{Deserialize, Serialize};
 
 use super::{
     Actor, AuditReport, CheckReport, CheckRequest, DiffReport, EditReport, EraseAsked, ExportRequest,
-    HoldAsked, HoldsReport, ListsReport, LogReport, RevealReport, RevealRequest, SeenReport, SubjectRequest,
-    SuppliersReport, UpdateReport, WhyReport,
+    HoldAsked, HoldsReport, ListsReport, LogReport, RevealReport, RevealRequest, SeenReport, SelfCheck,
+    SubjectRequest, SuppliersReport, UpdateReport, WhyReport,
 };
 use crate::{
+    backup::{Extras, History, Made as BackupFile, Manifest, Outcome},
     policy::ListFile,
     querylog::{
         evidence::Made,
@@ -41,6 +42,35 @@ pub enum Request {
         /// Who did it.
         by: String,
     },
+    /// Make a backup as a file.
+    BackupCreate {
+        /// The file, or a folder to make it in.
+        to: PathBuf,
+        /// The public key that it is for; none where a passphrase locks it.
+        recipient: Option<String>,
+        /// The passphrase.
+        passphrase: Option<String>,
+        /// What it holds beside what each holds.
+        extras: Extras,
+        /// Who does it.
+        by: String,
+    },
+    /// Try whether a backup can be restored.
+    BackupDrill {
+        /// The backup; the newest where they go by themselves, if none is named.
+        file: Option<PathBuf>,
+        /// What opens it.
+        secret: Option<String>,
+        /// Who does it.
+        by: String,
+    },
+    /// Make the backup of the schedule now.
+    BackupRun {
+        /// Who does it.
+        by: String,
+    },
+    /// Where backups go by themselves, and what became of them.
+    BackupStatus,
     /// The policy in force, as text.
     PolicyExport,
     /// Put a policy in force.
@@ -54,6 +84,8 @@ pub enum Request {
         /// Only say what would change.
         dry_run: bool,
     },
+    /// How the box is, for who updates it.
+    SelfCheck,
     /// What is wrong with a policy.
     PolicyValidate {
         /// The file's name, for messages.
@@ -221,6 +253,24 @@ pub enum Answer {
     AuditProof(AuditProof),
     /// To what was to be written into the audit, and was.
     Recorded,
+    /// To what makes a backup.
+    BackupMade(BackupFile),
+    /// To a drill.
+    BackupDrilled {
+        /// What the backup holds.
+        manifest: Manifest,
+        /// How many users it has.
+        users: u64,
+    },
+    /// To the backup of the schedule.
+    BackupRun(Outcome),
+    /// To the question where backups go.
+    BackupStatus {
+        /// Where, when and how many, in a sentence; none where they go nowhere by themselves.
+        settings: Option<String>,
+        /// What became of them.
+        history: History,
+    },
     /// To an export.
     Policy {
         /// The policy.
@@ -230,6 +280,8 @@ pub enum Answer {
     },
     /// To an import.
     Imported(ImportReport),
+    /// To the question how the box is.
+    SelfCheck(SelfCheck),
     /// To a validation.
     Validated(ValidationReport),
     /// To questions about lists, and to what changes which version is in force.

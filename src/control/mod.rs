@@ -4,6 +4,7 @@
 //! in. Answering only ever reads the policy that was swapped in last.
 
 mod audit;
+mod backup;
 mod check;
 mod commands;
 mod directory;
@@ -20,6 +21,7 @@ mod message;
 mod novelty;
 mod publish;
 mod sealed;
+mod self_check;
 mod sight;
 pub mod socket;
 mod standing;
@@ -41,6 +43,7 @@ use tracing::{error, warn};
 use xxhash_rust::xxh3::xxh3_64;
 
 pub use audit::AuditReport;
+pub use backup::Incoming;
 pub use check::{Asker, CheckReport, CheckRequest, Hop, ListedOn};
 pub use directory::{Controller, Directory};
 pub use edit::{
@@ -62,6 +65,7 @@ pub use log_out::{Actor, ExportRequest, RevealReport, RevealRequest, SAFEGUARDIN
 pub use lookup::OwnLookup;
 pub use message::{Answer, ImportReport, Request, ValidationReport};
 pub use novelty::{SeenName, SeenReport};
+pub use self_check::{DatabaseCheck, LogCheck, SelfCheck};
 pub use sight::Sight;
 pub use standing::Standing;
 pub use suppliers::{SupplierReport, SuppliersReport};
@@ -117,6 +121,7 @@ pub struct Control {
     vault: Option<Arc<Vault>>,
     log: Option<Arc<QueryLog>>,
     mail: Arc<Mail>,
+    backups: backup::Backups,
     state: Mutex<State>,
     /// Held by whoever changes what is in force, so that two never do at once.
     changing: tokio::sync::Mutex<()>,
@@ -207,6 +212,7 @@ impl Control {
             keeping: Arc::new(keeping),
             keeper: Mutex::default(),
             mail: Arc::new(Mail::open(folder, vault.clone())),
+            backups: backup::Backups::default(),
             vault,
             log: None,
             state: Mutex::new(State { store, file, revision, indexes }),

@@ -26,6 +26,7 @@ use super::{
     message::{self, Question, Received},
     neighbours::Neighbours,
     notice::{NoticeReply, Notices},
+    pulse::Pulse,
     rules,
     seams::{Decide, Record, Resolve},
 };
@@ -112,6 +113,8 @@ pub struct Handler<P = Policy, R = Resolver> {
     pub(super) log: Option<Arc<dyn Record<P>>>,
     /// What is told to who looks for encrypted DNS; none where there is nothing.
     designated: Option<Designated>,
+    /// What the box asks itself; none where it does not.
+    pulse: Option<Pulse>,
     probes: Arc<Semaphore>,
     pub(super) clock: Clock,
     pub(super) neighbours: Neighbours,
@@ -145,6 +148,7 @@ impl<P: Decide, R: Resolve> Handler<P, R> {
             seen: None,
             log: None,
             designated: None,
+            pulse: None,
             probes: Arc::new(Semaphore::new(PROBES)),
             clock,
             neighbours: Neighbours::default(),
@@ -178,6 +182,13 @@ impl<P: Decide, R: Resolve> Handler<P, R> {
     #[must_use]
     pub fn with_designated(mut self, designated: Designated) -> Self {
         self.designated = Some(designated);
+        self
+    }
+
+    /// Answers what the box asks itself.
+    #[must_use]
+    pub fn with_pulse(mut self, pulse: Pulse) -> Self {
+        self.pulse = Some(pulse);
         self
     }
 
@@ -233,6 +244,10 @@ impl<P: Decide, R: Resolve> Handler<P, R> {
             }
             Received::Wrong(_) | Received::Nothing => return Answered { reply: None, outcome: None },
         };
+        // Before networks and limits: it is nobody's question, and a box that refuses it would be started again.
+        if self.pulse.as_ref().is_some_and(|pulse| pulse.is(&question)) {
+            return self.beat(&question, asked);
+        }
         let address = self.client_address(&question, asked);
         let mut about = policy::Question {
             key: Key::from_name(question.query.name()),
@@ -296,6 +311,21 @@ impl<P: Decide, R: Resolve> Handler<P, R> {
         };
 
         finish(done.reply, about, Some(client), Ok(done.decision), done.source, done.security)
+    }
+
+    /// Decides the box's own question, as far as a policy is needed for that, and says that it could.
+    fn beat(&self, question: &Question, asked: Asked) -> Answered<P> {
+        let policy = self.policy.load_full();
+        let about = policy::Question {
+            key: Key::from_name(question.query.name()),
+            qtype: question.query.query_type(),
+            first_asked: FirstAsked::Unknown,
+        };
+        let address = asked.from.ip();
+        let client = policy.identify(address, self.neighbours.mac(address));
+        let _ = policy.decide(&about, &client, self.clock.now());
+        let reply = Reply::empty(ResponseCode::NoError);
+        Answered { reply: Some(reply.encode(question, self.room(asked.transport))), outcome: None }
     }
 
     /// A block looks the same whether the question or the answer led to it.

@@ -16,6 +16,7 @@ mod limit;
 mod message;
 mod neighbours;
 mod notice;
+mod pulse;
 mod rules;
 mod seams;
 mod server;
@@ -32,6 +33,7 @@ pub use encrypted::Encrypted;
 pub use handler::{Answered, Asked, Handler, Outcome};
 pub use neighbours::Neighbours;
 pub use notice::NoticeReply;
+pub use pulse::Pulse;
 pub use seams::{Decide, Record, Resolve};
 pub use server::{Bound, Server};
 

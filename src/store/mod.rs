@@ -19,7 +19,7 @@ use serde::{Deserialize, Serialize};
 use tracing::warn;
 
 pub use self::audit::{AuditLine, AuditPage, AuditProof, AuditQuery, AuditRecord, MOST_AUDIT_LINES};
-use crate::disk;
+use crate::{disk, versions};
 
 /// The database's name in the data folder.
 const DATABASE: &str = "schoolgate.db";
@@ -81,8 +81,19 @@ impl Store {
         fs::create_dir_all(folder)
             .map_err(|source| StoreError::Folder { folder: folder.to_owned(), source })?;
         let file = folder.join(DATABASE);
-        let problem = |source| StoreError::Database { file: file.clone(), source };
-        let mut connection = Connection::open(&file).map_err(problem)?;
+        match Self::opened(folder, &file) {
+            Err(StoreError::Newer { .. }) => {
+                let there = versions::take_back(&file, MIGRATIONS.len() as u32)
+                    .map_err(|source| StoreError::Folder { folder: file.clone(), source })?;
+                if there { Self::opened(folder, &file) } else { Err(StoreError::Newer { file }) }
+            }
+            opened => opened,
+        }
+    }
+
+    fn opened(folder: &Path, file: &Path) -> Result<Self, StoreError> {
+        let problem = |source| StoreError::Database { file: file.to_owned(), source };
+        let mut connection = Connection::open(file).map_err(problem)?;
         connection.busy_timeout(Duration::from_secs(5)).map_err(problem)?;
         connection.pragma_update(None, "journal_mode", "wal").map_err(problem)?;
         connection.pragma_update(None, "synchronous", "full").map_err(problem)?;
@@ -92,7 +103,10 @@ impl Store {
             connection.pragma_query_value(None, "user_version", |row| row.get(0)).map_err(problem)?;
         let done = done as usize;
         if done > MIGRATIONS.len() {
-            return Err(StoreError::Newer { file });
+            return Err(StoreError::Newer { file: file.to_owned() });
+        }
+        if done > 0 && done < MIGRATIONS.len() {
+            versions::keep_copy(&connection, file, done as u32);
         }
         for (place, migration) in MIGRATIONS.iter().enumerate().skip(done) {
             let change = connection.transaction().map_err(problem)?;
@@ -221,6 +235,12 @@ impl Store {
     }
 }
 
+/// The database in the data folder, and the version of it that this program writes.
+#[must_use]
+pub fn schema() -> (&'static str, u32) {
+    (DATABASE, MIGRATIONS.len() as u32)
+}
+
 /// The copy of the last published policy, for when the database can't be read.
 ///
 /// # Errors
@@ -342,6 +362,37 @@ mod tests {
         store.connection.pragma_update(None, "user_version", 999).unwrap();
         drop(store);
         assert!(matches!(Store::open(folder.path()), Err(StoreError::Newer { .. })));
+    }
+
+    #[test]
+    fn the_version_of_before_finds_its_database_again_after_an_update_that_was_taken_back() {
+        let folder = tempfile::tempdir().unwrap();
+        let file = folder.path().join(DATABASE);
+        // As the first version left it.
+        let old = Connection::open(&file).unwrap();
+        old.execute_batch(MIGRATIONS[0].step).unwrap();
+        old.pragma_update(None, "user_version", 1).unwrap();
+        old.execute("INSERT INTO policy (at_ms, who, text) VALUES (0, 'ann', 'before')", []).unwrap();
+        drop(old);
+        let mut store = Store::open(folder.path()).unwrap();
+        store.publish("after", &record("policy.import")).unwrap();
+        drop(store);
+        let copy = Connection::open(folder.path().join("schoolgate.version-1.db")).unwrap();
+        let version: u32 = copy.pragma_query_value(None, "user_version", |row| row.get(0)).unwrap();
+        let text: String = copy.query_row("SELECT text FROM policy", [], |row| row.get(0)).unwrap();
+        assert_eq!((version, text.as_str()), (1, "before"));
+        drop(copy);
+
+        // This version, after a newer one was here, which kept a copy for it.
+        let version = MIGRATIONS.len();
+        fs::copy(&file, folder.path().join(format!("schoolgate.version-{version}.db"))).unwrap();
+        let newer = Connection::open(&file).unwrap();
+        newer.execute_batch("INSERT INTO policy (at_ms, who, text) VALUES (0, 'ann', 'newer')").unwrap();
+        newer.pragma_update(None, "user_version", 999).unwrap();
+        drop(newer);
+        let store = Store::open(folder.path()).unwrap();
+        assert_eq!(store.latest().unwrap().unwrap().text, "after");
+        assert!(folder.path().join("schoolgate.newer-1.db").is_file());
     }
 
     #[test]

@@ -309,6 +309,21 @@ impl<const MOST: usize> Sent for Raw<MOST> {
     }
 }
 
+/// A file of whatever size, which is read by who takes it.
+#[derive(Debug)]
+pub(super) struct Flow(pub(super) Body);
+
+impl Sent for Flow {
+    fn schema(_: &mut SchemaGenerator) -> Option<(&'static str, Schema)> {
+        Some(("application/octet-stream", schemars::json_schema!({})))
+    }
+
+    async fn read(headers: &HeaderMap, body: Body) -> Result<Self, Failure> {
+        is_sent_as(headers, "application/octet-stream")?;
+        Ok(Self(body))
+    }
+}
+
 fn is_sent_as(headers: &HeaderMap, wanted: &'static str) -> Result<(), Failure> {
     let sent = headers.get(header::CONTENT_TYPE).and_then(|sent| sent.to_str().ok()).unwrap_or_default();
     let kind = sent.split(';').next().unwrap_or_default().trim();
@@ -419,6 +434,28 @@ impl Given for Download {
         if let Ok(named) = HeaderValue::from_str(&named) {
             headers.insert(header::CONTENT_DISPOSITION, named);
         }
+        response
+    }
+}
+
+/// A file of bytes that only who asked for it can read.
+#[derive(Debug)]
+pub(super) struct Octets {
+    /// Letters, digits, `-`, `_` and `.`.
+    pub(super) name: String,
+    pub(super) body: Body,
+}
+
+impl Given for Octets {
+    fn describe(_: &mut SchemaGenerator) -> Gives {
+        let body = Some(("application/octet-stream", schemars::json_schema!({})));
+        Gives { status: StatusCode::OK, body, tagged: false }
+    }
+
+    fn answer(self) -> Response {
+        let mut response = Download { name: self.name, body: self.body }.answer();
+        let kind = HeaderValue::from_static("application/octet-stream");
+        response.headers_mut().insert(header::CONTENT_TYPE, kind);
         response
     }
 }

@@ -4,6 +4,7 @@
 //! [description](openapi) tells of it, so that none can say other than what is done. One file for each area.
 
 mod audit;
+mod backup;
 mod call;
 mod check;
 mod doc;
@@ -63,5 +64,6 @@ pub(super) fn routes(routes: Routes) -> Routes {
         .with(tokens::routes)
         .with(system::routes)
         .with(mail::routes)
+        .with(backup::routes)
         .with(docs::routes)
 }

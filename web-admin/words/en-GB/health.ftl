@@ -25,3 +25,5 @@ health-no-key = The box's secret key can't be read, so lists of illegal content 
 health-failing = { $percent } % of questions could not be answered lately. Is the line down?
 health-contact-unconfirmed = Nobody knows whether messages to the safeguarding lead arrive: send them a code.
 health-review-due = It is time to look at who has access: the review of users is due.
+health-backup-failed = The last backup was not made, or could not be brought away.
+health-drill-due = Nobody has tried for a year whether a backup can be restored: do a restore drill.

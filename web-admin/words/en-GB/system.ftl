@@ -40,7 +40,7 @@ system-key = Private key
 system-uninstall = Remove the school's certificate
 system-uninstall-ask = Remove the school's certificate? The box's own is used from then on.
 system-no-tls = These pages are served without encryption. Set tls = true under [admin] in the box's settings, unless a proxy before it does that.
-system-backup = Backup and restore
+system-backup = The policy as a file
 system-backup-lead = The policy is all that the school decided: profiles, categories, sites, schedules, networks, lists. Keep a copy after each larger change. It has no passwords and no log.
 system-download = Download the policy
 system-restore-file = Choose a file

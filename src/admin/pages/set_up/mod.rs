@@ -9,6 +9,7 @@ mod finish;
 mod mail;
 mod networks;
 mod people;
+mod restore;
 #[cfg(test)]
 mod tests;
 
@@ -30,6 +31,8 @@ pub(super) fn routes(routes: Routes) -> Routes {
     routes
         .get("/set-up", Right::Open, door::show)
         .post("/set-up", Right::Open, door::claim)
+        .get("/set-up/restore", Right::Open, restore::show)
+        .post("/set-up/restore", Right::Open, restore::put)
         .get("/set-up/break-glass", Right::ManageUsers, about::break_glass)
         .post("/set-up/break-glass", Right::ManageUsers, about::seal)
         .get("/set-up/school", Right::ChangeSystem, about::school)

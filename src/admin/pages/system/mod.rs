@@ -1,5 +1,8 @@
 //! System: whom the box asks, its certificates, backup and restore of the policy, diagnostics, restart.
 
+mod backup;
+#[cfg(test)]
+mod backup_tests;
 mod mail;
 #[cfg(test)]
 mod tests;
@@ -38,6 +41,15 @@ pub(super) fn routes(routes: Routes) -> Routes {
         .post("/system/restore", Right::ChangeSystem, restore)
         .post("/system/certificate", Right::ChangeSystem, install)
         .post("/system/certificate/remove", Right::ChangeSystem, uninstall)
+        .get("/system/backup", Right::SeeSystem, backup::show)
+        .post("/system/backup", Right::ChangeSystem, backup::put)
+        .post("/system/backup/remove", Right::ChangeSystem, backup::remove)
+        .post("/system/backup/make", Right::ChangeSystem, backup::make)
+        .post("/system/backup/run", Right::ChangeSystem, backup::run)
+        .post("/system/backup/drill", Right::ChangeSystem, backup::drill)
+        .post("/system/backup/key", Right::ChangeSystem, backup::key)
+        .post("/system/backup/restore", Right::ChangeSystem, backup::restore)
+        .post("/system/backup/restore/cancel", Right::ChangeSystem, backup::cancel)
         .get("/system/mail", Right::SeeSystem, mail::show)
         .post("/system/mail", Right::ChangeSystem, mail::put)
         .post("/system/mail/remove", Right::ChangeSystem, mail::remove)

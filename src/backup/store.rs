@@ -1,0 +1,667 @@
+//! Where archives are brought by themselves: a folder, an S3-compatible store, a server for SFTP. Each takes one whole or not at
+//! all, and older ones are removed only when the new one is there.
+
+use std::{
+    fmt,
+    fs::{self, File},
+    io::{self, Read as _, Write as _},
+    os::unix::fs::MetadataExt as _,
+    path::{Path, PathBuf},
+    pin::Pin,
+    process::{Command, Stdio},
+    sync::Arc,
+    task::{Context, Poll},
+    time::Duration,
+};
+
+use bytes::Bytes;
+use jiff::Timestamp;
+use reqwest::{
+    Client, Method, StatusCode, Url,
+    dns::{Addrs, Name, Resolve, Resolving},
+    redirect,
+};
+use ring::digest;
+use tokio::io::{AsyncRead as _, AsyncWriteExt as _, ReadBuf};
+
+use super::{
+    BackupError, Destination, S3, Settings, SftpServer, beside, is_name_of, open_new,
+    sigv4::{self, Signed, Signer},
+    sync_folder_of,
+};
+use crate::{disk, feeds::http::Lookup};
+
+/// The box's key for SFTP, in the data folder.
+const SFTP_KEY: &str = "sftp.key";
+
+/// How long one answer of a store may take, beside what is sent.
+const PATIENCE: Duration = Duration::from_secs(60);
+
+/// How long bringing one archive may take.
+const LONGEST: Duration = Duration::from_secs(6 * 3600);
+
+/// The largest answer of a store that is read: a thousand names.
+const LARGEST_ANSWER: usize = 4 << 20;
+
+/// The largest archive that one request may bring, by the rules of S3.
+const LARGEST_OBJECT: u64 = 5 << 30;
+
+/// The SHA-256 of nothing.
+const EMPTY: &str = "e3b0c44298fc1c149afbf4c8996fb92427ae41e4649b934ca495991b7852b855";
+
+/// How the addresses of servers are found.
+#[derive(Clone)]
+pub struct Fetching(pub Arc<dyn Lookup>);
+
+impl fmt::Debug for Fetching {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("Fetching")
+    }
+}
+
+impl Resolve for Fetching {
+    fn resolve(&self, name: Name) -> Resolving {
+        let looking = self.0.lookup(name.as_str());
+        Box::pin(async move {
+            let found = looking.await?;
+            let addresses: Addrs =
+                Box::new(found.into_iter().map(|address| std::net::SocketAddr::new(address, 0)));
+            Ok(addresses)
+        })
+    }
+}
+
+/// Brings an archive to where the settings say, and removes there what is older than those that are to be kept.
+///
+/// # Errors
+///
+/// Says where, and what was wrong. What is there already is there still.
+pub async fn deliver(
+    settings: &Settings,
+    data: &Path,
+    archive: &Path,
+    fetching: Fetching,
+    now: Timestamp,
+) -> Result<(), BackupError> {
+    let to = settings.destination.said();
+    let failed = |why: String| BackupError::Deliver { to: to.clone(), why };
+    let name = archive
+        .file_name()
+        .and_then(|name| name.to_str())
+        .ok_or_else(|| failed(String::from("the archive has no name")))?
+        .to_owned();
+    let (schedule, data) = (settings.schedule.clone(), data.to_owned());
+    let work = async {
+        match &settings.destination {
+            Destination::Folder { path, own_disk } => {
+                let (folder, own_disk, archive) = (path.clone(), *own_disk, archive.to_owned());
+                let copied = tokio::task::spawn_blocking(move || {
+                    to_folder(&folder, own_disk, &data, &archive, &name)?;
+                    let old = too_many(names_in(&folder)?, &schedule.name, schedule.keep);
+                    old.iter().try_for_each(|name| fs::remove_file(folder.join(name)).map_err(said))
+                });
+                copied.await.map_err(|error| error.to_string())?
+            }
+            Destination::S3(store) => {
+                let secret = settings.secret.as_ref().ok_or_else(|| {
+                    String::from("the secret of the key can't be opened any more: type it again")
+                })?;
+                let bucket = Bucket::new(store, secret.expose(), fetching, now)?;
+                bucket.put(&name, archive).await?;
+                for name in too_many(bucket.names().await?, &schedule.name, schedule.keep) {
+                    bucket.remove(&name).await?;
+                }
+                Ok(())
+            }
+            Destination::Sftp(server) => {
+                let sftp = Sftp::new(server, &data)?;
+                sftp.put(&name, archive).await?;
+                let old = too_many(sftp.names().await?, &schedule.name, schedule.keep);
+                if old.is_empty() { Ok(()) } else { sftp.remove(&old).await }
+            }
+        }
+    };
+    match tokio::time::timeout(LONGEST, work).await {
+        Ok(done) => done.map_err(failed),
+        Err(_) => Err(failed(String::from("it took too long"))),
+    }
+}
+
+/// Has the newest archive of this box from where the settings say, as a file; gives its name.
+///
+/// # Errors
+///
+/// Says where, and what was wrong.
+pub async fn fetch_newest(
+    settings: &Settings,
+    data: &Path,
+    into: &Path,
+    fetching: Fetching,
+    now: Timestamp,
+) -> Result<String, BackupError> {
+    let to = settings.destination.said();
+    let failed = |why: String| BackupError::Deliver { to: to.clone(), why };
+    let newest = |names: Vec<String>| {
+        let own = names.into_iter().filter(|name| is_name_of(&settings.schedule.name, name));
+        own.max().ok_or_else(|| String::from("there is no backup of this box"))
+    };
+    let work = async {
+        match &settings.destination {
+            Destination::Folder { path, .. } => {
+                let name = newest(names_in(path)?)?;
+                let (from, to) = (path.join(&name), into.to_owned());
+                let copied = tokio::task::spawn_blocking(move || fs::copy(from, to));
+                copied.await.map_err(|error| error.to_string())?.map_err(said)?;
+                Ok(name)
+            }
+            Destination::S3(store) => {
+                let secret = settings.secret.as_ref().ok_or_else(|| {
+                    String::from("the secret of the key can't be opened any more: type it again")
+                })?;
+                let bucket = Bucket::new(store, secret.expose(), fetching, now)?;
+                let name = newest(bucket.names().await?)?;
+                bucket.get(&name, into).await?;
+                Ok(name)
+            }
+            Destination::Sftp(server) => {
+                let sftp = Sftp::new(server, data)?;
+                let name = newest(sftp.names().await?)?;
+                sftp.get(&name, into).await?;
+                Ok(name)
+            }
+        }
+    };
+    match tokio::time::timeout(LONGEST, work).await {
+        Ok(done) => done.map_err(failed),
+        Err(_) => Err(failed(String::from("it took too long"))),
+    }
+}
+
+fn said(error: io::Error) -> String {
+    error.to_string()
+}
+
+/// Of the archives of this box, those that are more than are kept: the oldest.
+fn too_many(names: Vec<String>, prefix: &str, keep: u16) -> Vec<String> {
+    let mut own: Vec<String> = names.into_iter().filter(|name| is_name_of(prefix, name)).collect();
+    // By their names, which are their dates.
+    own.sort_unstable();
+    let more = own.len().saturating_sub(usize::from(keep));
+    own.truncate(more);
+    own
+}
+
+fn names_in(folder: &Path) -> Result<Vec<String>, String> {
+    let entries = fs::read_dir(folder).map_err(said)?;
+    Ok(entries.flatten().filter_map(|entry| entry.file_name().into_string().ok()).collect())
+}
+
+fn to_folder(folder: &Path, own_disk: bool, data: &Path, archive: &Path, name: &str) -> Result<(), String> {
+    let theirs = fs::metadata(folder).map_err(|error| match error.kind() {
+        io::ErrorKind::NotFound => String::from("it is not there: is the stick in, the share mounted?"),
+        _ => error.to_string(),
+    })?;
+    if !theirs.is_dir() {
+        return Err(String::from("it is no folder"));
+    }
+    if !own_disk && theirs.dev() == fs::metadata(data).map_err(said)?.dev() {
+        return Err(String::from(
+            "it is on the disk of the box itself, where a backup is lost with the box: is the stick in, the share mounted?",
+        ));
+    }
+    let to = folder.join(name);
+    let part = beside(&to).map_err(|error| error.to_string())?;
+    let copied = || {
+        let mut from = File::open(archive)?;
+        let mut out = open_new(&part)?;
+        let bytes = io::copy(&mut from, &mut out)?;
+        out.sync_all()?;
+        if bytes != fs::metadata(archive)?.len() {
+            return Err(io::Error::other("it was not copied whole"));
+        }
+        fs::rename(&part, &to)
+    };
+    copied().map_err(|error| {
+        let _ = fs::remove_file(&part);
+        error.to_string()
+    })?;
+    sync_folder_of(&to);
+    Ok(())
+}
+
+/// A bucket of an S3-compatible store.
+struct Bucket<'a> {
+    store: &'a S3,
+    secret: &'a str,
+    client: Client,
+    endpoint: Url,
+    now: Timestamp,
+}
+
+impl<'a> Bucket<'a> {
+    fn new(store: &'a S3, secret: &'a str, fetching: Fetching, now: Timestamp) -> Result<Self, String> {
+        let roots = rustls::RootCertStore { roots: webpki_roots::TLS_SERVER_ROOTS.to_vec() };
+        let tls =
+            rustls::ClientConfig::builder_with_provider(Arc::new(rustls::crypto::ring::default_provider()))
+                .with_safe_default_protocol_versions()
+                .map_err(|error| error.to_string())?
+                .with_root_certificates(roots)
+                .with_no_client_auth();
+        let client = Client::builder()
+            .tls_backend_preconfigured(tls)
+            // A signature is for one address.
+            .redirect(redirect::Policy::none())
+            .referer(false)
+            .user_agent(concat!("Schoolgate/", env!("CARGO_PKG_VERSION")))
+            .connect_timeout(Duration::from_secs(20))
+            .read_timeout(PATIENCE)
+            .dns_resolver(Arc::new(fetching))
+            .no_proxy()
+            .build()
+            .map_err(|error| error.to_string())?;
+        let endpoint = store.endpoint.parse().map_err(|_| String::from("it is no address"))?;
+        Ok(Self { store, secret, client, endpoint, now })
+    }
+
+    /// Where an object is: by path, which every store knows.
+    fn path(&self, name: &str) -> String {
+        sigv4::path(&format!("/{}/{}{name}", self.store.bucket, self.store.prefix))
+    }
+
+    async fn send(
+        &self,
+        method: Method,
+        path: &str,
+        query: &[(&str, &str)],
+        payload: &str,
+        body: Option<(reqwest::Body, u64)>,
+    ) -> Result<reqwest::Response, String> {
+        let date = sigv4::date(self.now);
+        let host = match (self.endpoint.host_str(), self.endpoint.port()) {
+            (Some(host), Some(port)) => format!("{host}:{port}"),
+            (Some(host), None) => host.to_owned(),
+            (None, _) => return Err(String::from("it is no address")),
+        };
+        let headers =
+            [("host", host.as_str()), ("x-amz-content-sha256", payload), ("x-amz-date", date.as_str())];
+        let signed = Signed { method: method.as_str(), path, query, headers: &headers, payload };
+        let signer =
+            Signer { access_key: &self.store.access_key, secret: self.secret, region: &self.store.region };
+        let query = sigv4::query(query);
+        let mut url = self.endpoint.clone();
+        url.set_path(path);
+        url.set_query(Some(query.as_str()).filter(|query| !query.is_empty()));
+        let mut request = self
+            .client
+            .request(method.clone(), url)
+            .header("authorization", signer.authorization(&signed, self.now))
+            .header("x-amz-content-sha256", payload)
+            .header("x-amz-date", &date);
+        if let Some((body, bytes)) = body {
+            request = request.header("content-length", bytes).body(body);
+        }
+        let response = request.send().await.map_err(|error| causes(&error))?;
+        let status = response.status();
+        if status.is_success() {
+            return Ok(response);
+        }
+        let answer = whole(response).await.unwrap_or_default();
+        let code: String =
+            between(&answer, "<Code>", "</Code>").next().unwrap_or_default().chars().take(60).collect();
+        let hint = match status {
+            StatusCode::FORBIDDEN | StatusCode::UNAUTHORIZED => {
+                ": is the key right, may it write there, and is the box's clock right?"
+            }
+            StatusCode::NOT_FOUND => ": is there such a bucket?",
+            _ => "",
+        };
+        Err(format!("the store answered {} {code}{hint}", status.as_u16()))
+    }
+
+    async fn ask(&self, method: Method, path: &str, query: &[(&str, &str)]) -> Result<String, String> {
+        whole(self.send(method, path, query, EMPTY, None).await?).await
+    }
+
+    async fn get(&self, name: &str, into: &Path) -> Result<(), String> {
+        let mut response = self.send(Method::GET, &self.path(name), &[], EMPTY, None).await?;
+        let mut file = tokio::fs::File::from_std(open_new(into).map_err(said)?);
+        while let Some(chunk) = response.chunk().await.map_err(|error| causes(&error))? {
+            file.write_all(&chunk).await.map_err(said)?;
+        }
+        file.sync_all().await.map_err(said)
+    }
+
+    async fn put(&self, name: &str, archive: &Path) -> Result<(), String> {
+        let file = archive.to_owned();
+        let (bytes, payload) = tokio::task::spawn_blocking(move || digest_of(&file))
+            .await
+            .map_err(|error| error.to_string())?
+            .map_err(said)?;
+        if bytes > LARGEST_OBJECT {
+            return Err(String::from(
+                "it is larger than 5 GiB, which is more than one request can bring: leave the logs out",
+            ));
+        }
+        let body = reqwest::Body::wrap(FileBody::open(archive, bytes).await.map_err(said)?);
+        self.send(Method::PUT, &self.path(name), &[], &payload, Some((body, bytes))).await.map(drop)
+    }
+
+    /// The names of what is there, without what they begin with.
+    async fn names(&self) -> Result<Vec<String>, String> {
+        let path = sigv4::path(&format!("/{}", self.store.bucket));
+        let mut names = Vec::new();
+        let mut after = String::new();
+        // A thousand names an answer; more than these are not this box's.
+        for _ in 0..20 {
+            let mut query = vec![("list-type", "2"), ("prefix", self.store.prefix.as_str())];
+            if !after.is_empty() {
+                query.push(("start-after", after.as_str()));
+            }
+            let text = self.ask(Method::GET, &path, &query).await?;
+            let keys: Vec<String> = between(&text, "<Key>", "</Key>").map(unescaped).collect();
+            let is_more = between(&text, "<IsTruncated>", "</IsTruncated>").next() == Some("true");
+            after = keys.last().cloned().unwrap_or_default();
+            names.extend(
+                keys.iter().filter_map(|key| key.strip_prefix(&self.store.prefix)).map(str::to_owned),
+            );
+            if !is_more || after.is_empty() {
+                break;
+            }
+        }
+        Ok(names)
+    }
+
+    async fn remove(&self, name: &str) -> Result<(), String> {
+        self.ask(Method::DELETE, &self.path(name), &[]).await.map(drop)
+    }
+}
+
+/// The whole of an answer.
+async fn whole(mut response: reqwest::Response) -> Result<String, String> {
+    let mut answer = Vec::new();
+    while let Some(chunk) = response.chunk().await.map_err(|error| causes(&error))? {
+        if answer.len() + chunk.len() > LARGEST_ANSWER {
+            return Err(String::from("the store answers more than makes sense"));
+        }
+        answer.extend_from_slice(&chunk);
+    }
+    Ok(String::from_utf8_lossy(&answer).into_owned())
+}
+
+/// What went wrong, and why.
+fn causes(error: &reqwest::Error) -> String {
+    let mut said = error.to_string();
+    let mut cause = std::error::Error::source(error);
+    while let Some(error) = cause {
+        said = error.to_string();
+        cause = error.source();
+    }
+    said
+}
+
+fn between<'a>(text: &'a str, from: &'a str, to: &'a str) -> impl Iterator<Item = &'a str> {
+    text.split(from).skip(1).filter_map(move |rest| rest.split_once(to)).map(|(inside, _)| inside)
+}
+
+fn unescaped(text: &str) -> String {
+    text.replace("&lt;", "<")
+        .replace("&gt;", ">")
+        .replace("&quot;", "\"")
+        .replace("&apos;", "'")
+        .replace("&amp;", "&")
+}
+
+fn digest_of(path: &Path) -> io::Result<(u64, String)> {
+    let mut file = File::open(path)?;
+    let mut context = digest::Context::new(&digest::SHA256);
+    let mut buffer = vec![0; 1 << 16];
+    let mut bytes = 0;
+    loop {
+        let read = file.read(&mut buffer)?;
+        if read == 0 {
+            return Ok((bytes, data_encoding::HEXLOWER.encode(context.finish().as_ref())));
+        }
+        context.update(&buffer[..read]);
+        bytes += read as u64;
+    }
+}
+
+/// A file as the body of a request or of an answer, read as it is sent.
+#[derive(Debug)]
+pub struct FileBody {
+    file: tokio::fs::File,
+    left: u64,
+    buffer: Vec<u8>,
+}
+
+impl FileBody {
+    /// So much of a file.
+    ///
+    /// # Errors
+    ///
+    /// When it can't be opened.
+    pub async fn open(path: &Path, bytes: u64) -> io::Result<Self> {
+        Ok(Self { file: tokio::fs::File::open(path).await?, left: bytes, buffer: vec![0; 1 << 16] })
+    }
+}
+
+impl hyper::body::Body for FileBody {
+    type Data = Bytes;
+    type Error = io::Error;
+
+    fn poll_frame(
+        self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+    ) -> Poll<Option<io::Result<hyper::body::Frame<Bytes>>>> {
+        let this = self.get_mut();
+        if this.left == 0 {
+            return Poll::Ready(None);
+        }
+        let mut buffer = ReadBuf::new(&mut this.buffer);
+        match Pin::new(&mut this.file).poll_read(cx, &mut buffer) {
+            Poll::Pending => Poll::Pending,
+            Poll::Ready(Err(error)) => Poll::Ready(Some(Err(error))),
+            Poll::Ready(Ok(())) => {
+                let read = buffer.filled();
+                if read.is_empty() {
+                    return Poll::Ready(Some(Err(io::ErrorKind::UnexpectedEof.into())));
+                }
+                let some = read.len().min(usize::try_from(this.left).unwrap_or(usize::MAX));
+                this.left -= some as u64;
+                Poll::Ready(Some(Ok(hyper::body::Frame::data(Bytes::copy_from_slice(&read[..some])))))
+            }
+        }
+    }
+
+    fn size_hint(&self) -> hyper::body::SizeHint {
+        hyper::body::SizeHint::with_exact(self.left)
+    }
+}
+
+/// Makes the box's key for SFTP, unless there is one, and gives its public half.
+///
+/// # Errors
+///
+/// When `ssh-keygen` is not there, or can't write.
+pub async fn make_sftp_key(data: &Path) -> Result<String, BackupError> {
+    let key = data.join(SFTP_KEY);
+    if !key.is_file() {
+        let mut command = Command::new("ssh-keygen");
+        command.args(["-q", "-t", "ed25519", "-N", "", "-C", "schoolgate backup", "-f"]).arg(&key);
+        run(command, String::new())
+            .await
+            .map_err(|why| BackupError::Setting(format!("no key could be made: {why}")))?;
+    }
+    sftp_public_key(data)
+        .await
+        .ok_or_else(|| BackupError::Setting(String::from("the key for SFTP can't be read")))
+}
+
+/// The public half of the box's key for SFTP, as an `authorized_keys` has it; none while there is no key.
+pub async fn sftp_public_key(data: &Path) -> Option<String> {
+    let key = data.join(SFTP_KEY);
+    if !key.is_file() {
+        return None;
+    }
+    let mut command = Command::new("ssh-keygen");
+    command.arg("-y").arg("-f").arg(&key);
+    run(command, String::new()).await.ok().map(|said| said.trim().to_owned())
+}
+
+/// A server for SFTP, reached by the system's program.
+struct Sftp<'a> {
+    server: &'a SftpServer,
+    key: PathBuf,
+    known_hosts: PathBuf,
+}
+
+impl<'a> Sftp<'a> {
+    fn new(server: &'a SftpServer, data: &Path) -> Result<Self, String> {
+        let key = data.join(SFTP_KEY);
+        if !key.is_file() {
+            return Err(String::from("the box has no key for SFTP yet: make one on the page of backups"));
+        }
+        let host = if server.port == 22 {
+            server.host.clone()
+        } else {
+            format!("[{}]:{}", server.host, server.port)
+        };
+        let known_hosts = data.join("sftp.known_hosts");
+        disk::replace(&known_hosts, format!("{host} {}\n", server.host_key.trim()).as_bytes())
+            .map_err(said)?;
+        Ok(Self { server, key, known_hosts })
+    }
+
+    /// Runs commands; the first that fails ends it, but for those that begin with `-`.
+    async fn batch(&self, commands: &str) -> Result<String, String> {
+        let mut command = Command::new("sftp");
+        command.arg("-q").arg("-b").arg("-").arg("-P").arg(self.server.port.to_string());
+        command.arg("-i").arg(&self.key);
+        let known = format!("UserKnownHostsFile={}", self.known_hosts.display());
+        for option in [
+            known.as_str(),
+            "GlobalKnownHostsFile=/dev/null",
+            // The key that the school wrote down, or nothing.
+            "StrictHostKeyChecking=yes",
+            "BatchMode=yes",
+            "IdentitiesOnly=yes",
+            "IdentityAgent=none",
+            "PreferredAuthentications=publickey",
+            "ConnectTimeout=20",
+            "ServerAliveInterval=15",
+            "ServerAliveCountMax=4",
+            "ForwardAgent=no",
+            "ProxyCommand=none",
+            "UpdateHostKeys=no",
+        ] {
+            command.arg("-o").arg(option);
+        }
+        // Settings of whoever runs the server are none of ours.
+        command.arg("-F").arg("/dev/null");
+        let host = if self.server.host.contains(':') {
+            format!("[{}]", self.server.host)
+        } else {
+            self.server.host.clone()
+        };
+        command.arg("--").arg(format!("{}@{host}", self.server.user));
+        run(command, commands.to_owned()).await
+    }
+
+    fn at(&self, name: &str) -> String {
+        format!("{}/{name}", self.server.folder.trim_end_matches('/'))
+    }
+
+    async fn put(&self, name: &str, archive: &Path) -> Result<(), String> {
+        let from = plain(archive)?;
+        let (part, whole) = (self.at(&format!("{name}.part")), self.at(name));
+        let commands = format!("put \"{from}\" \"{part}\"\nrename \"{part}\" \"{whole}\"\n");
+        self.batch(&commands).await.map(drop)
+    }
+
+    async fn get(&self, name: &str, into: &Path) -> Result<(), String> {
+        let to = plain(into)?;
+        self.batch(&format!("get \"{}\" \"{to}\"\n", self.at(name))).await.map(drop)
+    }
+
+    async fn names(&self) -> Result<Vec<String>, String> {
+        let said = self.batch(&format!("ls -1 \"{}\"\n", self.at(""))).await?;
+        Ok(said
+            .lines()
+            .filter(|line| !line.starts_with("sftp>"))
+            .filter_map(|line| line.trim().rsplit('/').next())
+            .map(str::to_owned)
+            .collect())
+    }
+
+    async fn remove(&self, names: &[String]) -> Result<(), String> {
+        let commands: String = names.iter().map(|name| format!("rm \"{}\"\n", self.at(name))).collect();
+        self.batch(&commands).await.map(drop)
+    }
+}
+
+/// A path that `sftp` reads as it is meant.
+fn plain(path: &Path) -> Result<&str, String> {
+    let is_plain = |path: &&str| !path.contains(['"', '\\', '\n', '*', '?', '[']);
+    path.to_str()
+        .filter(is_plain)
+        .ok_or_else(|| String::from("the data folder has a name that sftp can't read"))
+}
+
+/// Runs a program to its end, and gives what it said.
+async fn run(command: Command, input: String) -> Result<String, String> {
+    tokio::task::spawn_blocking(move || run_here(command, &input)).await.map_err(|error| error.to_string())?
+}
+
+fn run_here(mut command: Command, input: &str) -> Result<String, String> {
+    let program = command.get_program().to_string_lossy().into_owned();
+    command
+        .stdin(Stdio::piped())
+        .stdout(Stdio::piped())
+        .stderr(Stdio::piped())
+        .env_remove("SSH_AUTH_SOCK")
+        .env_remove("NOTIFY_SOCKET")
+        .env_remove("WATCHDOG_USEC");
+    let mut child = command.spawn().map_err(|error| match error.kind() {
+        io::ErrorKind::NotFound => format!("{program} is not on this box (package openssh-client)"),
+        _ => format!("{program}: {error}"),
+    })?;
+    if let Some(mut stdin) = child.stdin.take() {
+        // One that ended already says why itself.
+        let _ = stdin.write_all(input.as_bytes());
+    }
+    let output = child.wait_with_output().map_err(|error| format!("{program}: {error}"))?;
+    if output.status.success() {
+        return Ok(String::from_utf8_lossy(&output.stdout).into_owned());
+    }
+    let said = String::from_utf8_lossy(&output.stderr);
+    let said: Vec<&str> = said.lines().map(str::trim).filter(|line| !line.is_empty()).collect();
+    let last: String = said.iter().rev().take(2).rev().copied().collect::<Vec<_>>().join("; ");
+    Err(if last.is_empty() {
+        format!("{program} failed ({})", output.status)
+    } else {
+        last.chars().take(300).collect()
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_oldest_of_this_box_alone_give_way() {
+        let names = [
+            "school-20261101-020000.backup.age",
+            "school-20261103-020000.backup.age",
+            "school-20261102-020000.backup.age",
+            "other-20200101-020000.backup.age",
+            "school-2-20200101-020000.backup.age",
+            "school-20261101-020000.backup.age.part",
+            "school-holiday-photos.backup.age",
+            "notes.txt",
+        ];
+        let names: Vec<String> = names.iter().map(ToString::to_string).collect();
+        assert_eq!(too_many(names.clone(), "school", 2), ["school-20261101-020000.backup.age"]);
+        assert_eq!(too_many(names.clone(), "school", 3), [] as [&str; 0]);
+        assert_eq!(too_many(names, "school-2", 1), [] as [&str; 0]);
+    }
+}
