@@ -17,12 +17,12 @@ import tempfile
 import time
 
 # Started in the machine by a credential that qemu hands over, so what is tested is the image as it ships: nobody can
-# sign in to that. One command a line, in base64; the answer likewise.
+# sign in to that. One command a line, with a number and in base64; the answer likewise.
 SHELL = r"""
 stty raw -echo
-while read -r line; do
+while read -r number line; do
     out=$(printf '%s' "$line" | base64 -d | bash 2>&1 | base64 -w0; exit "${PIPESTATUS[2]}")
-    printf '\n@@%s %s@@\n' "$?" "$out"
+    printf '\n@@%s %s %s@@\n' "$number" "$?" "$out"
 done
 """
 SHELL_UNIT = """[Unit]
@@ -142,6 +142,7 @@ class Machine:
         self.process = None
         self.shell = None
         self.pending = b""
+        self.asked = 0
         if not self.disk.exists():
             run("qemu-img", "create", "-q", "-f", "qcow2", "-F", "raw", "-b", os.path.abspath(image), str(self.disk), disk)
             code, variables = firmware(arch, secure)
@@ -232,7 +233,6 @@ class Machine:
 
     def try_run(self, command, timeout=None):
         deadline = time.monotonic() + (timeout or PATIENCE)
-        line = base64.b64encode(command.encode()) + b"\n"
         while time.monotonic() < deadline:
             if not self.alive():
                 raise Failure("qemu is gone: " + (self.folder / "qemu.log").read_text()[-500:])
@@ -246,22 +246,24 @@ class Machine:
                     continue
                 self.pending = b""
             # A shell that is there answers at once; one that is not has to be asked again.
-            if not self._answer(b"OmI=\n", min(8, deadline - time.monotonic())):
+            if not self._answer(":", min(8, deadline - time.monotonic())):
                 continue
-            answer = self._answer(line, deadline - time.monotonic())
+            answer = self._answer(command, deadline - time.monotonic())
             if answer:
                 return answer
         raise Failure(f"no answer to {command!r}")
 
-    def _answer(self, line, seconds):
+    def _answer(self, command, seconds):
         deadline = time.monotonic() + seconds
-        # Answers to what was asked before are not this one's.
-        while select.select([self.shell], [], [], 0)[0]:
-            if not self.shell.recv(65536):
-                return None
-        self.pending = b""
-        self.shell.sendall(line)
+        self.asked += 1
+        number = b"%d" % self.asked
+        self.shell.sendall(b"\n%s %s\n" % (number, base64.b64encode(command.encode())))
         while time.monotonic() < deadline:
+            # Answers to what was asked before are not this one's.
+            match = re.search(rb"@@%s (\d+) ([A-Za-z0-9+/=]*)@@" % number, self.pending)
+            if match:
+                self.pending = b""
+                return int(match[1]), base64.b64decode(match[2]).decode(errors="replace")
             ready, _, _ = select.select([self.shell], [], [], min(1, max(0, deadline - time.monotonic())))
             if ready:
                 more = self.shell.recv(1 << 16)
@@ -270,9 +272,6 @@ class Machine:
                     self.shell = None
                     return None
                 self.pending += more
-            match = re.search(rb"@@(\d+) ([A-Za-z0-9+/=]*)@@", self.pending)
-            if match:
-                return int(match[1]), base64.b64decode(match[2]).decode(errors="replace")
         return None
 
     # ---------- from outside
