@@ -278,6 +278,40 @@ def rescue(report, box):
     report.step("with both slots bad there is a rescue, which starts one again", offered)
 
 
+def install_from_stick(report, given, folder):
+    """Started from a USB stick, the system is copied to the disk inside, which then starts without the stick."""
+    inside = folder / "stick" / "inside.qcow2"
+    stick = Machine(given.image, folder / "stick", given.arch, usb=True, extra=[
+        "-drive", f"if=none,id=inside,format=qcow2,file={inside}", "-device", "virtio-blk-pci,drive=inside"])
+    run("qemu-img", "create", "-q", "-f", "qcow2", str(inside), "8G")
+    box = None
+
+    def copy():
+        stick.start()
+        stick.wait_for_dns()
+        checks.need("install to the disk inside" in stick.run("cat /usr/lib/schoolgate/console"), "no such choice")
+        stick.run("/usr/lib/schoolgate/install-to-disk --yes vda")
+        stick.kill()
+
+    def start_the_copy():
+        nonlocal box
+        shutil.move(inside, folder / "stick" / "disk.qcow2")
+        box = Machine(given.image, folder / "stick", given.arch)
+        box.start()
+        seconds = box.wait_for_dns()
+        checks.answers_and_blocks(box)
+        checks.root_is_sealed(box)
+        size = int(box.run("df --output=size -m /data | tail -n 1"))
+        checks.need(size > 5000, f"/data has {size} MB of a disk of 8 GB")
+        return f"answered {seconds:.0f} s after power-on, /data has {size} MB"
+
+    report.step("started from a stick, it is installed to the disk inside", copy)
+    report.step("that starts without the stick", start_the_copy)
+    for each in (stick, box):
+        if each:
+            each.kill()
+
+
 def factory_reset(report, box):
     def reset():
         before = box.run("cat /etc/machine-id")
@@ -322,13 +356,13 @@ def main():
     parser.add_argument("--kills", type=int, default=20)
     parser.add_argument("--power-cuts", type=int, default=50)
     parser.add_argument("--seed", type=int, default=7)
-    parser.add_argument("--only", action="append", choices=("updates", "kills", "power-cuts", "rescue", "arm64"))
+    parser.add_argument("--only", action="append", choices=("updates", "kills", "power-cuts", "rescue", "stick", "arm64"))
     parser.add_argument("--keep", help="a folder for the virtual machines, which stays")
     given = parser.parse_args()
 
     folder = pathlib.Path(given.keep or tempfile.mkdtemp(prefix="schoolgate-long-"))
     folder.mkdir(parents=True, exist_ok=True)
-    wanted = given.only or ["updates", "kills", "power-cuts", "rescue"] + (["arm64"] if given.arm64_image else [])
+    wanted = given.only or ["updates", "rescue", "stick", "kills", "power-cuts"] + (["arm64"] if given.arm64_image else [])
     report = Report()
     made = bundles_of(given, folder)
     channel = Channel(folder / "channel", given.keys)
@@ -337,7 +371,7 @@ def main():
         channel.add(made[name], f"{name}.raucb")
     box = Machine(given.image, folder / "box", given.arch)
     try:
-        if wanted != ["arm64"]:
+        if set(wanted) - {"arm64", "stick"}:
             report.step("a box of version 1.0.0 with a rule of the school's", prepare, box, channel)
         if "updates" in wanted:
             refusals(report, box, channel, made)
@@ -356,6 +390,8 @@ def main():
             power_cuts(report, box, given.power_cuts, given.seed)
         if "rescue" in wanted:
             factory_reset(report, box)
+        if "stick" in wanted:
+            install_from_stick(report, given, folder)
         if "arm64" in wanted:
             other_architecture(report, given, folder)
     finally:

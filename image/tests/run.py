@@ -3,12 +3,13 @@
 import argparse
 import pathlib
 import shutil
+import subprocess
 import sys
 import tempfile
 import time
 
 import checks
-from vm import Failure, Machine, kvm_works
+from vm import Failure, Machine, kvm_works, run
 
 CHANGES = """
 set -e
@@ -83,6 +84,67 @@ def power_cut(report, box):
     report.step("the audit verifies", box.run, "schoolgatectl audit verify >/dev/null")
 
 
+def ask_of_the_system(box, request, content):
+    """What the web pages do: as their user, a file under the request's name, and its answer."""
+    said = box.run(
+        f"rm -f /run/schoolgate/answers/{request}; cat >/run/asked <<'CONTENT'\n{content}\nCONTENT\n"
+        "chmod 0644 /run/asked; setpriv --reuid schoolgate --regid schoolgate --clear-groups sh -c '"
+        f"cat /run/asked >/run/schoolgate/requests/{request}.new && "
+        f"mv /run/schoolgate/requests/{request}.new /run/schoolgate/requests/{request}'; "
+        f"for i in $(seq 90); do [ -e /run/schoolgate/answers/{request} ] && break; sleep 1; done; "
+        f"cat /run/schoolgate/answers/{request}"
+    )
+    state, _, words = said.partition("\n")
+    return state, words.strip()
+
+
+def network_by_file(box):
+    """schoolgate-network.txt on the first partition, as somebody edited it on a PC."""
+    def start_with(text):
+        box.run(f"printf '{text}' >/efi/schoolgate-network.txt; /usr/lib/schoolgate/network-apply")
+
+    start_with("method = \"static\"\\r\\naddress = \"10.0.2.300/24\"\\r\\n")
+    checks.need("10.0.2.300" in box.run("cat /run/schoolgate/network-problem"), "nonsense is not told")
+    checks.need("DHCP=yes" in box.run("cat /run/systemd/network/10-appliance.network"), "nonsense is used")
+    start_with("method = \"static\"\\r\\naddress = \"10.0.2.15/24\"\\r\\ngateway = \"10.0.2.2\"\\r\\n")
+    box.run("networkctl reload; networkctl reconfigure $(ls /sys/class/net | grep ^en)")
+    time.sleep(5)
+    checks.need("proto static" in box.run("ip route show default"), "the fixed address is not in use")
+    checks.answers_and_blocks(box)
+
+
+def network_by_pages(box):
+    state, words = ask_of_the_system(box, "network", 'method = "static"')
+    checks.need(state == "refused" and "no address" in words, f"{state}: {words}")
+    state, words = ask_of_the_system(box, "network", 'method = "dhcp"')
+    checks.need(state == "ok", f"{state}: {words}")
+    checks.need("DHCP=yes" in box.run("cat /run/systemd/network/10-appliance.network"), "DHCP is not in use")
+
+
+def ssh_with_a_key(box):
+    """Off, on with a key, off again."""
+    key = box.folder / "key"
+    run("ssh-keygen", "-q", "-t", "ed25519", "-N", "", "-f", str(key))
+    options = ["-p", str(box.ssh), "-i", str(key), "-o", "StrictHostKeyChecking=no", "-o", "UserKnownHostsFile=/dev/null",
+               "-o", "BatchMode=yes", "-o", "ConnectTimeout=20", "-o", "LogLevel=ERROR"]
+
+    def tried():
+        return subprocess.run(["ssh", *options, "root@127.0.0.1", "echo", "inside"], capture_output=True, text=True, timeout=120)
+
+    state, words = ask_of_the_system(box, "ssh-keys", 'command="sh" ssh-ed25519 AAAA nonsense')
+    checks.need(state == "refused", f"nonsense was taken: {words}")
+    state, words = ask_of_the_system(box, "ssh-keys", key.with_suffix(".pub").read_text().strip())
+    checks.need(state == "ok", words)
+    for _ in range(30):
+        inside = tried()
+        if inside.stdout == "inside\n":
+            break
+        time.sleep(3)
+    checks.need(inside.stdout == "inside\n", f"the key does not open: {inside.stderr}")
+    state, words = ask_of_the_system(box, "ssh-keys", "")
+    checks.need(state == "ok" and tried().returncode != 0, "SSH is still on")
+
+
 def main():
     parser = argparse.ArgumentParser()
     parser.add_argument("--image", required=True)
@@ -102,6 +164,9 @@ def main():
     try:
         if first_boot(report, box):
             power_cut(report, box)
+            report.step("a file on the first partition sets the network, and nonsense in it does not", network_by_file, box)
+            report.step("the pages set the network", network_by_pages, box)
+            report.step("SSH is on for as long as there is a key", ssh_with_a_key, box)
     finally:
         box.kill()
         if report.failed:

@@ -134,10 +134,11 @@ def _firmware_starts_with_kvm():
 class Machine:
     """One box: a disk that stays, and a qemu that comes and goes."""
 
-    def __init__(self, image, folder, arch="amd64", memory=768, disk="6G", secure=False, cpus=1, extra=()):
+    def __init__(self, image, folder, arch="amd64", memory=768, disk="6G", secure=False, cpus=1, usb=False, extra=()):
         self.folder = pathlib.Path(folder)
         self.folder.mkdir(parents=True, exist_ok=True)
         self.arch, self.memory, self.secure, self.cpus, self.extra = arch, memory, secure, cpus, list(extra)
+        self.usb = usb
         self.disk = self.folder / "disk.qcow2"
         self.process = None
         self.shell = None
@@ -150,7 +151,7 @@ class Machine:
             shutil.copy(variables, self.folder / "vars.fd")
             os.chmod(self.folder / "vars.fd", 0o600)
         self.code = firmware(arch, secure)[0]
-        self.dns, self.http, self.https, self.tls = free_ports(4)
+        self.dns, self.http, self.https, self.tls, self.ssh = free_ports(5)
         atexit.register(self.kill)
 
     # ---------- power
@@ -162,7 +163,7 @@ class Machine:
         forwards = ",".join(
             [f"hostfwd={proto}:127.0.0.1:{self.dns}-:53" for proto in ("udp", "tcp")]
             + [f"hostfwd=tcp:127.0.0.1:{mine}-:{its}" for mine, its in
-               ((self.http, 80), (self.https, 443), (self.tls, 853))]
+               ((self.http, 80), (self.https, 443), (self.tls, 853), (self.ssh, 22))]
         )
         for name in ("shell.sock", "monitor.sock", "serial.sock"):
             with contextlib.suppress(FileNotFoundError):
@@ -180,7 +181,11 @@ class Machine:
         command += ["-drive", f"if=pflash,unit=1,format=raw,file={self.folder}/vars.fd"]
         # Without a cache of the host, what the machine did not flush is lost when it is killed; with one, nothing is.
         command += ["-drive", f"if=none,id=disk,format=qcow2,cache=writeback,file={self.disk}"]
-        command += ["-device", "virtio-blk-pci,drive=disk,bootindex=1", "-device", "virtio-rng-pci"]
+        if self.usb:
+            command += ["-device", "qemu-xhci", "-device", "usb-storage,drive=disk,removable=on,bootindex=1"]
+        else:
+            command += ["-device", "virtio-blk-pci,drive=disk,bootindex=1"]
+        command += ["-device", "virtio-rng-pci"]
         command += ["-netdev", f"user,id=net,ipv6=off,{forwards}", "-device", "virtio-net-pci,netdev=net"]
         command += ["-chardev", f"socket,id=console,path={self.folder}/serial.sock,server=on,wait=off,logfile={self.folder}/console.log,logappend=on"]
         command += ["-chardev", f"socket,id=shell,path={self.folder}/shell.sock,server=on,wait=off"]
