@@ -324,6 +324,24 @@ def factory_reset(report, box):
     report.step("factory reset leaves a new box", reset)
 
 
+def secure_boot(report, given, folder):
+    """With Microsoft's keys in the firmware, as boxes are sold."""
+    box = Machine(given.image, folder / "secure", given.arch, secure=True)
+
+    def start():
+        box.start()
+        seconds = box.wait_for_dns()
+        checks.need("[integrity]" in box.run("cat /sys/kernel/security/lockdown"), "the kernel is not locked down")
+        state = box.run("od -An -tu1 -j4 -N1 /sys/firmware/efi/efivars/SecureBoot-*").strip()
+        checks.need(state == "1", "Secure Boot is off")
+        settled(box)
+        checks.need(box.run("/usr/lib/schoolgate/slots tries A").strip() == "0", "the counter was not cleared")
+        return f"answered {seconds:.0f} s after power-on"
+
+    report.step("with Secure Boot it starts, and counts", start)
+    box.kill()
+
+
 def other_architecture(report, given, folder):
     box = Machine(given.arm64_image, folder / "arm64", "arm64", memory=1024, cpus=2)
     try:
@@ -356,13 +374,13 @@ def main():
     parser.add_argument("--kills", type=int, default=20)
     parser.add_argument("--power-cuts", type=int, default=50)
     parser.add_argument("--seed", type=int, default=7)
-    parser.add_argument("--only", action="append", choices=("updates", "kills", "power-cuts", "rescue", "stick", "arm64"))
+    parser.add_argument("--only", action="append", choices=("updates", "kills", "power-cuts", "rescue", "stick", "secure-boot", "arm64"))
     parser.add_argument("--keep", help="a folder for the virtual machines, which stays")
     given = parser.parse_args()
 
     folder = pathlib.Path(given.keep or tempfile.mkdtemp(prefix="schoolgate-long-"))
     folder.mkdir(parents=True, exist_ok=True)
-    wanted = given.only or ["updates", "rescue", "stick", "kills", "power-cuts"] + (["arm64"] if given.arm64_image else [])
+    wanted = given.only or ["updates", "rescue", "stick", "secure-boot", "kills", "power-cuts"] + (["arm64"] if given.arm64_image else [])
     report = Report()
     made = bundles_of(given, folder)
     channel = Channel(folder / "channel", given.keys)
@@ -371,7 +389,7 @@ def main():
         channel.add(made[name], f"{name}.raucb")
     box = Machine(given.image, folder / "box", given.arch)
     try:
-        if set(wanted) - {"arm64", "stick"}:
+        if set(wanted) - {"arm64", "stick", "secure-boot"}:
             report.step("a box of version 1.0.0 with a rule of the school's", prepare, box, channel)
         if "updates" in wanted:
             refusals(report, box, channel, made)
@@ -392,6 +410,8 @@ def main():
             factory_reset(report, box)
         if "stick" in wanted:
             install_from_stick(report, given, folder)
+        if "secure-boot" in wanted:
+            secure_boot(report, given, folder)
         if "arm64" in wanted:
             other_architecture(report, given, folder)
     finally:
