@@ -256,6 +256,7 @@ class Machine:
             answer = self._answer(command, deadline - time.monotonic())
             if answer:
                 return answer
+            break
         raise Failure(f"no answer to {command!r}")
 
     def _answer(self, command, seconds):
