@@ -1,9 +1,11 @@
 //! How the allocator treats large blocks.
 
 /// From how many bytes on a block is the system's own, and goes back to it as soon as it is free.
+#[cfg(all(target_os = "linux", target_env = "gnu"))]
 const OWN_BLOCK: i32 = 1024 * 1024;
 
 /// How much free memory at the end of a heap is kept.
+#[cfg(all(target_os = "linux", target_env = "gnu"))]
 const KEPT: i32 = 2 * 1024 * 1024;
 
 /// Lets what was needed for a moment go back to the system: the 19 MiB that comparing a password takes, the buffers of

@@ -9,7 +9,7 @@
 
 use std::{
     collections::HashMap,
-    net::IpAddr,
+    net::{IpAddr, Ipv4Addr, Ipv6Addr},
     sync::{Arc, LazyLock, Mutex, PoisonError},
     time::Duration,
 };
@@ -65,6 +65,14 @@ pub struct BlockPage {
     room: Semaphore,
     /// Since when, in windows, and how often each client was told.
     told: Mutex<HashMap<IpAddr, (i64, u32)>>,
+    pages: Option<Pages>,
+}
+
+/// Where the web pages are, for who asks for the box and not for a site.
+struct Pages {
+    /// Names of the box, in small letters.
+    names: Vec<String>,
+    port: u16,
 }
 
 impl std::fmt::Debug for BlockPage {
@@ -104,9 +112,16 @@ enum Found {
 impl BlockPage {
     /// A server that asks `control` for reasons.
     #[must_use]
-    pub fn new(control: Arc<Control>, clock: Clock) -> Arc<Self> {
-        let words = Catalogue::shipped();
-        Arc::new(Self { control, clock, words, room: Semaphore::new(AT_ONCE), told: Mutex::default() })
+    pub fn new(control: Arc<Control>, clock: Clock) -> Self {
+        let (words, room) = (Catalogue::shipped(), Semaphore::new(AT_ONCE));
+        Self { control, clock, words, room, told: Mutex::default(), pages: None }
+    }
+
+    /// The same, that leads who asks for one of the box's own names, or for its address, to the web pages at this port.
+    #[must_use]
+    pub fn leading_to(self, names: &[String], port: u16) -> Self {
+        let names = names.iter().map(|name| name.trim().to_ascii_lowercase()).collect();
+        Self { pages: Some(Pages { names, port }), ..self }
     }
 
     /// The page, at every address. Each request has to have a [`Peer`] among its extensions.
@@ -162,11 +177,38 @@ impl BlockPage {
     }
 }
 
+impl Pages {
+    /// The address of the web pages, for a request that is for the box itself.
+    fn at(&self, request: &Parts) -> Option<String> {
+        let asked = host(request)?;
+        let is_address = match asked.strip_prefix('[').and_then(|rest| rest.strip_suffix(']')) {
+            Some(v6) => v6.parse::<Ipv6Addr>().is_ok(),
+            None => asked.parse::<Ipv4Addr>().is_ok(),
+        };
+        let is_own = is_address || self.names.iter().any(|name| asked.eq_ignore_ascii_case(name));
+        let port = if self.port == 443 { String::new() } else { format!(":{}", self.port) };
+        is_own.then(|| format!("https://{asked}{port}/"))
+    }
+}
+
+/// What a browser asked for, without a port: a name, or an address, of IPv6 in brackets.
+fn host(request: &Parts) -> Option<&str> {
+    let host = request.headers.get(header::HOST).and_then(|host| host.to_str().ok());
+    let host = host.or_else(|| request.uri.host())?;
+    match host.find(']') {
+        Some(end) => host.get(..=end),
+        None => host.split(':').next(),
+    }
+}
+
 async fn answer(State(page): State<Arc<BlockPage>>, request: Request) -> Response {
     let (request, _) = request.into_parts();
     let is_read = matches!(request.method, Method::GET | Method::HEAD);
     let mut response = if is_read && wants_page(&request.headers) {
-        shown(&page, &request).await
+        match page.pages.as_ref().and_then(|pages| pages.at(&request)) {
+            Some(there) => (StatusCode::FOUND, [(header::LOCATION, there)]).into_response(),
+            None => shown(&page, &request).await,
+        }
     } else {
         let kind = [(header::CONTENT_TYPE, "text/plain; charset=utf-8")];
         (StatusCode::FORBIDDEN, kind, "Blocked by the school's filter.\n").into_response()
@@ -312,12 +354,11 @@ fn wants_page(headers: &HeaderMap) -> bool {
 
 /// The name of the site that a browser asked for; none for an address, which is the box's own.
 fn site(request: &Parts) -> Option<String> {
-    let host = request.headers.get(header::HOST).and_then(|host| host.to_str().ok());
-    let host = host.or_else(|| request.uri.host())?;
+    let host = host(request)?;
     if host.len() > 300 || host.starts_with('[') {
         return None;
     }
-    let name = host.split(':').next().unwrap_or_default().trim_end_matches('.').to_ascii_lowercase();
+    let name = host.trim_end_matches('.').to_ascii_lowercase();
     let is_site = name.contains('.') && name.parse::<IpAddr>().is_err();
     is_site.then_some(name)
 }
@@ -358,7 +399,7 @@ mod tests {
     async fn page() -> (TestBox, Arc<BlockPage>) {
         let school = TestBox::new().await;
         let page = BlockPage::new(Arc::clone(&school.admin.control), school.admin.clock.clone());
-        (school, page)
+        (school, Arc::new(page))
     }
 
     const HTML: &str = "text/html,application/xhtml+xml,*/*;q=0.8";
@@ -406,6 +447,30 @@ mod tests {
         }
         let long = ask(&page, "127.0.0.1", &format!("{}.example", "a".repeat(400)), HTML).await;
         assert_eq!(long.status, StatusCode::NOT_FOUND);
+    }
+
+    #[tokio::test]
+    async fn who_asks_for_the_box_itself_is_led_to_its_pages() {
+        let school = school().await;
+        let page = |port| {
+            let page = BlockPage::new(Arc::clone(&school.admin.control), school.admin.clock.clone());
+            Arc::new(page.leading_to(&[String::from("Schoolgate.local")], port))
+        };
+        for (host, port, there) in [
+            ("schoolgate.local", 443, "https://schoolgate.local/"),
+            ("SCHOOLGATE.local:80", 443, "https://SCHOOLGATE.local/"),
+            ("10.20.0.53", 8443, "https://10.20.0.53:8443/"),
+            ("[fd00::53]:80", 443, "https://[fd00::53]/"),
+        ] {
+            let answer = ask(&page(port), "127.0.0.1", host, HTML).await;
+            assert_eq!(answer.status, StatusCode::FOUND, "{host}");
+            assert_eq!(answer.headers[header::LOCATION], there);
+            assert_eq!(answer.headers[header::CACHE_CONTROL], "no-store");
+        }
+        for host in ["bet365.com", "schoolgate.local.example", "[fd00::53", "[x]", "10.20.0.53.example", ""] {
+            let answer = ask(&page(443), "127.0.0.1", host, HTML).await;
+            assert!(!answer.headers.contains_key(header::LOCATION), "{host}");
+        }
     }
 
     #[tokio::test]

@@ -8,6 +8,7 @@ use std::{
     time::Duration,
 };
 
+use socket2::{Domain, Socket, Type};
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
 use tracing::{error, info, warn};
 
@@ -24,6 +25,9 @@ use crate::{
 
 /// How long it takes to try again to listen at an address that is in use.
 const AGAIN: Duration = Duration::from_secs(10);
+
+/// How many connections may wait to be taken, as the standard library has it.
+const BACKLOG: i32 = 128;
 
 /// How many connections one client may have to the page of blocked sites, which a page with many blocked parts opens all
 /// at once, and how long each may be silent.
@@ -57,7 +61,11 @@ pub(super) struct Means {
 
 /// Begins to serve the pages. What can't be had is told in the log, and costs nothing else.
 pub(super) fn start(config: &Config, means: Means, tasks: &TaskTracker) -> Web {
-    let page = BlockPage::new(Arc::clone(&means.control), means.clock.clone());
+    let mut page = BlockPage::new(Arc::clone(&means.control), means.clock.clone());
+    if let Some(listen) = config.admin.listen.first().filter(|_| config.admin.tls) {
+        page = page.leading_to(&config.admin.names, listen.port());
+    }
+    let page = Arc::new(page);
     let limits = Limits {
         connections_per_address: BLOCK_PAGE_CONNECTIONS,
         patience: BLOCK_PAGE_PATIENCE,
@@ -124,13 +132,32 @@ fn serve_all(
 ) -> Vec<SocketAddr> {
     let mut addresses = Vec::new();
     for &address in wanted {
-        let bound = TcpListener::bind(address);
+        let bound = listen(address);
         if let Some(address) = bound.as_ref().ok().and_then(|listener| listener.local_addr().ok()) {
             addresses.push(address);
         }
         tasks.spawn(serve_at(address, bound, serve.clone(), stop.clone()));
     }
     addresses
+}
+
+/// Listens at an address. Each family has its own sockets, as DNS has, so that both addresses of a machine can be named.
+fn listen(address: SocketAddr) -> io::Result<TcpListener> {
+    let socket = Socket::new(Domain::for_address(address), Type::STREAM, None)?;
+    socket.set_reuse_address(true)?;
+    if address.is_ipv6() {
+        socket.set_only_v6(true)?;
+    }
+    socket.bind(&address.into())?;
+    socket.listen(BACKLOG)?;
+    Ok(socket.into())
+}
+
+/// Whether every address of IPv6 was asked for on a machine that has none.
+fn lacks_ipv6(address: SocketAddr, error: &io::Error) -> bool {
+    let none = error.kind() == io::ErrorKind::AddrNotAvailable
+        || error.raw_os_error() == Some(libc::EAFNOSUPPORT);
+    address.is_ipv6() && address.ip().is_unspecified() && none
 }
 
 /// Serves at one address, as soon as it can be had.
@@ -147,11 +174,15 @@ async fn serve_at(
                     error!(%address, %error, "The web pages can't be served");
                 }
             }
+            Err(error) if lacks_ipv6(address, &error) => {
+                warn!(%address, "This machine has no IPv6: the web pages are at the other addresses only");
+                return;
+            }
             Err(error) => error!(%address, %error, "The web pages are not at this address yet"),
         }
         tokio::select! {
             () = stop.cancelled() => return,
-            () = tokio::time::sleep(AGAIN) => bound = TcpListener::bind(address),
+            () = tokio::time::sleep(AGAIN) => bound = listen(address),
         }
         if bound.is_ok() {
             info!(%address, "The web pages are served");
