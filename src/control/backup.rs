@@ -24,6 +24,7 @@ use crate::{
     mail::Letter,
     querylog::search::zone,
     school::School,
+    tls::clock_is_set,
 };
 
 /// What became of the backups, in the data folder.
@@ -419,6 +420,10 @@ impl Control {
     pub fn is_backup_due(&self) -> bool {
         let Ok(Some(settings)) = self.backup_settings() else { return false };
         let now = self.clock.now();
+        // Its name would be that of the oldest, and go first.
+        if !clock_is_set(now) {
+            return false;
+        }
         let history = self.backup_history();
         if let Some(last) = history.tries.first()
             && last.error.is_some()

@@ -45,7 +45,7 @@ const LOCAL_NAME: &str = "schoolgate.local";
 /// No box was made before 2026: a clock that says so is not set.
 const EARLIEST: Timestamp = Timestamp::constant(1_767_225_600, 0);
 
-fn clock_is_set(now: Timestamp) -> bool {
+pub(crate) fn clock_is_set(now: Timestamp) -> bool {
     now >= EARLIEST
 }
 
