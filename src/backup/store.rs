@@ -535,7 +535,7 @@ impl<'a> Sftp<'a> {
     /// Runs commands; the first that fails ends it, but for those that begin with `-`.
     async fn batch(&self, commands: &str) -> Result<String, String> {
         let mut command = Command::new("sftp");
-        command.arg("-q").arg("-b").arg("-").arg("-P").arg(self.server.port.to_string());
+        command.arg("-b").arg("-").arg("-P").arg(self.server.port.to_string());
         command.arg("-i").arg(&self.key);
         let known = format!("UserKnownHostsFile={}", self.known_hosts.display());
         for option in [
@@ -544,6 +544,8 @@ impl<'a> Sftp<'a> {
             // The key that the school wrote down, or nothing.
             "StrictHostKeyChecking=yes",
             "BatchMode=yes",
+            // Not -q, which also keeps to itself why there was no connection.
+            "LogLevel=ERROR",
             "IdentitiesOnly=yes",
             "IdentityAgent=none",
             "PreferredAuthentications=publickey",
