@@ -451,7 +451,7 @@ mod tests {
 
     #[tokio::test]
     async fn who_asks_for_the_box_itself_is_led_to_its_pages() {
-        let school = school().await;
+        let (school, _) = page().await;
         let page = |port| {
             let page = BlockPage::new(Arc::clone(&school.admin.control), school.admin.clock.clone());
             Arc::new(page.leading_to(&[String::from("Schoolgate.local")], port))

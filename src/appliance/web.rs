@@ -155,8 +155,8 @@ fn listen(address: SocketAddr) -> io::Result<TcpListener> {
 
 /// Whether every address of IPv6 was asked for on a machine that has none.
 fn lacks_ipv6(address: SocketAddr, error: &io::Error) -> bool {
-    let none = error.kind() == io::ErrorKind::AddrNotAvailable
-        || error.raw_os_error() == Some(libc::EAFNOSUPPORT);
+    let none =
+        error.kind() == io::ErrorKind::AddrNotAvailable || error.raw_os_error() == Some(libc::EAFNOSUPPORT);
     address.is_ipv6() && address.ip().is_unspecified() && none
 }
 

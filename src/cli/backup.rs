@@ -73,7 +73,7 @@ pub(super) enum Command {
 
 #[derive(Debug, clap::Args)]
 pub(super) struct Passphrase {
-    /// A file with the passphrase, or the identity of age; `-` is the standard input [default: $SCHOOLGATE_BACKUP_PASSPHRASE]
+    /// A file with the passphrase, or the identity of age; `-` is the standard input [default: the variable `SCHOOLGATE_BACKUP_PASSPHRASE`]
     #[arg(long, value_name = "FILE")]
     passphrase_file: Option<PathBuf>,
 }
