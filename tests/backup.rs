@@ -249,7 +249,7 @@ impl Drop for Small {
 #[test]
 fn a_full_disk_is_told_and_leaves_nothing_half_made() {
     let folder = tempfile::tempdir().unwrap();
-    let Some(small) = Small::mounted(folder.path().join("small"), "16k") else {
+    let Some(small) = Small::mounted(folder.path().join("small"), "4k") else {
         eprintln!("left out: nothing can be mounted here");
         return;
     };

@@ -535,7 +535,7 @@ impl<'a> Sftp<'a> {
     /// Runs commands; the first that fails ends it, but for those that begin with `-`.
     async fn batch(&self, commands: &str) -> Result<String, String> {
         let mut command = Command::new("sftp");
-        command.arg("-q").arg("-b").arg("-").arg("-P").arg(self.server.port.to_string());
+        command.arg("-b").arg("-").arg("-P").arg(self.server.port.to_string());
         command.arg("-i").arg(&self.key);
         let known = format!("UserKnownHostsFile={}", self.known_hosts.display());
         for option in [
