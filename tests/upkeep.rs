@@ -39,7 +39,7 @@ fn who_supervises_it_hears_that_it_answers_still_answers_and_stops() {
         assert_eq!(said(&socket), "WATCHDOG=1\n");
     }
     // It is in no log.
-    let stats = support::out(&running.command(&["log", "search", "--json"]));
+    let stats = out(&running.command(&["log", "search", "--json"]));
     assert!(!stats.contains("pulse"), "{stats}");
     assert!(running.stop().success());
     let stopping = loop {
