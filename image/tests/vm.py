@@ -201,7 +201,7 @@ class Machine:
         command += self.extra
         with open(self.folder / "qemu.log", "ab") as log:
             self.process = subprocess.Popen(command, stdin=subprocess.DEVNULL, stdout=log, stderr=log)
-        self.shell, self.pending = None, b""
+        self.shell, self.pending, self.spoke = None, b"", False
 
     def _credentials(self):
         script = base64.b64encode(SHELL.encode()).decode()
@@ -250,10 +250,11 @@ class Machine:
                     self.shell = None
                     time.sleep(0.3)
                     continue
-                self.pending = b""
+                self.pending, self.spoke = b"", False
             # A shell that is there answers at once; one that is not has to be asked again.
-            if not self._answer(":", min(8, deadline - time.monotonic())):
+            if not self._answer(":", min(60 if self.spoke else 8, deadline - time.monotonic())):
                 continue
+            self.spoke = True
             answer = self._answer(command, deadline - time.monotonic())
             if answer:
                 return answer
