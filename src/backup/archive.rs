@@ -301,7 +301,7 @@ fn of_reading(error: &io::Error) -> BackupError {
 pub fn read_foreign(
     from: &mut dyn Read,
     room: u64,
-    take: &mut dyn FnMut(&str, u64) -> Result<Box<dyn Write>, BackupError>,
+    take: &mut Take<'_>,
 ) -> Result<Manifest, BackupError> {
     let mut archive = tar::Archive::new(from);
     let mut about: Option<About> = None;
