@@ -21,7 +21,7 @@ fn main() -> io::Result<()> {
     let index = DomainIndex::open(Path::new(index)).map_err(io::Error::other)?;
     let mut zone = BufWriter::new(File::create(to)?);
     writeln!(zone, "$TTL 300\n@ SOA localhost. root.localhost. 1 3600 600 86400 300\n NS localhost.")?;
-    for (name, _) in index.names() {
+    for (name, _) in index.names().map_err(io::Error::other)?.iter() {
         let name = dotted(&name);
         // With the name of the zone behind them, a few would be longer than a name can be.
         if name.len() < 240 {

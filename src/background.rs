@@ -4,7 +4,7 @@
 //! [`in_background`] starts has the lowest priority there is, for the processor (`nice` 19) and with it for the disk,
 //! since Linux derives a thread's I/O priority from its nice value where none was set.
 //!
-//! [`in_front`] is for those who must not wait for such work to make a pause: the threads that answer.
+//! `in_front` is for those who must not wait for such work to make a pause: the threads that answer.
 //!
 //! [`discard`] is the other half: giving a large index's memory back takes milliseconds, and whoever happens to hold
 //! the last reference to it may be about to answer a question.

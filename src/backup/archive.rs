@@ -298,11 +298,7 @@ fn of_reading(error: &io::Error) -> BackupError {
 /// # Errors
 ///
 /// When anything is not as it should be; then nothing of it is to be used.
-pub fn read_foreign(
-    from: &mut dyn Read,
-    room: u64,
-    take: &mut Take<'_>,
-) -> Result<Manifest, BackupError> {
+pub fn read_foreign(from: &mut dyn Read, room: u64, take: &mut Take<'_>) -> Result<Manifest, BackupError> {
     let mut archive = tar::Archive::new(from);
     let mut about: Option<About> = None;
     let mut seen: Vec<Entry> = Vec::new();

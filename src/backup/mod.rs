@@ -5,7 +5,7 @@
 //! says first what it is, then come the files, and `manifest.json` says last which they were, with their digests.
 //!
 //! A restore never happens under a running server. What an archive holds is laid beside the data folder's files and looked at as a
-//! whole ([`stage`]); the next start puts it in its place before anything else is opened ([`apply`]), and keeps what was there.
+//! whole ([`stage()`]); the next start puts it in its place before anything else is opened ([`apply`]), and keeps what was there.
 
 mod archive;
 mod error;
