@@ -202,9 +202,8 @@ impl Network {
     /// The addresses at which the box is found, without lengths; none with DHCP.
     #[must_use]
     pub fn addresses(&self) -> Vec<&str> {
-        let of = |text: &'_ str| text.split('/').next().is_some_and(|address| !address.is_empty());
-        let all = [self.address.as_str(), self.address6.as_str()];
-        all.into_iter().filter(|text| of(text)).filter_map(|text| text.split('/').next()).collect()
+        let all = [self.address.as_str(), self.address6.as_str()].into_iter();
+        all.filter_map(|text| text.split('/').next()).filter(|address| !address.is_empty()).collect()
     }
 
     /// All of it in a line, for the audit.
@@ -345,6 +344,7 @@ mod tests {
     fn what_somebody_wrote_by_hand_is_read() {
         let text = "\u{feff}method = static\r\naddress=10.20.0.2/16 # us\r\n\r\n#gateway = 1\r\n";
         assert_eq!(Network::parse(text), Some(fixed("10.20.0.2/16", "")));
+        assert_eq!(Network::parse(text).unwrap().addresses(), ["10.20.0.2"]);
         assert_eq!(Network::parse("rubbish"), None);
         assert_eq!(Network::parse(""), Some(Network::default()));
     }
