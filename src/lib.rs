@@ -6,7 +6,7 @@
 //! can be read.
 //!
 //! Beside the path, [`feeds`] brings lists to the box, [`control`] has every action of an administrator, [`store`] keeps what the school decided,
-//! [`querylog`] every question and what became of it, [`seen`] since when the school asks for which names, [`accounts`] who may sign in, [`school`] who answers for filtering there, [`mail`] through which server messages leave, [`admin`] is the pages and the HTTP API, over the certificates of [`tls`], and [`appliance`] builds the whole from its [`config`], starts it and stops it. [`cli`] is the command line.
+//! [`querylog`] every question and what became of it, [`seen`] since when the school asks for which names, [`accounts`] who may sign in, [`school`] who answers for filtering there, [`mail`] through which server messages leave, [`machine`] what an appliance can be asked, [`admin`] is the pages and the HTTP API, over the certificates of [`tls`], and [`appliance`] builds the whole from its [`config`], starts it and stops it. [`cli`] is the command line.
 //!
 //! [`vault`] keeps what must never stand in clear. [`name`], [`category`], [`clock`], [`disk`], [`background`] and
 //! [`ede`] are the words that all of them use. A module imports only from those
@@ -29,6 +29,7 @@ pub mod dns;
 pub mod ede;
 pub mod feeds;
 pub mod lists;
+pub mod machine;
 pub mod mail;
 mod memory;
 pub mod name;

@@ -22,6 +22,7 @@ const FLOORS: &[(&str, u8)] = &[
     ("lists", 1),
     ("clients", 1),
     ("delegation", 1),
+    ("machine", 1),
     ("tls", 1),
     ("vault", 1),
     ("policy", 2),

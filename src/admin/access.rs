@@ -41,13 +41,15 @@ pub enum Right {
     SeeSystem,
     /// To change certificates, take backups, restart.
     ChangeSystem,
+    /// To let somebody into the machine by SSH, and to empty it.
+    OwnSystem,
     /// To read the figures for monitoring.
     SeeMetrics,
 }
 
 impl Right {
     /// Each of them that a role can have or lack.
-    pub const ALL: [Self; 18] = [
+    pub const ALL: [Self; 19] = [
         Self::SignedIn,
         Self::SeeOverview,
         Self::CheckSites,
@@ -65,6 +67,7 @@ impl Right {
         Self::SeeAudit,
         Self::SeeSystem,
         Self::ChangeSystem,
+        Self::OwnSystem,
         Self::SeeMetrics,
     ];
 
@@ -89,7 +92,10 @@ impl Right {
             Self::ManageUsers => "manage who may sign in",
             Self::SeeAudit => "see who changed what",
             Self::SeeSystem => "see certificates, upstreams, diagnostics",
-            Self::ChangeSystem => "change certificates, back up, restart",
+            Self::ChangeSystem => {
+                "change certificates, back up, restart; network and updates of an appliance"
+            }
+            Self::OwnSystem => "an appliance: SSH, factory reset",
             Self::SeeMetrics => "read figures for monitoring",
         }
     }
@@ -114,6 +120,7 @@ impl Right {
             Self::SeeAudit => &[Head, Safeguarding, PolicyOwner, Auditor],
             Self::SeeSystem => &[Head, Technician, Auditor],
             Self::ChangeSystem => &[Head, Technician],
+            Self::OwnSystem => &[Head],
             Self::SeeMetrics => &[Head, Technician],
         }
     }
@@ -136,7 +143,7 @@ impl Right {
             Self::ChangePolicy | Self::Approve | Self::RunLessons | Self::ChangeLimits => Scope::Policy,
             Self::ChangeLists => Scope::Lists,
             Self::SeeLog | Self::SeeDevices | Self::ExportLog => Scope::Log,
-            Self::SeeAudit | Self::SeeSystem | Self::ChangeSystem => Scope::System,
+            Self::SeeAudit | Self::SeeSystem | Self::ChangeSystem | Self::OwnSystem => Scope::System,
             Self::SeeMetrics => Scope::Metrics,
             Self::ManageUsers => Scope::Users,
         }
@@ -181,6 +188,7 @@ mod tests {
             Right::ChangeLimits,
             Right::ManageUsers,
             Right::ChangeSystem,
+            Right::OwnSystem,
             Right::ExportLog,
         ];
         assert!(changing.iter().all(|right| !right.is_of(Role::Auditor)));

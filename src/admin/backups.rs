@@ -163,6 +163,11 @@ fn forget_old(folder: &Path) {
     }
 }
 
+/// Whether so much more may be written to the disk.
+pub(super) fn has_room(visit: &Visit, bytes: u64) -> bool {
+    free(visit.admin.control.folder()).saturating_sub(RESERVE) > bytes
+}
+
 fn free(folder: &Path) -> u64 {
     statvfs(folder).map_or(0, |disk| disk.f_bavail.saturating_mul(disk.f_frsize))
 }

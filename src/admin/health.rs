@@ -11,6 +11,7 @@ use super::{
 };
 use crate::{
     control::{ListsReport, Standing},
+    machine::Look as Seen,
     policy::{Mode, Supply},
     querylog::{
         Action,
@@ -46,6 +47,8 @@ pub(super) enum Part {
     Clock,
     Certificate,
     Settings,
+    /// The machine of an appliance: its network, memory, versions, services.
+    Machine,
     /// What the school has to see to, rather than the box.
     School,
 }
@@ -65,6 +68,7 @@ impl Part {
             Self::Clock => "clock",
             Self::Certificate => "certificate",
             Self::Settings => "settings",
+            Self::Machine => "machine",
             Self::School => "school",
         }
     }
@@ -138,6 +142,8 @@ enum What {
     ContactUnconfirmed,
     BackupFailed,
     DrillDue,
+    /// What the appliance found out of itself, by the key of its sentence.
+    Machine(&'static str),
     /// A profile blocks nothing that could be allowed.
     Watching,
     /// All of them, for a trial until a day.
@@ -195,6 +201,7 @@ impl Finding {
             What::ContactUnconfirmed => words.get("health-contact-unconfirmed"),
             What::BackupFailed => words.get("health-backup-failed"),
             What::DrillDue => words.get("health-drill-due"),
+            What::Machine(key) => words.get(key),
             What::Watching => words.get("banner-watch"),
             What::Trial { day } => words.with("banner-trial", [("day", day.into())]),
             What::TrialOver => words.get("banner-trial-over"),
@@ -218,6 +225,7 @@ impl Finding {
             (_, What::ContactUnconfirmed) => "/set-up/people#contact",
             (_, What::BackupFailed) => "/system/backup",
             (_, What::DrillDue) => "/system/backup#drill",
+            (_, What::Machine(_)) => "/system/machine",
             (_, What::Watching) => "/policy",
             (_, What::Trial { .. } | What::TrialOver) => "/set-up/start",
             (Part::School, _) => "/limits#suppliers",
@@ -234,6 +242,7 @@ impl Finding {
             (_, What::ContactUnconfirmed) => Right::ChangeSystem,
             (_, What::BackupFailed) => Right::SeeSystem,
             (_, What::DrillDue) => Right::ChangeSystem,
+            (_, What::Machine(_)) => Right::SeeSystem,
             (_, What::Watching) => Right::SeePolicy,
             (_, What::Trial { .. } | What::TrialOver) => Right::ChangeSystem,
             (Part::School, _) => Right::ChangeLimits,
@@ -297,6 +306,7 @@ impl Health {
         look.settings(&standing);
         look.people();
         look.backups();
+        look.machine();
         let mut findings = look.findings;
         // The order of the parts stays within a level.
         findings.sort_by_key(|finding| std::cmp::Reverse(finding.level));
@@ -522,6 +532,31 @@ impl Look<'_> {
         let has_backup = control.backup_history().good.is_some();
         if has_backup && matches!(control.backup_settings(), Ok(Some(_))) && control.is_drill_due() {
             self.add(Part::Settings, Level::Look, What::DrillDue);
+        }
+    }
+
+    /// What the appliance's own look found, where this is one.
+    fn machine(&mut self) {
+        let Some(machine) = self.admin.control.machine() else { return };
+        for one in machine.health().unwrap_or_default() {
+            let level = match one.state {
+                Seen::Ok => continue,
+                Seen::Warn => Level::Look,
+                Seen::Bad => Level::Bad,
+            };
+            let (part, key) = match one.what.as_str() {
+                "disk" => (Part::Disk, "health-box-disk"),
+                "room" => (Part::Disk, "health-box-room"),
+                "clock" => (Part::Clock, "health-box-clock"),
+                "network" => (Part::Machine, "health-box-network"),
+                "memory" => (Part::Machine, "health-box-memory"),
+                "heat" => (Part::Machine, "health-box-heat"),
+                "power" => (Part::Machine, "health-box-power"),
+                "system" => (Part::Machine, "health-box-system"),
+                "services" => (Part::Machine, "health-box-services"),
+                _ => (Part::Machine, "health-box-other"),
+            };
+            self.findings.push(Finding::new(part, level, What::Machine(key)).because(one.text));
         }
     }
 

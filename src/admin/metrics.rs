@@ -87,7 +87,7 @@ fn box_itself(text: &mut Text, health: &Health) {
         "gauge",
         "How a part is: 0 well, 1 somebody should look at it, 2 it does not work.",
     );
-    for part in Part::OF_THE_BOX.into_iter().chain([Part::School]) {
+    for part in Part::OF_THE_BOX.into_iter().chain([Part::Machine, Part::School]) {
         let level = match health.level(part) {
             Level::Good => 0,
             Level::Look => 1,

@@ -21,6 +21,7 @@ mod health;
 mod listen;
 mod live;
 mod log;
+mod machines;
 mod metrics;
 mod monitor;
 mod page;

@@ -4,8 +4,8 @@ use jiff::Timestamp;
 
 use super::{EditError, LaterChange, LibraryError};
 use crate::{
-    background::BackgroundError, backup::BackupError, mail::MailError, policy::PolicyErrors,
-    querylog::LogError, seen::SeenError, store::StoreError,
+    background::BackgroundError, backup::BackupError, machine::MachineError, mail::MailError,
+    policy::PolicyErrors, querylog::LogError, seen::SeenError, store::StoreError,
 };
 
 /// Why an action was not done.
@@ -81,6 +81,9 @@ pub enum ControlError {
     /// A backup can't be made, read or restored.
     #[error(transparent)]
     Backup(#[from] BackupError),
+    /// The machine was not asked, or refused.
+    #[error(transparent)]
+    Machine(#[from] MachineError),
     /// What waits for approval can't be read or written.
     #[error("{0}")]
     Proposals(String),
@@ -128,6 +131,7 @@ impl ControlError {
             Self::Log(error) => error.is_bad_input(),
             Self::Mail(error) => error.is_bad_input(),
             Self::Backup(error) => error.is_bad_input(),
+            Self::Machine(error) => !matches!(error, MachineError::File { .. }),
             Self::Store(_)
             | Self::Seen(_)
             | Self::NoStore

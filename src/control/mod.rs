@@ -16,6 +16,7 @@ mod log;
 mod log_keeping;
 mod log_out;
 mod lookup;
+mod machine;
 mod mail;
 mod message;
 mod novelty;
@@ -122,6 +123,7 @@ pub struct Control {
     log: Option<Arc<QueryLog>>,
     mail: Arc<Mail>,
     backups: backup::Backups,
+    machine: machine::OfMachine,
     state: Mutex<State>,
     /// Held by whoever changes what is in force, so that two never do at once.
     changing: tokio::sync::Mutex<()>,
@@ -213,6 +215,7 @@ impl Control {
             keeper: Mutex::default(),
             mail: Arc::new(Mail::open(folder, vault.clone())),
             backups: backup::Backups::default(),
+            machine: machine::OfMachine::default(),
             vault,
             log: None,
             state: Mutex::new(State { store, file, revision, indexes }),

@@ -16,6 +16,7 @@ mod lists;
 mod log;
 mod log_live;
 mod log_out;
+mod machine;
 mod mail;
 mod networks;
 mod openapi;
@@ -63,6 +64,7 @@ pub(super) fn routes(routes: Routes) -> Routes {
         .with(users::routes)
         .with(tokens::routes)
         .with(system::routes)
+        .with(machine::routes)
         .with(mail::routes)
         .with(backup::routes)
         .with(docs::routes)

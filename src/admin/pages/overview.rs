@@ -246,7 +246,7 @@ fn fact(
             };
             (words.get("overview-certificate"), "lock", fact)
         }
-        Part::Settings | Part::School => {
+        Part::Settings | Part::Machine | Part::School => {
             let fact = if facts.revision == 0 {
                 words.get("overview-settings-shipped")
             } else {

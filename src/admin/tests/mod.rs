@@ -35,6 +35,7 @@ use crate::{
     clock::Clock,
     control::Control,
     feeds::{self, Feeds, http::SystemLookup},
+    machine::Machine,
     name::Key,
     policy::{FirstAsked, Question},
     querylog::{Event, Fate, LogFolder, QueryLog, Transport},
@@ -136,7 +137,10 @@ impl TestBox {
         let log =
             QueryLog::open(LogFolder::in_data(data.path()), clock.clone(), control.vault(), &[]).unwrap();
         let log = Arc::new(log);
-        let control = Arc::new(control.with_log(Arc::clone(&log)));
+        // An appliance once a test makes the folder of requests.
+        let machine = Machine::at(&data.path().join("run"), &data.path().join("system"));
+        let machine = machine.with_limit(std::time::Duration::from_secs(20));
+        let control = Arc::new(control.with_log(Arc::clone(&log)).with_machine(machine));
         let accounts =
             Accounts::open(data.path(), clock.clone(), control.vault(), Settings::default()).unwrap();
         let admin = Admin::new(Parts {

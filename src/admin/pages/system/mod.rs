@@ -3,6 +3,9 @@
 mod backup;
 #[cfg(test)]
 mod backup_tests;
+mod machine;
+#[cfg(test)]
+mod machine_tests;
 mod mail;
 #[cfg(test)]
 mod tests;
@@ -35,6 +38,7 @@ const BACK: HeaderValue = HeaderValue::from_static("8; url=/system");
 
 pub(super) fn routes(routes: Routes) -> Routes {
     routes
+        .with(machine::routes)
         .get("/ca.crt", Right::Open, authority)
         .get("/system", Right::SeeSystem, show)
         .get("/system/policy.toml", Right::ChangeSystem, policy)
@@ -88,6 +92,7 @@ struct Show {
     certificate: Option<Certificate>,
     /// Through which server messages leave, and from which address.
     mail: Option<(String, String)>,
+    is_appliance: bool,
     /// Somebody starts the box again when it ends.
     supervised: bool,
     restore: Restore,
@@ -131,6 +136,7 @@ fn page(visit: &Visit, kept: Kept) -> Result<Response, Failure> {
             revision: admin.control.policy_file()?.revision,
             resolving: admin.control.resolver_report(),
             certificate,
+            is_appliance: admin.control.machine().is_some(),
             supervised: upkeep::is_supervised(),
             mail: admin.control.mail().map(|mail| (mail.server.clone(), mail.from.clone())),
             restore: kept.restore,
