@@ -1,5 +1,7 @@
 //! Backups as a technician meets them: made, brought away, rehearsed and restored by the real program.
 
+#![allow(clippy::unwrap_used, reason = "what helpers of tests cannot do ends the test")]
+
 mod support;
 
 use std::{

@@ -1,5 +1,7 @@
 //! What who supervises and updates the box relies on: that it says when it answers, and that it can be asked how it is.
 
+#![allow(clippy::unwrap_used, reason = "what helpers of tests cannot do ends the test")]
+
 mod support;
 
 use std::{os::unix::net::UnixDatagram, path::Path, time::Duration};
