@@ -273,6 +273,11 @@ impl TestBox {
         log.record(&policy, &Event { at, client: &client, name: &key, fate: &fate, took: 70, reply: None });
     }
 
+    /// Waits until what was asked is in the log: on a busy machine that takes longer than a page waits for it.
+    pub(super) fn written(&self) {
+        self.admin.log.as_ref().unwrap().flush().unwrap();
+    }
+
     /// A token of somebody, with these scopes.
     pub(super) fn token(&self, role: Role, scopes: &[Scope]) -> String {
         let new = NewToken { name: String::from("test"), scopes: scopes.to_vec(), ends: None };

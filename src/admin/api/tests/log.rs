@@ -69,6 +69,7 @@ async fn who_follows_is_told_each_question_once_and_in_order() {
         let at = now - SignedDuration::from_secs(if second % 7 == 0 { second.min(15) } else { 0 });
         school.ask_at("10.20.2.31", &format!("site-{second}.example"), at);
         if second % 5 == 0 {
+            school.written();
             let news = get(&school, &LEAD, &format!("/api/v1/log/news?cursor={cursor}")).await;
             told.extend(names(&news["entries"]));
             cursor = news["cursor"].as_str().unwrap().to_owned();
@@ -76,6 +77,7 @@ async fn who_follows_is_told_each_question_once_and_in_order() {
     }
     assert!((1..45).contains(&told.len()), "{}", told.len());
     school.admin.clock.set(began + SignedDuration::from_secs(90));
+    school.written();
     let news = get(&school, &LEAD, &format!("/api/v1/log/news?cursor={cursor}")).await;
     told.extend(names(&news["entries"]));
     assert_eq!(news["more"], false);
