@@ -206,6 +206,23 @@ pub(super) fn shown(text: &str) -> String {
     plain.map(|c| if c == '\n' { ' ' } else { c }).filter(|c| !c.is_control()).collect()
 }
 
+/// Takes one request as root's helper does, and answers with these bytes; gives what was asked.
+#[cfg(test)]
+pub(crate) fn helper(run: &Path, name: &'static str, answer: &'static [u8]) -> thread::JoinHandle<String> {
+    let run = run.to_owned();
+    thread::spawn(move || {
+        let request = run.join("requests").join(name);
+        while !request.exists() {
+            thread::yield_now();
+        }
+        let asked = fs::read_to_string(&request).unwrap();
+        fs::remove_file(&request).unwrap();
+        fs::write(run.join("answers/beside"), answer).unwrap();
+        fs::rename(run.join("answers/beside"), run.join("answers").join(name)).unwrap();
+        asked
+    })
+}
+
 #[cfg(test)]
 mod tests {
     use std::os::unix::fs::symlink;
@@ -219,22 +236,6 @@ mod tests {
         }
         let machine = Machine::at(folder.path(), folder.path());
         (folder, machine)
-    }
-
-    /// Takes one request as the helper does, and answers with these bytes.
-    fn helper(run: &Path, name: &'static str, answer: &'static [u8]) -> thread::JoinHandle<String> {
-        let run = run.to_owned();
-        thread::spawn(move || {
-            let request = run.join("requests").join(name);
-            while !request.exists() {
-                thread::yield_now();
-            }
-            let asked = fs::read_to_string(&request).unwrap();
-            fs::remove_file(&request).unwrap();
-            fs::write(run.join("answers/beside"), answer).unwrap();
-            fs::rename(run.join("answers/beside"), run.join("answers").join(name)).unwrap();
-            asked
-        })
     }
 
     #[test]

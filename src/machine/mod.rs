@@ -9,6 +9,8 @@ mod facts;
 mod keys;
 mod network;
 
+#[cfg(test)]
+pub(crate) use self::ask::helper;
 pub use self::{
     ask::{Asked, Machine, MachineError, Outcome},
     facts::{Last, Look, Observed, Updates, is_window},

@@ -10,6 +10,7 @@ use axum::{
 use crate::{
     accounts::Role,
     admin::tests::{PASSWORD, TestBox},
+    machine,
 };
 
 const KEY: &str =
@@ -22,20 +23,9 @@ fn appliance(school: &TestBox) {
     }
 }
 
-/// Takes one request as the appliance's helper does, and answers; gives what was asked.
+/// The helper of the box that was made an appliance.
 fn helper(data: &Path, name: &'static str, answer: &'static str) -> thread::JoinHandle<String> {
-    let run = data.join("run");
-    thread::spawn(move || {
-        let request = run.join("requests").join(name);
-        while !request.exists() {
-            thread::yield_now();
-        }
-        let asked = fs::read_to_string(&request).unwrap();
-        fs::remove_file(&request).unwrap();
-        fs::write(run.join("answers/beside"), answer).unwrap();
-        fs::rename(run.join("answers/beside"), run.join("answers").join(name)).unwrap();
-        asked
-    })
+    machine::helper(&data.join("run"), name, answer.as_bytes())
 }
 
 fn audit(school: &TestBox) -> String {
@@ -99,7 +89,7 @@ async fn a_network_is_shown_before_it_is_changed_and_comes_back_unless_kept() {
     // Nobody keeps the next ones.
     let control = &school.admin.control;
     let set = helper(school.data.path(), "network", "ok\n\n");
-    let new = crate::machine::Network::parse(&seen.replace("0.9", "0.8")).unwrap();
+    let new = machine::Network::parse(&seen.replace("0.9", "0.8")).unwrap();
     control.set_network_for(&new, Duration::from_millis(300), "ann", None).await.unwrap();
     set.join().unwrap();
     let back = helper(school.data.path(), "network", "ok\n\n");
