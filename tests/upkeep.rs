@@ -80,10 +80,25 @@ fn the_self_test_passes_on_a_box_that_works_and_says_what_it_looked_at() {
     assert!(tested.status.success());
     let checks: Vec<&str> =
         report["checks"].as_array().unwrap().iter().map(|look| look["check"].as_str().unwrap()).collect();
-    for check in ["service", "policy", "lists", "databases", "dns", "blocking", "log", "pages"] {
+    for check in ["service", "policy", "profiles", "lists", "databases", "dns", "blocking", "log", "pages"] {
         assert!(checks.contains(&check), "{check}: {report:#}");
     }
     assert_eq!(checks.iter().filter(|check| **check == "dns").count(), 4, "{report:#}");
+    // The same policy over lists that lost a name.
+    let before = std::fs::read_to_string(record).unwrap();
+    assert!(before.contains("\"bet365.com\""), "{before}");
+    let other = folder.path().join("other.json");
+    std::fs::write(&other, before.replace("\"bet365.com\"", "\"bbc.co.uk\"")).unwrap();
+    let tested = running.command(&["selftest", "--policy-before", other.to_str().unwrap(), "--wait", "0"]);
+    assert_eq!(tested.status.code(), Some(1));
+    assert!(out(&tested).contains("FAILED  profiles  bbc.co.uk was blocked for"), "{}", out(&tested));
+    // For a version that has proved itself, only the answers count.
+    let tested = running.command(&["selftest", "--answers", "--json"]);
+    assert!(tested.status.success(), "{}", err(&tested));
+    let report: serde_json::Value = serde_json::from_str(&out(&tested)).unwrap();
+    let checks: Vec<&str> =
+        report["checks"].as_array().unwrap().iter().map(|look| look["check"].as_str().unwrap()).collect();
+    assert_eq!(checks, ["service", "dns", "dns", "dns", "dns", "blocking"]);
     // Another policy than the one that was written down.
     support::school::import(&running.data, &support::school::policy(""));
     let tested = running.command(&["selftest", "--policy-before", record, "--wait", "0"]);

@@ -12,6 +12,7 @@ use hickory_proto::{
     op::{Edns, Message, MessageType, OpCode, Query, ResponseCode},
     rr::{Name, RecordType, rdata::opt::EdnsOption},
 };
+use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 use tokio::{
     io::{AsyncReadExt as _, AsyncWriteExt as _},
@@ -20,7 +21,7 @@ use tokio::{
 
 use super::{Context, Failure};
 use crate::{
-    control::{self, Answer, Asker, CheckRequest, Request, SelfCheck},
+    control::{self, Answer, Asker, CheckReport, CheckRequest, Request, SelfCheck},
     disk,
 };
 
@@ -44,6 +45,9 @@ pub(super) struct Args {
     /// Compare with what was written down before
     #[arg(long, value_name = "FILE")]
     policy_before: Option<PathBuf>,
+    /// Only look whether questions are answered, and listed names blocked
+    #[arg(long, conflicts_with_all = ["record", "policy_before"])]
+    answers: bool,
     /// How long to try again until everything is right, in seconds
     #[arg(long, value_name = "SECONDS", default_value_t = 20)]
     wait: u64,
@@ -57,6 +61,17 @@ struct Before {
     revision: i64,
     /// Whether the school's lists had names.
     had_lists: bool,
+    /// What was blocked, of [`LISTED`].
+    blocked: Vec<Blocked>,
+    /// At what time. The same is asked of the new version, since an hour of the timetable may begin between the two.
+    at: Timestamp,
+}
+
+/// A name that is blocked for a profile.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+struct Blocked {
+    profile: String,
+    name: String,
 }
 
 /// What was looked at.
@@ -90,13 +105,7 @@ pub(super) fn run(context: &Context, args: &Args) -> Result<bool, Failure> {
         .build()
         .map_err(|error| Failure::could_not(format!("can't start: {error}")))?;
     if let Some(file) = &args.record {
-        let said = runtime.block_on(self_check(&config.data)).map_err(Failure::could_not)?;
-        let before = Before {
-            program: said.program,
-            policy: said.policy,
-            revision: said.published,
-            had_lists: said.names > 0,
-        };
+        let before = runtime.block_on(in_force(&config.data)).map_err(Failure::could_not)?;
         let text =
             serde_json::to_vec_pretty(&before).map_err(|error| Failure::could_not(error.to_string()))?;
         disk::replace(file, &text)
@@ -118,7 +127,7 @@ pub(super) fn run(context: &Context, args: &Args) -> Result<bool, Failure> {
     };
     let ends = Instant::now() + Duration::from_secs(args.wait);
     let report = loop {
-        let report = runtime.block_on(look(&config.data, before.as_ref()));
+        let report = runtime.block_on(look(&config.data, before.as_ref(), args.answers));
         if report.ok || Instant::now() + AGAIN >= ends {
             break report;
         }
@@ -151,7 +160,7 @@ impl Looks {
     }
 }
 
-async fn look(data: &Path, before: Option<&Before>) -> Report {
+async fn look(data: &Path, before: Option<&Before>, answers_only: bool) -> Report {
     let mut looks = Looks::default();
     let first = match self_check(data).await {
         Ok(said) => said,
@@ -161,9 +170,14 @@ async fn look(data: &Path, before: Option<&Before>) -> Report {
         }
     };
     looks.add("service", Ok(format!("Schoolgate {} answers commands", first.program)));
-    looks.add("policy", policy(&first, before));
-    looks.add("lists", lists(&first, before));
-    looks.add("databases", databases(&first));
+    if !answers_only {
+        looks.add("policy", policy(&first, before));
+        if let Some(before) = before {
+            looks.add("profiles", as_before(data, &first, before).await);
+        }
+        looks.add("lists", lists(&first, before));
+        looks.add("databases", databases(&first));
+    }
     let addresses: Addresses = fs::read(data.join("addresses.json"))
         .ok()
         .and_then(|text| serde_json::from_slice(&text).ok())
@@ -178,6 +192,9 @@ async fn look(data: &Path, before: Option<&Before>) -> Report {
     }
     if let Some(at) = addresses.dns.first() {
         looks.add("blocking", blocks(data, reached(*at)).await);
+    }
+    if answers_only {
+        return Report { ok: looks.0.iter().all(|look| look.ok), program: first.program, checks: looks.0 };
     }
     looks.add("log", log(data, &first).await);
     for at in &addresses.admin {
@@ -231,6 +248,53 @@ fn policy(said: &SelfCheck, before: Option<&Before>) -> Result<String, String> {
     }
 }
 
+/// What is in force now.
+async fn in_force(data: &Path) -> Result<Before, String> {
+    let said = self_check(data).await?;
+    let at = Timestamp::now();
+    let blocked = blocked(data, &said, at).await?;
+    Ok(Before {
+        program: said.program,
+        policy: said.policy,
+        revision: said.published,
+        had_lists: said.names > 0,
+        blocked,
+        at,
+    })
+}
+
+/// What the policy blocks for each profile at a time, of [`LISTED`].
+async fn blocked(data: &Path, said: &SelfCheck, at: Timestamp) -> Result<Vec<Blocked>, String> {
+    let mut blocked = Vec::new();
+    for profile in &said.profiles {
+        for name in LISTED {
+            if on_paper(data, name, Asker::Profile(profile.clone()), Some(at)).await?.blocked() {
+                blocked.push(Blocked { profile: profile.clone(), name: name.to_owned() });
+            }
+        }
+    }
+    Ok(blocked)
+}
+
+/// Whether each profile is still kept from what it was kept from before, whatever became of the lists that ship.
+async fn as_before(data: &Path, said: &SelfCheck, before: &Before) -> Result<String, String> {
+    let now = blocked(data, said, before.at).await?;
+    match before.blocked.iter().find(|blocked| !now.contains(blocked)) {
+        Some(Blocked { profile, name }) => {
+            Err(format!("{name} was blocked for {profile} before, and is no more"))
+        }
+        None => Ok(format!("{} are kept from what they were kept from before", said.profiles.len())),
+    }
+}
+
+async fn on_paper(data: &Path, name: &str, who: Asker, at: Option<Timestamp>) -> Result<CheckReport, String> {
+    let request = CheckRequest { name: name.to_owned(), r#type: String::from("A"), who, at, resolve: false };
+    match ask(data, Request::Check(request)).await? {
+        Answer::Check(report) => Ok(report),
+        _ => Err(String::from("the service answered something else; is it of another version?")),
+    }
+}
+
 fn lists(said: &SelfCheck, before: Option<&Before>) -> Result<String, String> {
     if !said.lists {
         return Err(String::from("the lists of the policy are not in force"));
@@ -276,16 +340,7 @@ async fn log(data: &Path, before: &SelfCheck) -> Result<String, String> {
 /// Whether a name of a list is blocked, as the policy says that it is.
 async fn blocks(data: &Path, at: SocketAddr) -> Result<String, String> {
     for name in LISTED {
-        let request = CheckRequest {
-            name: name.to_owned(),
-            r#type: String::from("A"),
-            who: Asker::Address(own_address(at)),
-            at: None,
-            resolve: false,
-        };
-        let Answer::Check(report) = ask(data, Request::Check(request)).await? else {
-            return Err(String::from("the service answered something else; is it of another version?"));
-        };
+        let report = on_paper(data, name, Asker::Address(at.ip()), None).await?;
         if !report.blocked() {
             continue;
         }
@@ -306,11 +361,6 @@ async fn blocks(data: &Path, at: SocketAddr) -> Result<String, String> {
         };
     }
     Ok(format!("the policy blocks none of {} for the box itself", LISTED.join(", ")))
-}
-
-/// The address that the box has where it asks itself.
-fn own_address(at: SocketAddr) -> IpAddr {
-    at.ip()
 }
 
 fn extended_errors(message: &Message) -> Vec<u16> {

@@ -21,6 +21,9 @@ pub struct SelfCheck {
     pub published: i64,
     /// The SHA-256 of that policy's text, in hex, as it was published; the same with every version of the program.
     pub policy: String,
+    /// The identifiers of that policy's profiles.
+    #[serde(default)]
+    pub profiles: Vec<String>,
     /// Whether the database of settings can be read.
     pub settings: bool,
     /// Whether the lists of the policy are in force, or there are none.
@@ -91,6 +94,7 @@ impl Control {
             revision: standing.revision,
             published: published.map_or(0, |one| one.number),
             policy: HEXLOWER.encode(digest::digest(&digest::SHA256, text.as_bytes()).as_ref()),
+            profiles: self.policy().load().profiles().map(|(_, profile)| profile.id.clone()).collect(),
             settings: standing.settings,
             lists: standing.lists,
             names: self.names().1,
