@@ -389,7 +389,7 @@ def main():
     good = channel.add(made["good"], "good.raucb")
     for name in ("old", "boots-not", "fails"):
         channel.add(made[name], f"{name}.raucb")
-    box = Machine(given.image, folder / "box", given.arch)
+    box = Machine(given.image, folder / "box", given.arch, forgets=True)
     try:
         if set(wanted) - {"arm64", "stick", "secure-boot"}:
             report.step("a box of version 1.0.0 with a rule of the school's", prepare, box, channel)

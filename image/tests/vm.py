@@ -132,20 +132,29 @@ def _firmware_starts_with_kvm():
 
 
 class Machine:
-    """One box: a disk that stays, and a qemu that comes and goes."""
+    """One box: a disk that stays, and a qemu that comes and goes.
 
-    def __init__(self, image, folder, arch="amd64", memory=768, disk="6G", secure=False, cpus=1, usb=False, extra=()):
+    A disk that `forgets` has a cache like that of a real drive: what was not flushed is gone when the power goes. Without
+    it, whatever the machine wrote is in the memory of the host, and survives.
+    """
+
+    def __init__(self, image, folder, arch="amd64", memory=768, disk="6G", secure=False, cpus=1, usb=False, forgets=False, extra=()):
         self.folder = pathlib.Path(folder)
         self.folder.mkdir(parents=True, exist_ok=True)
         self.arch, self.memory, self.secure, self.cpus, self.extra = arch, memory, secure, cpus, list(extra)
-        self.usb = usb
-        self.disk = self.folder / "disk.qcow2"
+        self.usb, self.forgets = usb, forgets
+        self.disk = self.folder / ("disk.raw" if forgets else "disk.qcow2")
         self.process = None
+        self.drive = None
         self.shell = None
         self.pending = b""
         self.asked = 0
         if not self.disk.exists():
-            run("qemu-img", "create", "-q", "-f", "qcow2", "-F", "raw", "-b", os.path.abspath(image), str(self.disk), disk)
+            if forgets:
+                run("cp", "--sparse=always", image, str(self.disk))
+                run("truncate", "--size", disk, str(self.disk))
+            else:
+                run("qemu-img", "create", "-q", "-f", "qcow2", "-F", "raw", "-b", os.path.abspath(image), str(self.disk), disk)
             code, variables = firmware(arch, secure)
             self.code = code
             shutil.copy(variables, self.folder / "vars.fd")
@@ -179,8 +188,7 @@ class Machine:
         command += ["-smp", str(self.cpus), "-m", str(self.memory), "-display", "none", "-nodefaults", "-no-user-config"]
         command += ["-drive", f"if=pflash,unit=0,format=raw,readonly=on,file={self.code}"]
         command += ["-drive", f"if=pflash,unit=1,format=raw,file={self.folder}/vars.fd"]
-        # Without a cache of the host, what the machine did not flush is lost when it is killed; with one, nothing is.
-        command += ["-drive", f"if=none,id=disk,format=qcow2,cache=writeback,file={self.disk}"]
+        command += ["-drive", "if=none,id=disk,cache=writeback," + (self._drive_with_a_cache() if self.forgets else f"format=qcow2,file={self.disk}")]
         if self.usb:
             command += ["-device", "qemu-xhci", "-device", "usb-storage,drive=disk,removable=on,bootindex=1"]
         else:
@@ -215,8 +223,28 @@ class Machine:
             arguments += ["-smbios", f"type=11,value=io.systemd.credential.binary:{name}={encoded}"]
         return arguments
 
+    def _drive_with_a_cache(self):
+        """Starts what keeps writes to itself until they are flushed, and says how qemu reaches it."""
+        place = self.folder / "drive.sock"
+        with contextlib.suppress(FileNotFoundError):
+            place.unlink()
+        with open(self.folder / "drive.log", "ab") as log:
+            self.drive = subprocess.Popen(
+                ["nbdkit", "--foreground", "--exit-with-parent", "--unix", str(place), "--filter=cache", "file", str(self.disk),
+                 "cache=writeback", "cache-min-block-size=4K"],
+                stdin=subprocess.DEVNULL, stdout=log, stderr=log)
+        while not place.exists():
+            if self.drive.poll() is not None:
+                raise Failure("nbdkit is gone: " + (self.folder / "drive.log").read_text()[-500:])
+            time.sleep(0.05)
+        return f"format=raw,file=nbd:unix:{place}"
+
     def kill(self):
         """The power goes."""
+        if self.drive:
+            self.drive.send_signal(signal.SIGKILL)
+            self.drive.wait()
+            self.drive = None
         if self.process and self.process.poll() is None:
             self.process.send_signal(signal.SIGKILL)
             self.process.wait()
