@@ -158,7 +158,8 @@ impl Control {
         }
         let _alone = self.machine.setting.lock().await;
         // Where a trial goes on, what is known to be good is what was before that.
-        let before = self.network_trial_held().as_ref().map(|trial| trial.tried.before.clone());
+        let held = self.network_trial_held().as_ref().map(|trial| trial.tried.clone());
+        let before = held.filter(|tried| self.is_in_force(&tried.new)).map(|tried| tried.before);
         // What can't be understood is DHCP to the box.
         let before = before.or_else(|| self.machine.machine.network()).unwrap_or_default();
         let tried = Tried { before, new };
