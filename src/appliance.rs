@@ -152,6 +152,7 @@ impl Appliance {
         let school = Arc::new(School::open(&config.data));
         tasks.spawn(Arc::clone(&control).keep_trial(Arc::clone(&school), stop.clone()));
         tasks.spawn(Arc::clone(&control).keep_backups(Arc::clone(&school), stop.clone()));
+        control.resume_machine();
         let means = web::Means {
             control: Arc::clone(&control),
             log: log.clone(),

@@ -1,6 +1,8 @@
 //! What an administrator asks of the appliance's machine: its network, updates, SSH, and whether it runs.
 
 use std::{
+    fs::{self, File},
+    io,
     net::IpAddr,
     path::PathBuf,
     sync::{Arc, Mutex, MutexGuard, PoisonError},
@@ -8,6 +10,8 @@ use std::{
 };
 
 use jiff::{SignedDuration, Timestamp};
+use serde::{Deserialize, Serialize};
+use tokio::task::JoinError;
 use tracing::{error, info};
 
 use super::{Control, ControlError};
@@ -24,15 +28,18 @@ const SYSTEM: &str = "/data/system";
 /// For how long other settings of the network wait for somebody who says that they are good.
 const TRIAL: Duration = Duration::from_secs(300);
 
-/// How often going back is tried, and how long after the one before.
-const TRIES: usize = 10;
+/// How long after a try to go back comes the next: the box may be busy with an update for an hour.
 const AGAIN: Duration = Duration::from_secs(30);
+
+/// Settings of the network that are on trial, in the data folder, for a start that comes before somebody keeps them.
+const ON_TRIAL: &str = "network-trial.json";
 
 /// The keys for SSH as these pages set them last, in the data folder: where they are in force, only root reads them.
 const KEYS: &str = "ssh-keys";
 
-/// The folder of uploads in the data folder.
+/// The folder of uploads in the data folder, and the name of an update there.
 const UPLOADS: &str = "uploads";
+const BUNDLE: &str = "update.raucb";
 
 /// Who goes back to the settings of before, for the audit.
 const WHO: &str = "the server";
@@ -42,18 +49,29 @@ const WHO: &str = "the server";
 pub(super) struct OfMachine {
     machine: Arc<Machine>,
     trial: Mutex<Option<NetworkTrial>>,
+    /// Held by whoever gives it other settings of the network, so that each knows which ones were there before.
+    setting: tokio::sync::Mutex<()>,
 }
 
 impl Default for OfMachine {
     fn default() -> Self {
-        Self { machine: Arc::new(Machine::at(RUN.as_ref(), SYSTEM.as_ref())), trial: Mutex::default() }
+        let machine = Arc::new(Machine::at(RUN.as_ref(), SYSTEM.as_ref()));
+        Self { machine, trial: Mutex::default(), setting: tokio::sync::Mutex::default() }
     }
+}
+
+/// Settings that are tried, and those that come back.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Tried {
+    before: Network,
+    new: Network,
 }
 
 /// Settings that nobody has said yet to be good.
 #[derive(Debug, Clone)]
 struct NetworkTrial {
-    before: Network,
+    tried: Tried,
     ends: Timestamp,
     /// By which the one who waits knows his own.
     number: Arc<()>,
@@ -73,29 +91,29 @@ impl Control {
         Some(Arc::clone(&self.machine.machine)).filter(|machine| machine.is_there())
     }
 
-    /// Asks, and tells the audit what came of it.
+    /// Asks, and tells the audit what came of it; also where whoever asked has gone away meanwhile.
     async fn ask(
-        &self,
+        self: &Arc<Self>,
         (asked, content): (Asked, String),
         (action, detail): (&str, &str),
         by: &str,
         from: Option<IpAddr>,
     ) -> Result<Outcome, ControlError> {
-        let machine = Arc::clone(&self.machine.machine);
-        let done = tokio::task::spawn_blocking(move || machine.ask(asked, &content));
-        let done = done.await.map_err(|error| BackgroundError::Panicked {
-            name: String::from("machine"),
-            message: error.to_string(),
-        })?;
-        let said = match &done {
-            Ok(Outcome::Done(_)) => detail.to_owned(),
-            Ok(Outcome::UnderWay) => format!("{detail} (not ended yet)").trim().to_owned(),
-            Err(error @ MachineError::Refused(_)) => format!("{detail}: {error}"),
-            // Nothing was done.
-            Err(_) => return Ok(done?),
-        };
-        self.audit_from(by, action, &said, from);
-        Ok(done?)
+        let control = Arc::clone(self);
+        let (action, detail, by) = (action.to_owned(), detail.to_owned(), by.to_owned());
+        let done = tokio::task::spawn_blocking(move || {
+            let done = control.machine.machine.ask(asked, &content);
+            let said = match &done {
+                Ok(Outcome::Done(_)) => detail,
+                Ok(Outcome::UnderWay) => format!("{detail} (not ended yet)").trim().to_owned(),
+                Err(error @ MachineError::Refused(_)) => format!("{detail}: {error}"),
+                // Nothing was done.
+                Err(_) => return done,
+            };
+            control.audit_from(&by, &action, &said, from);
+            done
+        });
+        Ok(done.await.map_err(panicked)??)
     }
 
     /// Gives the box other settings of its network. The ones of before come back in five minutes, unless somebody
@@ -122,33 +140,76 @@ impl Control {
         from: Option<IpAddr>,
     ) -> Result<Timestamp, ControlError> {
         let new = new.checked().map_err(MachineError::Wrong)?;
+        let (control, by) = (Arc::clone(self), by.to_owned());
+        // The way to whoever asked may be cut by it, and then still all of it has to be done.
+        let work = tokio::spawn(async move { control.try_network(new, trial, &by, from).await });
+        work.await.map_err(panicked)?
+    }
+
+    async fn try_network(
+        self: Arc<Self>,
+        new: Network,
+        trial: Duration,
+        by: &str,
+        from: Option<IpAddr>,
+    ) -> Result<Timestamp, ControlError> {
+        if self.machine().is_none() {
+            return Err(MachineError::NotThere.into());
+        }
+        let _alone = self.machine.setting.lock().await;
         // Where a trial goes on, what is known to be good is what was before that.
-        let before = self.network_trial_held().as_ref().map(|trial| trial.before.clone());
+        let held = self.network_trial_held().as_ref().map(|trial| trial.tried.clone());
+        let before = held.filter(|tried| self.is_in_force(&tried.new)).map(|tried| tried.before);
         // What can't be understood is DHCP to the box.
         let before = before.or_else(|| self.machine.machine.network()).unwrap_or_default();
-        let request = (Asked::Network, new.to_text());
-        self.ask(request, ("network.set", &new.said()), by, from).await?;
+        let tried = Tried { before, new };
+        // First, since the power may go at any moment from now on.
+        self.write_on_trial(Some(&tried))?;
+        let request = (Asked::Network, tried.new.to_text());
+        let asked = self.ask(request, ("network.set", &tried.new.said()), by, from).await;
+        let ends = asked.map(|_| self.begin_network_trial(tried, trial));
+        // What goes on is written down now: it is another one after a refusal, or the one before ended meanwhile.
+        let held = self.network_trial_held().as_ref().map(|trial| trial.tried.clone());
+        if let Err(error) = self.write_on_trial(held.as_ref()) {
+            error!(%error, "The settings of the network that are on trial can't be written down");
+        }
+        ends
+    }
+
+    fn begin_network_trial(self: &Arc<Self>, tried: Tried, trial: Duration) -> Timestamp {
         let ends = self.clock.now() + SignedDuration::try_from(trial).unwrap_or_default();
         let number = Arc::new(());
-        *self.network_trial_held() = Some(NetworkTrial { before, ends, number: Arc::clone(&number) });
+        *self.network_trial_held() = Some(NetworkTrial { tried, ends, number: Arc::clone(&number) });
         let control = Arc::clone(self);
         tokio::spawn(async move {
             tokio::time::sleep(trial).await;
             control.end_network_trial(&number).await;
         });
-        Ok(ends)
+        ends
     }
 
-    async fn end_network_trial(&self, number: &Arc<()>) {
-        for _ in 0..TRIES {
-            let before = match &*self.network_trial_held() {
-                Some(trial) if Arc::ptr_eq(&trial.number, number) => trial.before.clone(),
+    async fn end_network_trial(self: &Arc<Self>, number: &Arc<()>) {
+        loop {
+            let tried = match &*self.network_trial_held() {
+                Some(trial) if Arc::ptr_eq(&trial.number, number) => trial.tried.clone(),
                 _ => return,
             };
-            let request = (Asked::Network, before.to_text());
-            match self.ask(request, ("network.back", &before.said()), WHO, None).await {
+            // Whoever stands in front of the box has the last word.
+            if !self.is_in_force(&tried.new) {
+                info!("The settings of the network were changed elsewhere meanwhile, and stay");
+                self.forget_network_trial(Some(number));
+                return;
+            }
+            let request = (Asked::Network, tried.before.to_text());
+            match self.ask(request, ("network.back", &tried.before.said()), WHO, None).await {
                 Ok(_) => {
                     info!("Nobody kept the new settings of the network; those of before are back");
+                    self.forget_network_trial(Some(number));
+                    return;
+                }
+                // It would be refused again.
+                Err(ControlError::Machine(error @ MachineError::Refused(_))) => {
+                    error!(%error, "The settings of the network can't be taken back");
                     self.forget_network_trial(Some(number));
                     return;
                 }
@@ -156,15 +217,69 @@ impl Control {
             }
             tokio::time::sleep(AGAIN).await;
         }
-        self.forget_network_trial(Some(number));
+    }
+
+    fn is_in_force(&self, network: &Network) -> bool {
+        self.machine.machine.network().as_ref() == Some(network)
+    }
+
+    /// Goes on with what was under way on the appliance's machine when this program ended.
+    ///
+    /// Settings of the network that nobody had kept get their whole time again: whoever can't reach the box switches it
+    /// off and on, and how long it was off no clock of a small box knows.
+    pub fn resume_machine(self: &Arc<Self>) {
+        self.resume_machine_for(TRIAL);
+    }
+
+    /// The same with another trial.
+    pub(crate) fn resume_machine_for(self: &Arc<Self>, trial: Duration) {
+        if self.machine().is_none() {
+            return;
+        }
+        // The box reads its own copy of an update.
+        let _ = fs::remove_file(self.folder.join(UPLOADS).join(BUNDLE));
+        let text = match disk::read(&self.folder.join(ON_TRIAL), 64 << 10) {
+            Err(error) if error.kind() == io::ErrorKind::NotFound => return,
+            text => text,
+        };
+        match text.and_then(|text| Ok(serde_json::from_slice::<Tried>(&text)?)) {
+            Ok(tried) if self.is_in_force(&tried.new) => {
+                info!("Nobody has kept the new settings of the network yet; those of before come back soon");
+                self.begin_network_trial(tried, trial);
+                return;
+            }
+            Ok(_) => info!("The settings of the network are no longer those that were on trial"),
+            Err(error) => error!(%error, "It can't be read which settings of the network are on trial"),
+        }
+        if let Err(error) = self.write_on_trial(None) {
+            error!(%error, "The settings of the network that were on trial can't be forgotten");
+        }
+    }
+
+    /// Writes down which settings are on trial; what was written before is gone.
+    fn write_on_trial(&self, tried: Option<&Tried>) -> Result<(), ControlError> {
+        let path = self.folder.join(ON_TRIAL);
+        let written = match tried {
+            Some(tried) => serde_json::to_vec(tried)
+                .map_err(io::Error::from)
+                .and_then(|text| disk::replace(&path, &text)),
+            None => match fs::remove_file(&path) {
+                Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(()),
+                removed => removed,
+            },
+        };
+        // The name has to outlast a power cut as well.
+        let written = written.and_then(|()| File::open(&self.folder)?.sync_all());
+        written.map_err(|source| MachineError::File { path, source }.into())
     }
 
     fn forget_network_trial(&self, number: Option<&Arc<()>>) -> bool {
-        let mut trial = self.network_trial_held();
-        let is_it =
-            trial.as_ref().is_some_and(|one| number.is_none_or(|number| Arc::ptr_eq(&one.number, number)));
-        if is_it {
-            *trial = None;
+        let is_it = self
+            .network_trial_held()
+            .take_if(|one| number.is_none_or(|number| Arc::ptr_eq(&one.number, number)))
+            .is_some();
+        if is_it && let Err(error) = self.write_on_trial(None) {
+            error!(%error, "The settings of the network that were on trial can't be forgotten");
         }
         is_it
     }
@@ -200,7 +315,7 @@ impl Control {
     ///
     /// When one is no key or a weak one, nothing says why, or the box does not take them; then nothing has changed.
     pub async fn set_ssh_keys(
-        &self,
+        self: &Arc<Self>,
         text: &str,
         reason: &str,
         by: &str,
@@ -220,9 +335,15 @@ impl Control {
             let reason: String = reason.chars().take(super::LONGEST_REASON).collect();
             format!("{}: {reason}", names.join(", "))
         };
-        self.ask((Asked::SshKeys, lines.clone()), ("ssh.set", &detail), by, from).await?;
-        let path = self.folder.join(KEYS);
-        disk::replace(&path, lines.as_bytes()).map_err(|source| MachineError::File { path, source }.into())
+        let (control, by) = (Arc::clone(self), by.to_owned());
+        // To its end: keys in force that the pages don't show would be a way in that nobody sees.
+        let work = tokio::spawn(async move {
+            control.ask((Asked::SshKeys, lines.clone()), ("ssh.set", &detail), &by, from).await?;
+            let path = control.folder.join(KEYS);
+            disk::replace(&path, lines.as_bytes())
+                .map_err(|source| ControlError::from(MachineError::File { path, source }))
+        });
+        work.await.map_err(panicked)?
     }
 
     /// Asks whether there is a newer version; says what the box says.
@@ -230,7 +351,11 @@ impl Control {
     /// # Errors
     ///
     /// When the channel can't be reached or believed.
-    pub async fn check_for_update(&self, by: &str, from: Option<IpAddr>) -> Result<Outcome, ControlError> {
+    pub async fn check_for_update(
+        self: &Arc<Self>,
+        by: &str,
+        from: Option<IpAddr>,
+    ) -> Result<Outcome, ControlError> {
         self.ask((Asked::UpdateCheck, String::new()), ("update.check", ""), by, from).await
     }
 
@@ -241,7 +366,7 @@ impl Control {
     ///
     /// When the box does not take it.
     pub async fn install_update(
-        &self,
+        self: &Arc<Self>,
         bundle: PathBuf,
         by: &str,
         from: Option<IpAddr>,
@@ -252,18 +377,18 @@ impl Control {
             return Err(MachineError::NotThere.into());
         }
         let folder = self.folder.join(UPLOADS);
-        let place = folder.join("update.raucb");
-        std::fs::DirBuilder::new()
+        let place = folder.join(BUNDLE);
+        fs::DirBuilder::new()
             .recursive(true)
             .mode(0o700)
             .create(&folder)
-            .and_then(|()| std::fs::rename(&bundle, &place))
+            .and_then(|()| fs::rename(&bundle, &place))
             .map_err(|source| MachineError::File { path: place.clone(), source })?;
-        let request = (Asked::UpdateInstall, String::from("update.raucb\n"));
+        let request = (Asked::UpdateInstall, format!("{BUNDLE}\n"));
         let done = self.ask(request, ("update.install", "an uploaded file"), by, from).await;
         // The box still reads it while it goes on, and removes it then.
         if !matches!(done, Ok(Outcome::UnderWay)) {
-            let _ = std::fs::remove_file(&place);
+            let _ = fs::remove_file(&place);
         }
         done
     }
@@ -274,7 +399,7 @@ impl Control {
     ///
     /// When it is no window, or the box does not take it.
     pub async fn set_update_window(
-        &self,
+        self: &Arc<Self>,
         window: &str,
         by: &str,
         from: Option<IpAddr>,
@@ -293,7 +418,11 @@ impl Control {
     /// # Errors
     ///
     /// When none waits, or it can't be started.
-    pub async fn switch_update(&self, by: &str, from: Option<IpAddr>) -> Result<Outcome, ControlError> {
+    pub async fn switch_update(
+        self: &Arc<Self>,
+        by: &str,
+        from: Option<IpAddr>,
+    ) -> Result<Outcome, ControlError> {
         self.ask((Asked::UpdateSwitch, String::new()), ("update.switch", ""), by, from).await
     }
 
@@ -302,7 +431,11 @@ impl Control {
     /// # Errors
     ///
     /// When there is none that is good.
-    pub async fn take_back_update(&self, by: &str, from: Option<IpAddr>) -> Result<Outcome, ControlError> {
+    pub async fn take_back_update(
+        self: &Arc<Self>,
+        by: &str,
+        from: Option<IpAddr>,
+    ) -> Result<Outcome, ControlError> {
         self.ask((Asked::UpdateBack, String::new()), ("update.back", ""), by, from).await
     }
 
@@ -311,7 +444,11 @@ impl Control {
     /// # Errors
     ///
     /// When the box does not take it.
-    pub async fn restart_machine(&self, by: &str, from: Option<IpAddr>) -> Result<Outcome, ControlError> {
+    pub async fn restart_machine(
+        self: &Arc<Self>,
+        by: &str,
+        from: Option<IpAddr>,
+    ) -> Result<Outcome, ControlError> {
         self.last_word((Asked::Restart, ""), "box.reboot", by, from).await
     }
 
@@ -320,7 +457,11 @@ impl Control {
     /// # Errors
     ///
     /// When the box does not take it.
-    pub async fn switch_off(&self, by: &str, from: Option<IpAddr>) -> Result<Outcome, ControlError> {
+    pub async fn switch_off(
+        self: &Arc<Self>,
+        by: &str,
+        from: Option<IpAddr>,
+    ) -> Result<Outcome, ControlError> {
         self.last_word((Asked::SwitchOff, ""), "box.off", by, from).await
     }
 
@@ -329,32 +470,38 @@ impl Control {
     /// # Errors
     ///
     /// When the box does not take it.
-    pub async fn factory_reset(&self, by: &str, from: Option<IpAddr>) -> Result<Outcome, ControlError> {
+    pub async fn factory_reset(
+        self: &Arc<Self>,
+        by: &str,
+        from: Option<IpAddr>,
+    ) -> Result<Outcome, ControlError> {
         self.last_word((Asked::FactoryReset, "RESET\n"), "box.reset", by, from).await
     }
 
     /// Asks for what may end this program before it can write anything: the audit is told first.
     async fn last_word(
-        &self,
-        (asked, content): (Asked, &str),
-        action: &str,
+        self: &Arc<Self>,
+        (asked, content): (Asked, &'static str),
+        action: &'static str,
         by: &str,
         from: Option<IpAddr>,
     ) -> Result<Outcome, ControlError> {
         if self.machine().is_none() {
             return Err(MachineError::NotThere.into());
         }
-        self.audit_from(by, action, "", from);
-        let machine = Arc::clone(&self.machine.machine);
-        let content = content.to_owned();
-        let done = tokio::task::spawn_blocking(move || machine.ask(asked, &content)).await;
-        let done = done.map_err(|error| BackgroundError::Panicked {
-            name: String::from("machine"),
-            message: error.to_string(),
-        })?;
-        if let Err(error) = &done {
-            self.audit_from(by, action, &format!("not done: {error}"), from);
-        }
-        Ok(done?)
+        let (control, by) = (Arc::clone(self), by.to_owned());
+        let done = tokio::task::spawn_blocking(move || {
+            control.audit_from(&by, action, "", from);
+            let done = control.machine.machine.ask(asked, content);
+            if let Err(error) = &done {
+                control.audit_from(&by, action, &format!("not done: {error}"), from);
+            }
+            done
+        });
+        Ok(done.await.map_err(panicked)??)
     }
+}
+
+fn panicked(error: JoinError) -> ControlError {
+    BackgroundError::Panicked { name: String::from("machine"), message: error.to_string() }.into()
 }

@@ -16,8 +16,8 @@ use crate::clients::Mac;
 
 /// How often the kernel's table is read.
 const EVERY: Duration = Duration::from_secs(5);
-/// The kernel's table of IPv4 neighbours.
-const TABLE: &str = "/proc/net/arp";
+/// The kernel's table of IPv4 neighbours. Below `self`, since ProcSubset=pid hides /proc/net.
+const TABLE: &str = "/proc/self/net/arp";
 
 /// The neighbours on the box's own networks. IPv4 only: the kernel shows its IPv6 table over netlink alone.
 #[derive(Debug, Default)]
@@ -53,7 +53,7 @@ impl Neighbours {
         Snapshot(self.table.load())
     }
 
-    /// Takes a table in the form of /proc/net/arp in place of the last.
+    /// Takes a table in the form of /proc/self/net/arp in place of the last.
     pub(super) fn replace(&self, text: &str) {
         self.table.store(parse(text).into());
     }

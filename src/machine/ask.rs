@@ -206,7 +206,8 @@ pub(super) fn shown(text: &str) -> String {
     plain.map(|c| if c == '\n' { ' ' } else { c }).filter(|c| !c.is_control()).collect()
 }
 
-/// Takes one request as root's helper does, and answers with these bytes; gives what was asked.
+/// Takes one request as root's helper does, and answers with these bytes; gives what was asked. Settings of the network
+/// that it takes are in the folder of the system beside.
 #[cfg(test)]
 pub(crate) fn helper(run: &Path, name: &'static str, answer: &'static [u8]) -> thread::JoinHandle<String> {
     let run = run.to_owned();
@@ -217,6 +218,9 @@ pub(crate) fn helper(run: &Path, name: &'static str, answer: &'static [u8]) -> t
         }
         let asked = fs::read_to_string(&request).unwrap();
         fs::remove_file(&request).unwrap();
+        if name == "network" && answer.starts_with(b"ok") {
+            fs::write(run.with_file_name("system").join("network.toml"), &asked).unwrap();
+        }
         fs::write(run.join("answers/beside"), answer).unwrap();
         fs::rename(run.join("answers/beside"), run.join("answers").join(name)).unwrap();
         asked

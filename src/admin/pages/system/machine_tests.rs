@@ -94,11 +94,78 @@ async fn a_network_is_shown_before_it_is_changed_and_comes_back_unless_kept() {
     set.join().unwrap();
     let back = helper(school.data.path(), "network", "ok\n\n");
     let back = tokio::task::spawn_blocking(move || back.join().unwrap()).await.unwrap();
-    assert_eq!(back, "method = \"dhcp\"\n");
+    assert_eq!(back, seen.replace("\r\n", "\n"));
     while !audit(&school).contains("network.back") {
         tokio::task::yield_now().await;
     }
     assert!(audit(&school).contains("network.keep"), "{}", audit(&school));
+}
+
+/// Waits until nothing is on trial any more.
+async fn trial_is_over(school: &TestBox) {
+    while school.admin.control.network_trial().is_some() {
+        tokio::time::sleep(Duration::from_millis(5)).await;
+    }
+}
+
+#[tokio::test]
+async fn a_network_that_nobody_kept_comes_back_after_a_restart_of_the_service() {
+    let school = TestBox::new().await;
+    appliance(&school);
+    let (control, data) = (&school.admin.control, school.data.path());
+    let on_trial = data.join("network-trial.json");
+    let new = machine::Network::parse("method = static\naddress = 10.20.0.9/16").unwrap();
+    let long = Duration::from_secs(3_600);
+    let moment = Duration::from_millis(1);
+
+    let refused = helper(data, "network", "refused\nno\n");
+    control.set_network_for(&new, long, "ann", None).await.unwrap_err();
+    refused.join().unwrap();
+    assert!(control.network_trial().is_none() && !on_trial.exists());
+
+    let set = helper(data, "network", "ok\n\n");
+    control.set_network_for(&new, long, "ann", None).await.unwrap();
+    set.join().unwrap();
+    assert!(on_trial.exists());
+    let back = helper(data, "network", "ok\n\n");
+    control.resume_machine_for(moment);
+    let back = tokio::task::spawn_blocking(move || back.join().unwrap()).await.unwrap();
+    assert_eq!(back, "method = \"dhcp\"\n");
+    trial_is_over(&school).await;
+    while on_trial.exists() {
+        tokio::task::yield_now().await;
+    }
+
+    // What nobody can read is no reason to change anything.
+    fs::write(&on_trial, "{").unwrap();
+    control.resume_machine_for(moment);
+    assert!(control.network_trial().is_none() && !on_trial.exists());
+}
+
+#[tokio::test]
+async fn a_network_that_was_changed_at_the_box_meanwhile_stays() {
+    let school = TestBox::new().await;
+    appliance(&school);
+    let (control, data) = (&school.admin.control, school.data.path());
+    let (in_force, on_trial) = (data.join("system/network.toml"), data.join("network-trial.json"));
+    let at_the_box = "method = \"static\"\naddress = \"10.20.0.7/16\"\n";
+    let new = machine::Network::parse("method = static\naddress = 10.20.0.9/16").unwrap();
+    let set = helper(data, "network", "ok\n\n");
+    control.set_network_for(&new, Duration::from_secs(3_600), "ann", None).await.unwrap();
+    set.join().unwrap();
+
+    // The time is over after that.
+    control.resume_machine_for(Duration::from_millis(1));
+    fs::write(&in_force, at_the_box).unwrap();
+    trial_is_over(&school).await;
+    assert_eq!(fs::read_dir(data.join("run/requests")).unwrap().count(), 0);
+    assert_eq!(fs::read_to_string(&in_force).unwrap(), at_the_box);
+
+    // And the service started again after that.
+    let tried = serde_json::json!({ "before": {}, "new": new });
+    fs::write(&on_trial, tried.to_string()).unwrap();
+    control.resume_machine_for(Duration::from_millis(1));
+    assert!(control.network_trial().is_none() && !on_trial.exists());
 }
 
 #[tokio::test]
