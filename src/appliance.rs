@@ -31,6 +31,7 @@ use crate::{
     disk,
     dns::{Designated, Encrypted, Handler, NoticeReply, Pulse, Record, ServeError, Server},
     feeds::{self, Feeds, http::SystemLookup},
+    machine::Machine,
     policy::Policy,
     querylog::{LogFolder, QueryLog},
     resolver::{self, Resolver, ResolverError},
@@ -317,6 +318,7 @@ fn control(config: &Config, clock: &Clock, resolver: &Arc<Resolver>) -> Result<C
     Ok(control
         .with_resolver(Arc::clone(resolver))
         .with_zones(&config.resolver)
+        .with_machine(Machine::at(&config.machine.run, &config.machine.system))
         .with_log_settings(&config.log))
 }
 

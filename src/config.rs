@@ -11,7 +11,7 @@ use std::{
 
 use serde::Deserialize;
 
-use crate::{admin, dns, feeds, querylog, resolver, spelling::nearest};
+use crate::{admin, dns, feeds, machine, querylog, resolver, spelling::nearest};
 
 /// What the variables of the environment that override keys start with.
 pub const ENV_PREFIX: &str = "SCHOOLGATE_";
@@ -43,6 +43,8 @@ pub struct Config {
     pub admin: admin::Config,
     /// The query log.
     pub log: querylog::Config,
+    /// Where the appliance's helpers are.
+    pub machine: machine::Config,
 }
 
 impl Default for Config {
@@ -54,6 +56,7 @@ impl Default for Config {
             lists: feeds::Config::default(),
             admin: admin::Config::default(),
             log: querylog::Config::default(),
+            machine: machine::Config::default(),
         }
     }
 }

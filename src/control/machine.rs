@@ -18,12 +18,8 @@ use super::{Control, ControlError};
 use crate::{
     background::BackgroundError,
     disk,
-    machine::{Asked, Machine, MachineError, Network, Outcome, PublicKey, is_window, public_keys},
+    machine::{self, Asked, Machine, MachineError, Network, Outcome, PublicKey, is_window, public_keys},
 };
-
-/// Where the appliance has its files.
-const RUN: &str = "/run/schoolgate";
-const SYSTEM: &str = "/data/system";
 
 /// For how long other settings of the network wait for somebody who says that they are good.
 const TRIAL: Duration = Duration::from_secs(300);
@@ -55,7 +51,8 @@ pub(super) struct OfMachine {
 
 impl Default for OfMachine {
     fn default() -> Self {
-        let machine = Arc::new(Machine::at(RUN.as_ref(), SYSTEM.as_ref()));
+        let places = machine::Config::default();
+        let machine = Arc::new(Machine::at(&places.run, &places.system));
         Self { machine, trial: Mutex::default(), setting: tokio::sync::Mutex::default() }
     }
 }

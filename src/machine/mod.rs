@@ -4,6 +4,10 @@
 //! files and answer by files; [`Machine`] writes, waits and reads. Elsewhere there are no such folders, and nothing of
 //! this [is there](Machine::is_there). Whatever lies in the files, reading it never panics.
 
+use std::path::PathBuf;
+
+use serde::Deserialize;
+
 mod ask;
 mod facts;
 mod keys;
@@ -17,3 +21,19 @@ pub use self::{
     keys::{PublicKey, public_keys},
     network::{Method, Network},
 };
+
+/// Where the appliance's helpers and the service meet.
+#[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct Config {
+    /// The folder in which they take requests, and write down what they found out.
+    pub run: PathBuf,
+    /// The folder in which they keep what outlasts a restart.
+    pub system: PathBuf,
+}
+
+impl Default for Config {
+    fn default() -> Self {
+        Self { run: PathBuf::from("/run/schoolgate"), system: PathBuf::from("/data/system") }
+    }
+}
