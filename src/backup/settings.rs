@@ -323,7 +323,7 @@ fn check(destination: &Destination) -> Result<(), BackupError> {
             if !prefix.is_empty()
                 && (!is_line(prefix, 200)
                     || prefix.starts_with('/')
-                    || prefix.split('/').any(|part| part == ".."))
+                    || prefix.split('/').any(|part| matches!(part, "." | "..")))
             {
                 return wrong("what names begin with is written as school/box/");
             }
