@@ -87,6 +87,7 @@ impl Appliance {
         let control = control(&config, &clock, &resolver)?;
         if let Some(restored) = &restored {
             control.record_restore(restored);
+            backup::told(&config.data);
         }
         let seen = Arc::new(Seen::open(&config.data.join(control::SEEN), clock.clone()));
         let mut control = control.with_seen(Arc::clone(&seen));
@@ -300,7 +301,10 @@ pub fn record_restore(config: &Config, staged: &Staged) {
         .map_err(StartError::from)
         .and_then(|feeds| Ok(Control::open(&config.data, Clock::system(), feeds, config.lists.keep)?));
     match opened {
-        Ok(control) => control.record_restore(&Applied { staged: staged.clone() }),
+        Ok(control) => {
+            control.record_restore(&Applied { staged: staged.clone() });
+            backup::told(&config.data);
+        }
         Err(error) => error!(%error, "The audit can't be told of the restore"),
     }
 }

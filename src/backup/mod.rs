@@ -34,7 +34,7 @@ pub use self::{
         Destination, Every, FILE, History, LONGEST_KEEP, NewSettings, Outcome, S3, Schedule, Secret,
         Settings, SftpServer,
     },
-    stage::{Applied, Staged, apply, cancel, look, pending, rehearse, stage},
+    stage::{Applied, Staged, apply, apply_unless, cancel, look, pending, rehearse, stage, told},
     store::{Fetching, FileBody, deliver, fetch_newest, make_sftp_key, sftp_public_key},
 };
 
@@ -252,6 +252,7 @@ fn write<W: Write>(of: &Of<'_>, lock: &Lock, to: W) -> Result<(usize, W), Backup
 
 /// Removes what a process that was killed left in the data folder. For the start of the one that has the folder.
 pub fn tidy(folder: &Path) {
+    let _alone = stage::alone(folder);
     let left_in = |folder: &Path, is_left: &dyn Fn(&str) -> bool| {
         for entry in fs::read_dir(folder).into_iter().flatten().flatten() {
             let name = entry.file_name();
@@ -262,7 +263,8 @@ pub fn tidy(folder: &Path) {
         }
     };
     left_in(folder, &|name| {
-        name == "restore.part" || name.starts_with(".backup-") || name.starts_with(".drill-")
+        name == stage::GONE
+            || [stage::PART, stage::DRILL, ".backup-"].into_iter().any(|prefix| name.starts_with(prefix))
     });
     left_in(&folder.join("incoming"), &|name| name.ends_with(EXTENSION) || name.starts_with("came-"));
 }
