@@ -118,7 +118,7 @@ pub(super) fn run(context: &Context, args: &Args) -> Result<bool, Failure> {
     };
     let ends = Instant::now() + Duration::from_secs(args.wait);
     let report = loop {
-        let report = runtime.block_on(look(&config.data, before.as_ref()));
+        let report = runtime.block_on(look(&config.data, &config.admin.listen, before.as_ref()));
         if report.ok || Instant::now() + AGAIN >= ends {
             break report;
         }
@@ -151,7 +151,7 @@ impl Looks {
     }
 }
 
-async fn look(data: &Path, before: Option<&Before>) -> Report {
+async fn look(data: &Path, pages_at: &[SocketAddr], before: Option<&Before>) -> Report {
     let mut looks = Looks::default();
     let first = match self_check(data).await {
         Ok(said) => said,
@@ -180,7 +180,9 @@ async fn look(data: &Path, before: Option<&Before>) -> Report {
         looks.add("blocking", blocks(data, reached(*at)).await);
     }
     looks.add("log", log(data, &first).await);
-    for at in &addresses.admin {
+    // Where none could be had at the start, those of the settings: pages that are nowhere are no pages that work.
+    let pages_at = if addresses.admin.is_empty() { pages_at } else { addresses.admin.as_slice() };
+    for at in pages_at {
         looks.add("pages", pages(reached(*at)).await);
     }
     Report { ok: looks.0.iter().all(|look| look.ok), program: first.program, checks: looks.0 }
