@@ -112,15 +112,17 @@ impl Lock {
 }
 
 impl Opener {
-    /// What somebody typed: an identity, if it looks like one, else a passphrase.
+    /// What somebody typed, or the text of a file: an identity, if it looks like one, else a passphrase.
     #[must_use]
     pub fn typed(text: &str) -> Self {
         let text = text.trim_end_matches(['\n', '\r']);
-        let is_identity = text.trim().starts_with("AGE-SECRET-KEY-1");
-        if is_identity {
-            Self::Identity(SecretString::from(text.trim().to_owned()))
-        } else {
-            Self::Passphrase(SecretString::from(text.to_owned()))
+        // A file that age-keygen made has remarks before the identity.
+        let mut lines = text.lines().map(str::trim).filter(|line| !line.is_empty() && !line.starts_with('#'));
+        match (lines.next(), lines.next()) {
+            (Some(line), None) if line.starts_with("AGE-SECRET-KEY-1") => {
+                Self::Identity(SecretString::from(line.to_owned()))
+            }
+            _ => Self::Passphrase(SecretString::from(text.to_owned())),
         }
     }
 

@@ -202,6 +202,8 @@ fn a_backup_for_a_public_key_opens_with_its_identity_alone() {
     let of = Of { folder: one.path(), extras: Extras::default(), school: "", revision: 0, at: at() };
     create(&of, &Lock::recipient(&key.to_public().to_string()).unwrap(), &archive).unwrap();
     assert!(look(&archive, &Opener::typed(key.to_string().expose_secret())).is_ok());
+    let file = format!("# created: 2026-11-27\n# public key: age1…\n{}\n", key.to_string().expose_secret());
+    assert!(look(&archive, &Opener::typed(&file)).is_ok());
     assert!(matches!(look(&archive, &opener()), Err(BackupError::OtherKind { .. })));
     let other = age::x25519::Identity::generate();
     let other = Opener::typed(other.to_string().expose_secret());
