@@ -10,12 +10,12 @@ use std::{
 use flate2::{Compression, read::GzDecoder, write::GzEncoder};
 use jiff::Timestamp;
 use ring::digest::{Context, SHA256};
-use rusqlite::{Connection, OpenFlags};
+use rusqlite::{Connection, ErrorCode, OpenFlags};
 use serde::{Deserialize, Serialize};
 use tracing::warn;
 
 use super::{
-    BackupError, Extras, Of, Opener,
+    BackupError, Extras, Of, Opener, room,
     what::{self, Kind},
 };
 
@@ -110,7 +110,7 @@ pub(super) fn write<W: Write>(of: &Of<'_>, to: W) -> Result<(usize, W), BackupEr
             Kind::Database => match scratch.copy(&source, &piece.path) {
                 Ok(copy) => copy,
                 // A day of the log that is damaged is no reason to have no backup of anything. The log says so itself.
-                Err(error) if piece.path.starts_with(what::LOG) => {
+                Err(error) if piece.path.starts_with(what::LOG) && !is_of_the_box(&error) => {
                     warn!(%error, "A day of the query log is not in the backup");
                     continue;
                 }
@@ -143,6 +143,23 @@ pub(super) fn write<W: Write>(of: &Of<'_>, to: W) -> Result<(usize, W), BackupEr
     append_text(&mut out, MANIFEST, &Manifest { about, files }, of.at)?;
     let gzip = out.into_inner().map_err(BackupError::Write)?;
     Ok((number, gzip.finish().map_err(BackupError::Write)?))
+}
+
+/// Whether a database could not be copied because of what the box lacks now, rather than of what it is.
+fn is_of_the_box(error: &BackupError) -> bool {
+    match error {
+        BackupError::NoRoom { .. } => true,
+        BackupError::Database { source, .. } => matches!(
+            source.sqlite_error_code(),
+            Some(
+                ErrorCode::DiskFull
+                    | ErrorCode::OutOfMemory
+                    | ErrorCode::DatabaseBusy
+                    | ErrorCode::DatabaseLocked
+            )
+        ),
+        _ => false,
+    }
 }
 
 fn header(path: &str, bytes: u64, at: Timestamp) -> Result<tar::Header, BackupError> {
@@ -185,6 +202,11 @@ impl Scratch {
     fn copy(&self, database: &Path, place: &Path) -> Result<std::path::PathBuf, BackupError> {
         let problem = |source| BackupError::Database { path: database.to_owned(), source };
         let copy = self.0.join(place.to_string_lossy().replace('/', "-"));
+        let wanted = fs::metadata(database).map_or(0, |file| file.len());
+        let free = room(&self.0).map_err(|source| BackupError::file(&self.0, source))?;
+        if wanted > free {
+            return Err(BackupError::NoRoom { wanted, free });
+        }
         let flags = OpenFlags::SQLITE_OPEN_READ_WRITE | OpenFlags::SQLITE_OPEN_NO_MUTEX;
         let source = Connection::open_with_flags(database, flags).map_err(problem)?;
         source.busy_timeout(std::time::Duration::from_secs(30)).map_err(problem)?;

@@ -50,6 +50,12 @@ const WORK: u8 = 16;
 /// What an archive of others may cost to open: 256 MiB.
 const MOST_WORK: u8 = 18;
 
+/// So much of the disk stays free for the box to work with.
+const RESERVE: u64 = 64 << 20;
+
+/// After how much that was written is looked how much room is left.
+const STEP: u64 = 4 << 20;
+
 /// By what an archive is locked.
 #[derive(Clone)]
 pub enum Lock {
@@ -229,9 +235,10 @@ pub fn create(of: &Of<'_>, lock: &Lock, to: &Path) -> Result<Made, BackupError> 
     }
     let beside = beside(to)?;
     let written = || {
-        let file = open_new(&beside).map_err(|source| BackupError::file(&beside, source))?;
+        let file = Careful::new(&beside, of.folder).map_err(|source| BackupError::file(&beside, source))?;
         let (files, out) = write(of, lock, BufWriter::with_capacity(1 << 16, file))?;
-        let file = out.into_inner().map_err(|error| BackupError::file(&beside, error.into_error()))?;
+        let out = out.into_inner().map_err(|error| BackupError::file(&beside, error.into_error()))?;
+        let file = out.file;
         file.sync_all().map_err(|source| BackupError::file(&beside, source))?;
         let bytes = file.metadata().map_err(|source| BackupError::file(&beside, source))?.len();
         fs::rename(&beside, to).map_err(|source| BackupError::file(to, source))?;
@@ -242,6 +249,50 @@ pub fn create(of: &Of<'_>, lock: &Lock, to: &Path) -> Result<Made, BackupError> 
         // Best effort: the error that counts is the one returned.
         let _ = fs::remove_file(&beside);
     })
+}
+
+/// A new file, which never fills the disk that the box works on: its log and its settings would have no room.
+struct Careful {
+    file: File,
+    /// The data folder, where the file is on the same disk.
+    beside: Option<PathBuf>,
+    unseen: u64,
+}
+
+impl Careful {
+    fn new(path: &Path, data: &Path) -> io::Result<Self> {
+        use std::os::unix::fs::MetadataExt as _;
+
+        let file = open_new(path)?;
+        let is_same = file.metadata()?.dev() == fs::metadata(data)?.dev();
+        Ok(Self { file, beside: is_same.then(|| data.to_owned()), unseen: STEP })
+    }
+}
+
+impl Write for Careful {
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        if let Some(data) = &self.beside
+            && self.unseen >= STEP
+        {
+            if room(data)? < STEP {
+                return Err(io::ErrorKind::StorageFull.into());
+            }
+            self.unseen = 0;
+        }
+        let written = self.file.write(bytes)?;
+        self.unseen = self.unseen.saturating_add(written as u64);
+        Ok(written)
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        self.file.flush()
+    }
+}
+
+/// How many bytes may be written on the disk of a folder.
+fn room(folder: &Path) -> io::Result<u64> {
+    let disk = rustix::fs::statvfs(folder)?;
+    Ok(disk.f_bavail.saturating_mul(disk.f_frsize).saturating_sub(RESERVE))
 }
 
 /// Writes an archive, and gives what it was written to, and how many files it holds.

@@ -23,7 +23,7 @@ use tracing::{error, info};
 use super::{
     BackupError, Opener,
     archive::{self, About, Manifest},
-    open_new, what,
+    open_new, room, what,
 };
 use crate::{accounts, disk, policy::PolicyFile, store::Store, vault::KEY_FILE, versions};
 
@@ -53,9 +53,6 @@ const ABOUT: &str = "restore.json";
 
 /// Says that all that was there is out of the way.
 const MOVED: &str = "moved";
-
-/// So much of the disk stays free for the box to work with.
-const RESERVE: u64 = 64 << 20;
 
 /// The most that is read of an archive that is only looked at.
 const MOST_TO_READ: u64 = 1 << 40;
@@ -247,8 +244,7 @@ fn lay_out(part: &Path, file: &Path, opener: &Opener) -> Result<Manifest, Backup
     let make = |folder: &Path| fs::DirBuilder::new().recursive(true).mode(0o700).create(folder);
     let files = part.join(FILES);
     make(&files).map_err(wrong)?;
-    let disk = rustix::fs::statvfs(part).map_err(|error| wrong(error.into()))?;
-    let free = disk.f_bavail.saturating_mul(disk.f_frsize).saturating_sub(RESERVE);
+    let free = room(part).map_err(wrong)?;
     archive::open(file, opener, free, &mut |place, _| {
         let path = files.join(place);
         let parent = path.parent().unwrap_or(&files);
