@@ -249,16 +249,6 @@ impl Control {
         backup::sftp_public_key(&self.folder).await
     }
 
-    /// Reads all of an archive and says what it holds.
-    ///
-    /// # Errors
-    ///
-    /// When it is damaged, of a newer program, or not opened by this.
-    pub async fn verify_backup(&self, archive: &Path, opener: Opener) -> Result<Manifest, ControlError> {
-        let archive = archive.to_owned();
-        aside(move || backup::look(&archive, &opener)).await
-    }
-
     /// Restores an archive into a folder that goes away and opens everything; the audit says what came of it.
     ///
     /// # Errors
