@@ -157,6 +157,69 @@ fn a_restore_that_broke_off_anywhere_is_done_by_the_next_start() {
 }
 
 #[test]
+fn what_a_command_made_between_two_halves_of_a_restore_gives_way_as_well() {
+    let one = tempfile::tempdir().unwrap();
+    lived_in(one.path());
+    let archive = one.path().join("a.backup.age");
+    made(one.path(), &archive);
+    for is_moved in [false, true] {
+        let spare = tempfile::tempdir().unwrap();
+        let data = spare.path();
+        lived_in(data);
+        fs::write(data.join("school.toml"), "kind = \"secondary\"\n").unwrap();
+        let staged = stage(data, &archive, &opener(), "technician", at(), false).unwrap();
+        let before = data.join(&staged.before);
+        fs::create_dir_all(&before).unwrap();
+        for name in what::gives_way(false).into_iter().filter(|name| data.join(name).exists()) {
+            fs::rename(data.join(&name), before.join(&name)).unwrap();
+        }
+        if is_moved {
+            fs::write(data.join("restore/moved"), "").unwrap();
+        }
+        assert!(cancel(data).is_err());
+        for (name, text) in
+            [("lists/ours/state.json", "{}"), ("school.toml", "new"), ("schoolgate.db-wal", "of another")]
+        {
+            let path = data.join(name);
+            fs::create_dir_all(path.parent().unwrap()).unwrap();
+            fs::write(path, text).unwrap();
+        }
+        assert!(apply(data).unwrap().is_some(), "{is_moved}");
+        assert_eq!(fs::read_to_string(data.join("school.toml")).unwrap(), "kind = \"primary\"\n");
+        assert_eq!(fs::read_to_string(before.join("school.toml")).unwrap(), "kind = \"secondary\"\n");
+        assert_eq!(fs::read_to_string(before.join("school.toml.1")).unwrap(), "new");
+        assert!(!data.join("schoolgate.db-wal").exists() && !data.join("lists/ours").exists());
+        assert_eq!(Store::open(data).unwrap().latest().unwrap().unwrap().number, 1);
+    }
+}
+
+#[test]
+fn of_two_restores_that_are_made_ready_at_once_one_is_done_whole() {
+    let one = tempfile::tempdir().unwrap();
+    lived_in(one.path());
+    let archive = one.path().join("a.backup.age");
+    made(one.path(), &archive);
+    let spare = tempfile::tempdir().unwrap();
+    let data = spare.path();
+    std::thread::scope(|scope| {
+        for _ in 0..2 {
+            scope.spawn(|| stage(data, &archive, &opener(), "technician", at(), false).unwrap());
+        }
+    });
+    assert_eq!(names(data), ["restore"]);
+    assert!(apply_unless(data, || true).unwrap().is_none());
+    assert!(apply(data).unwrap().is_some());
+    assert_eq!(Store::open(data).unwrap().latest().unwrap().unwrap().number, 1);
+    // Forgotten, killed in the middle of that.
+    stage(data, &archive, &opener(), "technician", at(), false).unwrap();
+    fs::rename(data.join("restore"), data.join("restore.gone")).unwrap();
+    told(data);
+    assert!(apply(data).unwrap().is_none());
+    tidy(data);
+    assert!(!names(data).iter().any(|name| name.starts_with("restore")), "{:?}", names(data));
+}
+
+#[test]
 fn a_wrong_passphrase_a_damaged_byte_and_a_cut_are_told_apart_from_a_good_one() {
     let one = tempfile::tempdir().unwrap();
     lived_in(one.path());
