@@ -37,6 +37,13 @@ const LARGEST_TEXT: u64 = 16 << 20;
 /// The most files that an archive can have: the days of ten years, and a thousand lists.
 const MOST_FILES: usize = 100_000;
 
+/// The longest beginning of an encrypted file, which says who can open it. `age` itself reads one to its end, however long,
+/// and again from its start for each line.
+const LONGEST_BEGINNING: u64 = 16 << 10;
+
+/// What the last line of it begins with.
+const END_OF_BEGINNING: &[u8] = b"\n---";
+
 /// What is behind the last file: two empty blocks, and what fills a record of tar.
 const MOST_BEHIND: u64 = 1 << 20;
 
@@ -269,8 +276,15 @@ pub(super) fn open(
     room: u64,
     take: &mut Take<'_>,
 ) -> Result<Manifest, BackupError> {
-    let file = File::open(path).map_err(|source| BackupError::file(path, source))?;
-    let decryptor = age::Decryptor::new(BufReader::with_capacity(1 << 16, file)).map_err(of_opening)?;
+    let unreadable = |source| BackupError::file(path, source);
+    let mut file = File::open(path).map_err(unreadable)?;
+    let mut beginning = Vec::new();
+    (&mut file).take(LONGEST_BEGINNING).read_to_end(&mut beginning).map_err(unreadable)?;
+    if !beginning.windows(END_OF_BEGINNING.len()).any(|part| part == END_OF_BEGINNING) {
+        return Err(BackupError::damaged("it does not begin as one"));
+    }
+    let whole = BufReader::with_capacity(1 << 16, io::Cursor::new(beginning).chain(file));
+    let decryptor = age::Decryptor::new(whole).map_err(of_opening)?;
     let (by, given) = match (decryptor.is_scrypt(), opener) {
         (true, Opener::Identity(_)) => ("by a passphrase", "by a key"),
         (false, Opener::Passphrase(_)) => ("for a public key", "by a passphrase"),

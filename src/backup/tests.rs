@@ -252,6 +252,10 @@ fn a_wrong_passphrase_a_damaged_byte_and_a_cut_are_told_apart_from_a_good_one() 
     // Something behind it is no part of it.
     fs::write(&damaged, [&whole[..], b"more"].concat()).unwrap();
     assert!(look(&damaged, &opener()).is_err());
+    // A beginning without an end.
+    let line = [&[b'A'; 64][..], b"\n"].concat().repeat(1 << 16);
+    fs::write(&damaged, [&b"age-encryption.org/v1\n-> X25519 A\n"[..], &line].concat()).unwrap();
+    assert!(matches!(look(&damaged, &opener()), Err(BackupError::Damaged(_))));
 }
 
 #[test]
