@@ -100,7 +100,9 @@ pub async fn deliver(
                 let (folder, own_disk, archive) = (path.clone(), *own_disk, archive.to_owned());
                 let copied = tokio::task::spawn_blocking(move || {
                     to_folder(&folder, own_disk, &data, &archive, &name)?;
-                    let old = too_many(names_in(&folder)?, &schedule.name, schedule.keep, &name);
+                    let names = names_in(&folder)?;
+                    let mut old = broken_off(&names, &schedule.name);
+                    old.extend(too_many(names, &schedule.name, schedule.keep, &name));
                     old.iter().try_for_each(|name| fs::remove_file(folder.join(name)).map_err(said))
                 });
                 copied.await.map_err(|error| error.to_string())?
@@ -120,7 +122,9 @@ pub async fn deliver(
             Destination::Sftp(server) => {
                 let sftp = Sftp::new(server, &data)?;
                 sftp.put(&name, archive).await?;
-                let old = too_many(sftp.names().await?, &schedule.name, schedule.keep, &name);
+                let names = sftp.names().await?;
+                let mut old = broken_off(&names, &schedule.name);
+                old.extend(too_many(names, &schedule.name, schedule.keep, &name));
                 if old.is_empty() { Ok(()) } else { sftp.remove(&old).await }
             }
         }
@@ -198,6 +202,17 @@ fn too_many(names: Vec<String>, prefix: &str, keep: u16, new: &str) -> Vec<Strin
     let more = own.len().saturating_sub(usize::from(keep.saturating_sub(1)));
     own.truncate(more);
     own
+}
+
+/// What is left of archives of this box that were on their way when the power went.
+fn broken_off(names: &[String], prefix: &str) -> Vec<String> {
+    let is_left = |name: &&String| {
+        let Some(name) = name.strip_suffix(".part") else { return false };
+        // In a folder it is hidden, and has the number of the process.
+        let hidden = name.strip_prefix('.').and_then(|name| name.rsplit_once('.'));
+        is_name_of(prefix, hidden.map_or(name, |(name, _)| name))
+    };
+    names.iter().filter(is_left).cloned().collect()
 }
 
 fn names_in(folder: &Path) -> Result<Vec<String>, String> {
@@ -755,10 +770,17 @@ mod tests {
             "other-20200101-020000.backup.age",
             "school-2-20200101-020000.backup.age",
             "school-20261101-020000.backup.age.part",
+            ".school-20261102-020000.backup.age.7.part",
+            ".other-20261102-020000.backup.age.7.part",
+            ".school-notes.part",
             "school-holiday-photos.backup.age",
             "notes.txt",
         ];
         let names: Vec<String> = names.iter().map(ToString::to_string).collect();
+        assert_eq!(
+            broken_off(&names, "school"),
+            ["school-20261101-020000.backup.age.part", ".school-20261102-020000.backup.age.7.part",]
+        );
         let old = |prefix: &str, keep, new: &str| too_many(names.clone(), prefix, keep, new);
         let newest = "school-20261103-020000.backup.age";
         assert_eq!(old("school", 2, newest), ["school-20261101-020000.backup.age"]);
