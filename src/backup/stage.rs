@@ -321,7 +321,7 @@ fn users(path: &Path, manifest: &Manifest) -> Result<u64, BackupError> {
 ///
 /// What is there is kept beside. Where that can't be moved away, all stays as it is, and the restore is set aside.
 ///
-/// Gives one that was done again and again, until it is [told](told).
+/// One that was done is given by each call, until the audit has it and [`told`] was called.
 ///
 /// # Errors
 ///

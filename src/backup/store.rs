@@ -779,7 +779,7 @@ mod tests {
         let names: Vec<String> = names.iter().map(ToString::to_string).collect();
         assert_eq!(
             broken_off(&names, "school"),
-            ["school-20261101-020000.backup.age.part", ".school-20261102-020000.backup.age.7.part",]
+            ["school-20261101-020000.backup.age.part", ".school-20261102-020000.backup.age.7.part"]
         );
         let old = |prefix: &str, keep, new: &str| too_many(names.clone(), prefix, keep, new);
         let newest = "school-20261103-020000.backup.age";
