@@ -7,14 +7,7 @@ mod certificates;
 mod supervision;
 mod web;
 
-use std::{
-    fmt::Write as _,
-    fs, io,
-    net::SocketAddr,
-    path::{Path, PathBuf},
-    sync::Arc,
-    time::Duration,
-};
+use std::{fmt::Write as _, fs, io, net::SocketAddr, path::Path, sync::Arc, time::Duration};
 
 use rustls::server::ResolvesServerCert;
 use serde_json::json;
@@ -88,6 +81,7 @@ impl Appliance {
         let control = control(&config, &clock, &resolver)?;
         if let Some(restored) = &restored {
             control.record_restore(restored);
+            backup::told(&config.data);
         }
         let seen = Arc::new(Seen::open(&config.data.join(control::SEEN), clock.clone()));
         let mut control = control.with_seen(Arc::clone(&seen));
@@ -164,7 +158,10 @@ impl Appliance {
             stop: stop.clone(),
         };
         let web = web::start(&config, means, &tasks);
-        write_addresses(&config.data, &dns, &encrypted, &web)?;
+        // On a full disk questions are answered all the same.
+        if let Err(error) = write_addresses(&config.data, &dns, &encrypted, &web) {
+            error!(%error, "The addresses that are served can't be written down");
+        }
         // After serving began: what is on disk is in force already.
         let behind = Arc::clone(&control);
         let stopped = stop.clone();
@@ -302,7 +299,10 @@ pub fn record_restore(config: &Config, staged: &Staged) {
         .map_err(StartError::from)
         .and_then(|feeds| Ok(Control::open(&config.data, Clock::system(), feeds, config.lists.keep)?));
     match opened {
-        Ok(control) => control.record_restore(&Applied { staged: staged.clone() }),
+        Ok(control) => {
+            control.record_restore(&Applied { staged: staged.clone() });
+            backup::told(&config.data);
+        }
         Err(error) => error!(%error, "The audit can't be told of the restore"),
     }
 }
@@ -344,12 +344,7 @@ fn resolver(config: &Config, clock: &Clock, runtime: Handle) -> Result<Arc<Resol
     Ok(Arc::new(Resolver::new(backends, (&config.resolver).into(), clock.clone(), runtime)))
 }
 
-fn write_addresses(
-    folder: &Path,
-    dns: &[SocketAddr],
-    encrypted: &Encrypted,
-    web: &Web,
-) -> Result<(), StartError> {
+fn write_addresses(folder: &Path, dns: &[SocketAddr], encrypted: &Encrypted, web: &Web) -> io::Result<()> {
     let texts = |all: &[SocketAddr]| all.iter().map(ToString::to_string).collect::<Vec<_>>();
     let document = json!({
         "dns": texts(dns),
@@ -359,9 +354,7 @@ fn write_addresses(
         "https": texts(&encrypted.https),
         "quic": texts(&encrypted.quic),
     });
-    let file = folder.join(ADDRESSES);
-    disk::replace(&file, format!("{document}\n").as_bytes())
-        .map_err(|source| StartError::Addresses { file, source })
+    disk::replace(&folder.join(ADDRESSES), format!("{document}\n").as_bytes())
 }
 
 /// Why it did not start.
@@ -388,14 +381,6 @@ pub enum StartError {
     /// The socket for commands can't be opened.
     #[error("{0}")]
     Socket(io::Error),
-    /// The addresses can't be written down.
-    #[error("{file}: {source}", file = file.display())]
-    Addresses {
-        /// The file.
-        file: PathBuf,
-        /// Why.
-        source: io::Error,
-    },
 }
 
 impl StartError {
@@ -407,7 +392,7 @@ impl StartError {
             Self::Resolver(error) => !matches!(error, ResolverError::Read { .. }),
             Self::Control(error) => error.is_bad_input(),
             Self::Lists(error) => error.is_bad_input(),
-            Self::Serve(_) | Self::Socket(_) | Self::Restore(_) | Self::Addresses { .. } => false,
+            Self::Serve(_) | Self::Socket(_) | Self::Restore(_) => false,
         }
     }
 }

@@ -36,7 +36,8 @@ pub(crate) fn keep_copy(connection: &Connection, file: &Path, version: u32) {
         let made = File::open(&part)?;
         made.set_permissions(fs::metadata(file)?.permissions())?;
         made.sync_all()?;
-        fs::rename(&part, &copy)
+        fs::rename(&part, &copy)?;
+        sync_folder_of(file)
     };
     if let Err(error) = kept() {
         let _ = fs::remove_file(&part);
@@ -69,12 +70,19 @@ pub(crate) fn take_back(file: &Path, version: u32) -> io::Result<bool> {
         let _ = fs::rename(beside, gone);
     }
     fs::rename(&part, file)?;
+    // It is there; that it may not outlast a power cut is no reason to have none.
+    let _ = sync_folder_of(file);
     warn!(
         file = %file.display(),
         aside = %aside.display(),
         "A newer Schoolgate changed this database; the copy of before is in its place"
     );
     Ok(true)
+}
+
+/// A new name lasts once its folder is on the disk.
+fn sync_folder_of(file: &Path) -> io::Result<()> {
+    file.parent().map_or(Ok(()), |folder| File::open(folder)?.sync_all())
 }
 
 /// A second name for a database, so that there is one under its own name at every moment.

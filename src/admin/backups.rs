@@ -66,20 +66,17 @@ pub(super) async fn archive(visit: &Visit, lock: Lock, extras: Extras) -> Result
 /// As [`Control::set_backup`](crate::control::Control::set_backup).
 pub(super) fn set(visit: &Visit, new: NewSettings) -> Result<Settings, Failure> {
     let control = &visit.admin.control;
-    // One who may not begin it need not end it to change the hour.
-    let had_logs = control.backup_settings().ok().flatten().is_some_and(|now| now.extras.logs);
-    if !had_logs {
+    let now = control.backup_settings().ok().flatten();
+    // One who may not begin it need not end it to change the hour; but where it goes, and who can open it, stays.
+    let is_as_before = now.is_some_and(|now| {
+        let key = Some(new.recipient.trim()).filter(|key| !key.is_empty());
+        now.extras.logs
+            && now.destination == new.destination
+            && now.recipient.as_deref() == key
+            && new.passphrase.is_none()
+    });
+    if !is_as_before {
         may_have(visit, new.extras)?;
-    }
-    if new.extras.logs && had_logs {
-        let is_elsewhere = control
-            .backup_settings()
-            .ok()
-            .flatten()
-            .is_some_and(|now| now.destination != new.destination || new.passphrase.is_some());
-        if is_elsewhere {
-            may_have(visit, new.extras)?;
-        }
     }
     Ok(control.set_backup(new, &visit.by(), Some(visit.address()))?)
 }
@@ -213,6 +210,9 @@ pub(super) struct Form {
 /// The most characters of what is typed beside a file.
 const LONGEST_FIELD: usize = 8_192;
 
+/// The most fields beside a file, empty ones as well: who sends them may be nobody that the box knows.
+const MOST_FIELDS: usize = 16;
+
 impl Form {
     /// Reads what comes before the file.
     ///
@@ -255,10 +255,13 @@ impl Form {
                 }
                 return Ok((self.fields, came));
             }
+            if self.fields.0.len() >= MOST_FIELDS || name.len() > LONGEST_FIELD {
+                return Err(Failure::input("there are too many fields"));
+            }
             let mut text = Vec::new();
             while let Some(chunk) = field.chunk().await.map_err(wrong)? {
                 text.extend_from_slice(&chunk);
-                if text.len() > LONGEST_FIELD || self.fields.0.len() > 16 {
+                if text.len() > LONGEST_FIELD {
                     return Err(Failure::input("a field is too long"));
                 }
             }

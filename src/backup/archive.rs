@@ -10,12 +10,12 @@ use std::{
 use flate2::{Compression, read::GzDecoder, write::GzEncoder};
 use jiff::Timestamp;
 use ring::digest::{Context, SHA256};
-use rusqlite::{Connection, OpenFlags};
+use rusqlite::{Connection, ErrorCode, OpenFlags};
 use serde::{Deserialize, Serialize};
 use tracing::warn;
 
 use super::{
-    BackupError, Extras, Of, Opener,
+    BackupError, Extras, Of, Opener, room,
     what::{self, Kind},
 };
 
@@ -36,6 +36,13 @@ const LARGEST_TEXT: u64 = 16 << 20;
 
 /// The most files that an archive can have: the days of ten years, and a thousand lists.
 const MOST_FILES: usize = 100_000;
+
+/// The longest beginning of an encrypted file, which says who can open it. `age` itself reads one to its end, however long,
+/// and again from its start for each line.
+const LONGEST_BEGINNING: u64 = 16 << 10;
+
+/// What the last line of it begins with.
+const END_OF_BEGINNING: &[u8] = b"\n---";
 
 /// What is behind the last file: two empty blocks, and what fills a record of tar.
 const MOST_BEHIND: u64 = 1 << 20;
@@ -110,7 +117,7 @@ pub(super) fn write<W: Write>(of: &Of<'_>, to: W) -> Result<(usize, W), BackupEr
             Kind::Database => match scratch.copy(&source, &piece.path) {
                 Ok(copy) => copy,
                 // A day of the log that is damaged is no reason to have no backup of anything. The log says so itself.
-                Err(error) if piece.path.starts_with(what::LOG) => {
+                Err(error) if piece.path.starts_with(what::LOG) && !is_of_the_box(&error) => {
                     warn!(%error, "A day of the query log is not in the backup");
                     continue;
                 }
@@ -143,6 +150,23 @@ pub(super) fn write<W: Write>(of: &Of<'_>, to: W) -> Result<(usize, W), BackupEr
     append_text(&mut out, MANIFEST, &Manifest { about, files }, of.at)?;
     let gzip = out.into_inner().map_err(BackupError::Write)?;
     Ok((number, gzip.finish().map_err(BackupError::Write)?))
+}
+
+/// Whether a database could not be copied because of what the box lacks now, rather than of what it is.
+fn is_of_the_box(error: &BackupError) -> bool {
+    match error {
+        BackupError::NoRoom { .. } => true,
+        BackupError::Database { source, .. } => matches!(
+            source.sqlite_error_code(),
+            Some(
+                ErrorCode::DiskFull
+                    | ErrorCode::OutOfMemory
+                    | ErrorCode::DatabaseBusy
+                    | ErrorCode::DatabaseLocked
+            )
+        ),
+        _ => false,
+    }
 }
 
 fn header(path: &str, bytes: u64, at: Timestamp) -> Result<tar::Header, BackupError> {
@@ -185,6 +209,11 @@ impl Scratch {
     fn copy(&self, database: &Path, place: &Path) -> Result<std::path::PathBuf, BackupError> {
         let problem = |source| BackupError::Database { path: database.to_owned(), source };
         let copy = self.0.join(place.to_string_lossy().replace('/', "-"));
+        let wanted = fs::metadata(database).map_or(0, |file| file.len());
+        let free = room(&self.0).map_err(|source| BackupError::file(&self.0, source))?;
+        if wanted > free {
+            return Err(BackupError::NoRoom { wanted, free });
+        }
         let flags = OpenFlags::SQLITE_OPEN_READ_WRITE | OpenFlags::SQLITE_OPEN_NO_MUTEX;
         let source = Connection::open_with_flags(database, flags).map_err(problem)?;
         source.busy_timeout(std::time::Duration::from_secs(30)).map_err(problem)?;
@@ -247,8 +276,15 @@ pub(super) fn open(
     room: u64,
     take: &mut Take<'_>,
 ) -> Result<Manifest, BackupError> {
-    let file = File::open(path).map_err(|source| BackupError::file(path, source))?;
-    let decryptor = age::Decryptor::new(BufReader::with_capacity(1 << 16, file)).map_err(of_opening)?;
+    let unreadable = |source| BackupError::file(path, source);
+    let mut file = File::open(path).map_err(unreadable)?;
+    let mut beginning = Vec::new();
+    (&mut file).take(LONGEST_BEGINNING).read_to_end(&mut beginning).map_err(unreadable)?;
+    if !beginning.windows(END_OF_BEGINNING.len()).any(|part| part == END_OF_BEGINNING) {
+        return Err(BackupError::damaged("it does not begin as one"));
+    }
+    let whole = BufReader::with_capacity(1 << 16, io::Cursor::new(beginning).chain(file));
+    let decryptor = age::Decryptor::new(whole).map_err(of_opening)?;
     let (by, given) = match (decryptor.is_scrypt(), opener) {
         (true, Opener::Identity(_)) => ("by a passphrase", "by a key"),
         (false, Opener::Passphrase(_)) => ("for a public key", "by a passphrase"),

@@ -34,7 +34,7 @@ pub use self::{
         Destination, Every, FILE, History, LONGEST_KEEP, NewSettings, Outcome, S3, Schedule, Secret,
         Settings, SftpServer,
     },
-    stage::{Applied, Staged, apply, cancel, look, pending, rehearse, stage},
+    stage::{Applied, Staged, apply, apply_unless, cancel, look, pending, rehearse, stage, told},
     store::{Fetching, FileBody, deliver, fetch_newest, make_sftp_key, sftp_public_key},
 };
 
@@ -49,6 +49,12 @@ const WORK: u8 = 16;
 
 /// What an archive of others may cost to open: 256 MiB.
 const MOST_WORK: u8 = 18;
+
+/// So much of the disk stays free for the box to work with.
+const RESERVE: u64 = 64 << 20;
+
+/// After how much that was written is looked how much room is left.
+const STEP: u64 = 4 << 20;
 
 /// By what an archive is locked.
 #[derive(Clone)]
@@ -112,15 +118,17 @@ impl Lock {
 }
 
 impl Opener {
-    /// What somebody typed: an identity, if it looks like one, else a passphrase.
+    /// What somebody typed, or the text of a file: an identity, if it looks like one, else a passphrase.
     #[must_use]
     pub fn typed(text: &str) -> Self {
         let text = text.trim_end_matches(['\n', '\r']);
-        let is_identity = text.trim().starts_with("AGE-SECRET-KEY-1");
-        if is_identity {
-            Self::Identity(SecretString::from(text.trim().to_owned()))
-        } else {
-            Self::Passphrase(SecretString::from(text.to_owned()))
+        // A file that age-keygen made has remarks before the identity.
+        let mut lines = text.lines().map(str::trim).filter(|line| !line.is_empty() && !line.starts_with('#'));
+        match (lines.next(), lines.next()) {
+            (Some(line), None) if line.starts_with("AGE-SECRET-KEY-1") => {
+                Self::Identity(SecretString::from(line.to_owned()))
+            }
+            _ => Self::Passphrase(SecretString::from(text.to_owned())),
         }
     }
 
@@ -227,9 +235,10 @@ pub fn create(of: &Of<'_>, lock: &Lock, to: &Path) -> Result<Made, BackupError> 
     }
     let beside = beside(to)?;
     let written = || {
-        let file = open_new(&beside).map_err(|source| BackupError::file(&beside, source))?;
+        let file = Careful::new(&beside, of.folder).map_err(|source| BackupError::file(&beside, source))?;
         let (files, out) = write(of, lock, BufWriter::with_capacity(1 << 16, file))?;
-        let file = out.into_inner().map_err(|error| BackupError::file(&beside, error.into_error()))?;
+        let out = out.into_inner().map_err(|error| BackupError::file(&beside, error.into_error()))?;
+        let file = out.file;
         file.sync_all().map_err(|source| BackupError::file(&beside, source))?;
         let bytes = file.metadata().map_err(|source| BackupError::file(&beside, source))?.len();
         fs::rename(&beside, to).map_err(|source| BackupError::file(to, source))?;
@@ -242,6 +251,50 @@ pub fn create(of: &Of<'_>, lock: &Lock, to: &Path) -> Result<Made, BackupError> 
     })
 }
 
+/// A new file, which never fills the disk that the box works on: its log and its settings would have no room.
+struct Careful {
+    file: File,
+    /// The data folder, where the file is on the same disk.
+    beside: Option<PathBuf>,
+    unseen: u64,
+}
+
+impl Careful {
+    fn new(path: &Path, data: &Path) -> io::Result<Self> {
+        use std::os::unix::fs::MetadataExt as _;
+
+        let file = open_new(path)?;
+        let is_same = file.metadata()?.dev() == fs::metadata(data)?.dev();
+        Ok(Self { file, beside: is_same.then(|| data.to_owned()), unseen: STEP })
+    }
+}
+
+impl Write for Careful {
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        if let Some(data) = &self.beside
+            && self.unseen >= STEP
+        {
+            if room(data)? < STEP {
+                return Err(io::ErrorKind::StorageFull.into());
+            }
+            self.unseen = 0;
+        }
+        let written = self.file.write(bytes)?;
+        self.unseen = self.unseen.saturating_add(written as u64);
+        Ok(written)
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        self.file.flush()
+    }
+}
+
+/// How many bytes may be written on the disk of a folder.
+fn room(folder: &Path) -> io::Result<u64> {
+    let disk = rustix::fs::statvfs(folder)?;
+    Ok(disk.f_bavail.saturating_mul(disk.f_frsize).saturating_sub(RESERVE))
+}
+
 /// Writes an archive, and gives what it was written to, and how many files it holds.
 fn write<W: Write>(of: &Of<'_>, lock: &Lock, to: W) -> Result<(usize, W), BackupError> {
     let encrypted = lock.encryptor()?.wrap_output(to).map_err(BackupError::Write)?;
@@ -252,6 +305,7 @@ fn write<W: Write>(of: &Of<'_>, lock: &Lock, to: W) -> Result<(usize, W), Backup
 
 /// Removes what a process that was killed left in the data folder. For the start of the one that has the folder.
 pub fn tidy(folder: &Path) {
+    let _alone = stage::alone(folder);
     let left_in = |folder: &Path, is_left: &dyn Fn(&str) -> bool| {
         for entry in fs::read_dir(folder).into_iter().flatten().flatten() {
             let name = entry.file_name();
@@ -262,7 +316,8 @@ pub fn tidy(folder: &Path) {
         }
     };
     left_in(folder, &|name| {
-        name == "restore.part" || name.starts_with(".backup-") || name.starts_with(".drill-")
+        name == stage::GONE
+            || [stage::PART, stage::DRILL, ".backup-"].into_iter().any(|prefix| name.starts_with(prefix))
     });
     left_in(&folder.join("incoming"), &|name| name.ends_with(EXTENSION) || name.starts_with("came-"));
 }

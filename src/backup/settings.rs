@@ -323,7 +323,7 @@ fn check(destination: &Destination) -> Result<(), BackupError> {
             if !prefix.is_empty()
                 && (!is_line(prefix, 200)
                     || prefix.starts_with('/')
-                    || prefix.split('/').any(|part| part == ".."))
+                    || prefix.split('/').any(|part| matches!(part, "." | "..")))
             {
                 return wrong("what names begin with is written as school/box/");
             }
@@ -523,17 +523,17 @@ pub struct History {
     pub good: Option<Outcome>,
     /// The last drill.
     pub drill: Option<Outcome>,
-    /// How many tries failed since the last that was good.
+    /// How many tries of the schedule failed since the last that was good.
     pub failures: u32,
 }
 
 impl History {
-    /// Writes a try down.
-    pub fn tried(&mut self, outcome: Outcome) {
+    /// Writes a try down. One that somebody made by hand counts for no failure, since they know.
+    pub fn tried(&mut self, outcome: Outcome, is_by_hand: bool) {
         if outcome.error.is_none() {
             self.good = Some(outcome.clone());
             self.failures = 0;
-        } else {
+        } else if !is_by_hand {
             self.failures = self.failures.saturating_add(1);
         }
         self.tries.insert(0, outcome);

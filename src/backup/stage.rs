@@ -1,11 +1,13 @@
 //! Restoring: an archive is laid out beside the data folder's files and looked at as a whole; then it takes their place.
 //!
 //! `restore/` in the data folder is a restore that is ready: `files/` has what comes, `restore.json` says what it is. It gets
-//! that name only when all of it is on the disk. [`apply`] first moves what is there to `before-restore-…`, then what comes
-//! into its place, and can be broken off at any moment and done again.
+//! that name only when all of it is on the disk, and loses it at once: one that is half removed would be taken for a whole
+//! one. [`apply`] first moves what is there to `before-restore-…`, then what comes into its place, and can be broken off at
+//! any moment and done again.
 
 use std::{
     collections::BTreeSet,
+    ffi::{OsStr, OsString},
     fs::{self, File},
     io::{self, Write},
     os::unix::fs::DirBuilderExt as _,
@@ -14,21 +16,31 @@ use std::{
 
 use jiff::Timestamp;
 use rusqlite::{Connection, OpenFlags};
+use rustix::fs::FlockOperation;
 use serde::{Deserialize, Serialize};
 use tracing::{error, info};
 
 use super::{
     BackupError, Opener,
     archive::{self, About, Manifest},
-    open_new, what,
+    open_new, room, what,
 };
 use crate::{accounts, disk, policy::PolicyFile, store::Store, vault::KEY_FILE, versions};
 
 /// A restore that is ready, in the data folder.
 const READY: &str = "restore";
 
-/// One that is laid out.
-const PART: &str = "restore.part";
+/// What names of those that are laid out begin with.
+pub(super) const PART: &str = ".restore-";
+
+/// What names of those that are only tried out begin with.
+pub(super) const DRILL: &str = ".drill-";
+
+/// One that nobody wants any more, while it is removed.
+pub(super) const GONE: &str = "restore.gone";
+
+/// One that was done, until the audit has it.
+const DONE: &str = "restore.done";
 
 /// One that could not be done.
 const FAILED: &str = "restore.failed";
@@ -41,9 +53,6 @@ const ABOUT: &str = "restore.json";
 
 /// Says that all that was there is out of the way.
 const MOVED: &str = "moved";
-
-/// So much of the disk stays free for the box to work with.
-const RESERVE: u64 = 64 << 20;
 
 /// The most that is read of an archive that is only looked at.
 const MOST_TO_READ: u64 = 1 << 40;
@@ -99,7 +108,7 @@ pub fn stage(
     dry_run: bool,
 ) -> Result<Staged, BackupError> {
     fs::create_dir_all(folder).map_err(|source| BackupError::file(folder, source))?;
-    let part = Laid(folder.join(PART));
+    let part = Laid::new(folder, PART)?;
     let manifest = lay_out(&part.0, file, opener)?;
     let users = check(&part.0.join(FILES), &manifest)?;
     let about = manifest.about.clone();
@@ -121,9 +130,10 @@ pub fn stage(
     let wrong = |source| BackupError::file(&part.0, source);
     disk::replace_secret(&part.0.join(ABOUT), &text).map_err(wrong)?;
     sync_all(&part.0).map_err(wrong)?;
+    let _alone = alone(folder);
     let ready = folder.join(READY);
     // One that was made ready before and not done is what nobody wants any more.
-    remove(&ready).map_err(|source| BackupError::file(&ready, source))?;
+    discard(folder).map_err(|source| BackupError::file(&ready, source))?;
     fs::rename(&part.0, &ready).map_err(|source| BackupError::file(&ready, source))?;
     sync_all(folder).map_err(|source| BackupError::file(folder, source))?;
     Ok(staged)
@@ -135,7 +145,7 @@ pub fn stage(
 ///
 /// What would keep it from being restored.
 pub fn rehearse(folder: &Path, file: &Path, opener: &Opener) -> Result<(Manifest, u64), BackupError> {
-    let part = Laid(folder.join(format!(".drill-{}", std::process::id())));
+    let part = Laid::new(folder, DRILL)?;
     let manifest = lay_out(&part.0, file, opener)?;
     let users = check(&part.0.join(FILES), &manifest)?;
     Ok((manifest, users))
@@ -144,7 +154,11 @@ pub fn rehearse(folder: &Path, file: &Path, opener: &Opener) -> Result<(Manifest
 /// The restore that waits for the next start.
 #[must_use]
 pub fn pending(folder: &Path) -> Option<Staged> {
-    let text = fs::read(folder.join(READY).join(ABOUT)).ok()?;
+    said_in(&folder.join(READY))
+}
+
+fn said_in(restore: &Path) -> Option<Staged> {
+    let text = fs::read(restore.join(ABOUT)).ok()?;
     serde_json::from_slice(&text).ok()
 }
 
@@ -154,19 +168,54 @@ pub fn pending(folder: &Path) -> Option<Staged> {
 ///
 /// When it can't be removed.
 pub fn cancel(folder: &Path) -> Result<bool, BackupError> {
-    let ready = folder.join(READY);
-    let was = ready.exists();
-    if ready.join(MOVED).exists() {
+    let _alone = alone(folder);
+    let is_under_way = pending(folder).is_some_and(|staged| folder.join(&staged.before).exists());
+    if is_under_way {
         return Err(BackupError::Setting(String::from(
             "it is under way already: start the service, which ends it",
         )));
     }
-    remove(&ready).map_err(|source| BackupError::file(&ready, source))?;
-    Ok(was)
+    discard(folder).map_err(|source| BackupError::file(&folder.join(READY), source))
+}
+
+/// Takes its name from the restore that is ready, whatever moment the power goes at; whether there was one.
+fn discard(folder: &Path) -> io::Result<bool> {
+    let gone = folder.join(GONE);
+    remove(&gone)?;
+    match fs::rename(folder.join(READY), &gone) {
+        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(false),
+        renamed => renamed?,
+    }
+    // What is left of it is removed by the next start.
+    let _ = remove(&gone);
+    Ok(true)
+}
+
+/// Nobody else makes a restore ready, forgets one or does one, here or in another process, as long as this is held: moments.
+/// Where the file system knows no locks, nobody is kept from it.
+pub(super) fn alone(folder: &Path) -> Option<File> {
+    let held = File::open(folder).ok()?;
+    rustix::fs::flock(&held, FlockOperation::LockExclusive).ok()?;
+    Some(held)
 }
 
 /// A folder in which an archive is laid out; gone when it is dropped.
 struct Laid(PathBuf);
+
+impl Laid {
+    /// One that nobody else has.
+    fn new(folder: &Path, prefix: &str) -> Result<Self, BackupError> {
+        for number in 0_u32.. {
+            let path = folder.join(format!("{prefix}{}-{number}", std::process::id()));
+            match fs::DirBuilder::new().mode(0o700).create(&path) {
+                Ok(()) => return Ok(Self(path)),
+                Err(error) if error.kind() == io::ErrorKind::AlreadyExists => {}
+                Err(source) => return Err(BackupError::file(&path, source)),
+            }
+        }
+        Err(BackupError::file(folder, io::ErrorKind::AlreadyExists.into()))
+    }
+}
 
 impl Drop for Laid {
     fn drop(&mut self) {
@@ -192,12 +241,10 @@ fn has_logs(manifest: &Manifest) -> bool {
 
 fn lay_out(part: &Path, file: &Path, opener: &Opener) -> Result<Manifest, BackupError> {
     let wrong = |source| BackupError::file(part, source);
-    remove(part).map_err(wrong)?;
     let make = |folder: &Path| fs::DirBuilder::new().recursive(true).mode(0o700).create(folder);
     let files = part.join(FILES);
     make(&files).map_err(wrong)?;
-    let disk = rustix::fs::statvfs(part).map_err(|error| wrong(error.into()))?;
-    let free = disk.f_bavail.saturating_mul(disk.f_frsize).saturating_sub(RESERVE);
+    let free = room(part).map_err(wrong)?;
     archive::open(file, opener, free, &mut |place, _| {
         let path = files.join(place);
         let parent = path.parent().unwrap_or(&files);
@@ -236,6 +283,12 @@ fn check(files: &Path, manifest: &Manifest) -> Result<u64, BackupError> {
             info!("The audit in the backup is not as it was written, as was that of the box that made it");
         }
         store.mend_copy().map_err(|error| BackupError::damaged(error.to_string()))?;
+    } else {
+        // It is all that the box would have.
+        fs::read_to_string(files.join("policy.published.toml"))
+            .ok()
+            .and_then(|text| PolicyFile::parse(&text).ok())
+            .ok_or_else(|| BackupError::damaged("its policy can't be read by this program"))?;
     }
     let users = if has(what::DATABASES[1]) { users(&files.join(what::DATABASES[1]), manifest)? } else { 0 };
     Ok(users)
@@ -268,13 +321,28 @@ fn users(path: &Path, manifest: &Manifest) -> Result<u64, BackupError> {
 ///
 /// What is there is kept beside. Where that can't be moved away, all stays as it is, and the restore is set aside.
 ///
+/// One that was done is given by each call, until the audit has it and [`told`] was called.
+///
 /// # Errors
 ///
 /// When it broke off in the middle and what is there is neither the one nor the other; the next start goes on.
 pub fn apply(folder: &Path) -> Result<Option<Applied>, BackupError> {
-    let ready = folder.join(READY);
-    if !ready.exists() {
+    apply_unless(folder, || false)
+}
+
+/// Does it, unless a server has the folder. None can begin to use it meanwhile, as each does what waits first.
+///
+/// # Errors
+///
+/// As [`apply`].
+pub fn apply_unless(folder: &Path, is_served: impl FnOnce() -> bool) -> Result<Option<Applied>, BackupError> {
+    let _alone = alone(folder);
+    if is_served() {
         return Ok(None);
+    }
+    let (ready, done) = (folder.join(READY), folder.join(DONE));
+    if !ready.exists() {
+        return Ok(said_in(&done).map(|staged| Applied { staged }));
     }
     let Some(staged) = pending(folder) else {
         error!("A restore can't be read, and is set aside");
@@ -296,12 +364,30 @@ pub fn apply(folder: &Path) -> Result<Option<Applied>, BackupError> {
     let files = ready.join(FILES);
     for name in names(&files) {
         let to = folder.join(&name);
-        // Only what came by this restore can be there.
-        fs::rename(files.join(&name), &to).map_err(|source| BackupError::file(&to, source))?;
+        // Each comes as a whole, so what is at its place is not of this restore: a command made it meanwhile.
+        let came = ["", "-wal", "-shm"].into_iter().try_for_each(|end| {
+            let mut name = name.clone();
+            name.push(end);
+            give_way(folder, &before, &name)
+        });
+        came.and_then(|()| fs::rename(files.join(&name), &to))
+            .map_err(|source| BackupError::file(&to, source))?;
     }
-    sync_all(folder).map_err(|source| BackupError::file(folder, source))?;
-    remove(&ready).map_err(|source| BackupError::file(&ready, source))?;
+    let wrong = |source| BackupError::file(&done, source);
+    sync_all(folder).map_err(wrong)?;
+    remove(&done).map_err(wrong)?;
+    fs::rename(&ready, &done).map_err(wrong)?;
+    sync_all(folder).map_err(wrong)?;
     Ok(Some(Applied { staged }))
+}
+
+/// Forgets a restore that was done, now that the audit has it.
+pub fn told(folder: &Path) {
+    let _alone = alone(folder);
+    let done = folder.join(DONE);
+    // Told once too often, where that can't be removed, is better than never.
+    let _ = fs::remove_file(done.join(ABOUT));
+    let _ = remove(&done);
 }
 
 fn set_aside(folder: &Path, ready: &Path) {
@@ -312,7 +398,7 @@ fn set_aside(folder: &Path, ready: &Path) {
     }
 }
 
-fn names(folder: &Path) -> BTreeSet<std::ffi::OsString> {
+fn names(folder: &Path) -> BTreeSet<OsString> {
     fs::read_dir(folder).into_iter().flatten().flatten().map(|entry| entry.file_name()).collect()
 }
 
@@ -322,12 +408,26 @@ fn move_away(folder: &Path, before: &Path, has_logs: bool, moved: &Path) -> io::
     let copies = names(folder).into_iter().filter_map(|name| name.into_string().ok());
     let copies: Vec<String> = copies.filter(|name| versions::is_copy(name)).collect();
     for name in what::gives_way(has_logs).into_iter().chain(copies) {
-        match fs::rename(folder.join(&name), before.join(&name)) {
-            Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(error),
-            _ => {}
-        }
+        give_way(folder, before, OsStr::new(&name))?;
     }
     sync_all(folder)?;
     File::create(moved)?.sync_all()?;
     sync_all(folder)
+}
+
+/// Moves a file or folder, if it is there, to what is kept; never over what is kept already.
+fn give_way(folder: &Path, before: &Path, name: &OsStr) -> io::Result<()> {
+    let mut to = before.join(name);
+    for number in 1.. {
+        if to.symlink_metadata().is_err() {
+            break;
+        }
+        let mut other = name.to_owned();
+        other.push(format!(".{number}"));
+        to = before.join(other);
+    }
+    match fs::rename(folder.join(name), to) {
+        Err(error) if error.kind() != io::ErrorKind::NotFound => Err(error),
+        _ => Ok(()),
+    }
 }

@@ -8,10 +8,10 @@ use std::{
     os::unix::fs::MetadataExt as _,
     path::{Path, PathBuf},
     pin::Pin,
-    process::{Command, Stdio},
+    process::{Child, Command, ExitStatus, Stdio},
     sync::Arc,
     task::{Context, Poll},
-    time::Duration,
+    time::{Duration, Instant},
 };
 
 use bytes::Bytes;
@@ -36,6 +36,9 @@ const SFTP_KEY: &str = "sftp.key";
 
 /// How long one answer of a store may take, beside what is sent.
 const PATIENCE: Duration = Duration::from_secs(60);
+
+/// So many bytes a second a line sends at least; a slower one is as good as broken.
+const SLOWEST: u64 = 16 << 10;
 
 /// How long bringing one archive may take.
 const LONGEST: Duration = Duration::from_secs(6 * 3600);
@@ -97,7 +100,9 @@ pub async fn deliver(
                 let (folder, own_disk, archive) = (path.clone(), *own_disk, archive.to_owned());
                 let copied = tokio::task::spawn_blocking(move || {
                     to_folder(&folder, own_disk, &data, &archive, &name)?;
-                    let old = too_many(names_in(&folder)?, &schedule.name, schedule.keep);
+                    let names = names_in(&folder)?;
+                    let mut old = broken_off(&names, &schedule.name);
+                    old.extend(too_many(names, &schedule.name, schedule.keep, &name));
                     old.iter().try_for_each(|name| fs::remove_file(folder.join(name)).map_err(said))
                 });
                 copied.await.map_err(|error| error.to_string())?
@@ -108,15 +113,18 @@ pub async fn deliver(
                 })?;
                 let bucket = Bucket::new(store, secret.expose(), fetching, now)?;
                 bucket.put(&name, archive).await?;
-                for name in too_many(bucket.names().await?, &schedule.name, schedule.keep) {
-                    bucket.remove(&name).await?;
+                let names = bucket.names(&schedule.name).await?;
+                for old in too_many(names, &schedule.name, schedule.keep, &name) {
+                    bucket.remove(&old).await?;
                 }
                 Ok(())
             }
             Destination::Sftp(server) => {
                 let sftp = Sftp::new(server, &data)?;
                 sftp.put(&name, archive).await?;
-                let old = too_many(sftp.names().await?, &schedule.name, schedule.keep);
+                let names = sftp.names().await?;
+                let mut old = broken_off(&names, &schedule.name);
+                old.extend(too_many(names, &schedule.name, schedule.keep, &name));
                 if old.is_empty() { Ok(()) } else { sftp.remove(&old).await }
             }
         }
@@ -148,7 +156,10 @@ pub async fn fetch_newest(
     let work = async {
         match &settings.destination {
             Destination::Folder { path, .. } => {
-                let name = newest(names_in(path)?)?;
+                // Even its names: a share whose server is gone keeps whoever asks it waiting.
+                let folder = path.clone();
+                let names = tokio::task::spawn_blocking(move || names_in(&folder));
+                let name = newest(names.await.map_err(|error| error.to_string())??)?;
                 let (from, to) = (path.join(&name), into.to_owned());
                 let copied = tokio::task::spawn_blocking(move || fs::copy(from, to));
                 copied.await.map_err(|error| error.to_string())?.map_err(said)?;
@@ -159,7 +170,7 @@ pub async fn fetch_newest(
                     String::from("the secret of the key can't be opened any more: type it again")
                 })?;
                 let bucket = Bucket::new(store, secret.expose(), fetching, now)?;
-                let name = newest(bucket.names().await?)?;
+                let name = newest(bucket.names(&settings.schedule.name).await?)?;
                 bucket.get(&name, into).await?;
                 Ok(name)
             }
@@ -181,14 +192,27 @@ fn said(error: io::Error) -> String {
     error.to_string()
 }
 
-/// Of the archives of this box, those that are more than are kept: the oldest.
-fn too_many(names: Vec<String>, prefix: &str, keep: u16) -> Vec<String> {
-    let mut own: Vec<String> = names.into_iter().filter(|name| is_name_of(prefix, name)).collect();
+/// Of the archives of this box, those that are more than are kept beside the new one: the oldest.
+fn too_many(names: Vec<String>, prefix: &str, keep: u16, new: &str) -> Vec<String> {
+    // Whatever its date: a clock that was ahead leaves names behind that seem to be newer.
+    let is_old = |name: &String| name != new && is_name_of(prefix, name);
+    let mut own: Vec<String> = names.into_iter().filter(is_old).collect();
     // By their names, which are their dates.
     own.sort_unstable();
-    let more = own.len().saturating_sub(usize::from(keep));
+    let more = own.len().saturating_sub(usize::from(keep.saturating_sub(1)));
     own.truncate(more);
     own
+}
+
+/// What is left of archives of this box that were on their way when the power went.
+fn broken_off(names: &[String], prefix: &str) -> Vec<String> {
+    let is_left = |name: &&String| {
+        let Some(name) = name.strip_suffix(".part") else { return false };
+        // In a folder it is hidden, and has the number of the process.
+        let hidden = name.strip_prefix('.').and_then(|name| name.rsplit_once('.'));
+        is_name_of(prefix, hidden.map_or(name, |(name, _)| name))
+    };
+    names.iter().filter(is_left).cloned().collect()
 }
 
 fn names_in(folder: &Path) -> Result<Vec<String>, String> {
@@ -235,7 +259,8 @@ struct Bucket<'a> {
     secret: &'a str,
     client: Client,
     endpoint: Url,
-    now: Timestamp,
+    /// When it was begun, by the box's clock and by one that counts.
+    begun: (Timestamp, Instant),
 }
 
 impl<'a> Bucket<'a> {
@@ -253,14 +278,20 @@ impl<'a> Bucket<'a> {
             .redirect(redirect::Policy::none())
             .referer(false)
             .user_agent(concat!("Schoolgate/", env!("CARGO_PKG_VERSION")))
+            // No time for reading: it would run while an archive is sent, which a school's line takes minutes for.
             .connect_timeout(Duration::from_secs(20))
-            .read_timeout(PATIENCE)
             .dns_resolver(Arc::new(fetching))
             .no_proxy()
             .build()
             .map_err(|error| error.to_string())?;
         let endpoint = store.endpoint.parse().map_err(|_| String::from("it is no address"))?;
-        Ok(Self { store, secret, client, endpoint, now })
+        Ok(Self { store, secret, client, endpoint, begun: (now, Instant::now()) })
+    }
+
+    /// The time now. A store takes no signature that is older than a quarter of an hour, which is less than sending may take.
+    fn now(&self) -> Timestamp {
+        let (then, counted) = self.begun;
+        then.checked_add(counted.elapsed()).unwrap_or(then)
     }
 
     /// Where an object is: by path, which every store knows.
@@ -276,7 +307,8 @@ impl<'a> Bucket<'a> {
         payload: &str,
         body: Option<(reqwest::Body, u64)>,
     ) -> Result<reqwest::Response, String> {
-        let date = sigv4::date(self.now);
+        let now = self.now();
+        let date = sigv4::date(now);
         let host = match (self.endpoint.host_str(), self.endpoint.port()) {
             (Some(host), Some(port)) => format!("{host}:{port}"),
             (Some(host), None) => host.to_owned(),
@@ -294,13 +326,15 @@ impl<'a> Bucket<'a> {
         let mut request = self
             .client
             .request(method.clone(), url)
-            .header("authorization", signer.authorization(&signed, self.now))
+            .header("authorization", signer.authorization(&signed, now))
             .header("x-amz-content-sha256", payload)
             .header("x-amz-date", &date);
+        let mut patience = PATIENCE;
         if let Some((body, bytes)) = body {
             request = request.header("content-length", bytes).body(body);
+            patience += Duration::from_secs(bytes / SLOWEST);
         }
-        let response = request.send().await.map_err(|error| causes(&error))?;
+        let response = within(patience, request.send()).await?;
         let status = response.status();
         if status.is_success() {
             return Ok(response);
@@ -325,7 +359,7 @@ impl<'a> Bucket<'a> {
     async fn get(&self, name: &str, into: &Path) -> Result<(), String> {
         let mut response = self.send(Method::GET, &self.path(name), &[], EMPTY, None).await?;
         let mut file = tokio::fs::File::from_std(open_new(into).map_err(said)?);
-        while let Some(chunk) = response.chunk().await.map_err(|error| causes(&error))? {
+        while let Some(chunk) = within(PATIENCE, response.chunk()).await? {
             file.write_all(&chunk).await.map_err(said)?;
         }
         file.sync_all().await.map_err(said)
@@ -346,19 +380,20 @@ impl<'a> Bucket<'a> {
         self.send(Method::PUT, &self.path(name), &[], &payload, Some((body, bytes))).await.map(drop)
     }
 
-    /// The names of what is there, without what they begin with.
-    async fn names(&self) -> Result<Vec<String>, String> {
+    /// The names of what is there of a box, without what they begin with in this bucket.
+    async fn names(&self, of: &str) -> Result<Vec<String>, String> {
         let path = sigv4::path(&format!("/{}", self.store.bucket));
+        let prefix = format!("{}{of}-", self.store.prefix);
         let mut names = Vec::new();
         let mut after = String::new();
         // A thousand names an answer; more than these are not this box's.
         for _ in 0..20 {
-            let mut query = vec![("list-type", "2"), ("prefix", self.store.prefix.as_str())];
+            let mut query = vec![("list-type", "2"), ("prefix", prefix.as_str())];
             if !after.is_empty() {
                 query.push(("start-after", after.as_str()));
             }
             let text = self.ask(Method::GET, &path, &query).await?;
-            let keys: Vec<String> = between(&text, "<Key>", "</Key>").map(unescaped).collect();
+            let keys: Vec<String> = between(&text, "<Key>", "</Key>").map(as_text).collect();
             let is_more = between(&text, "<IsTruncated>", "</IsTruncated>").next() == Some("true");
             after = keys.last().cloned().unwrap_or_default();
             names.extend(
@@ -379,13 +414,24 @@ impl<'a> Bucket<'a> {
 /// The whole of an answer.
 async fn whole(mut response: reqwest::Response) -> Result<String, String> {
     let mut answer = Vec::new();
-    while let Some(chunk) = response.chunk().await.map_err(|error| causes(&error))? {
+    while let Some(chunk) = within(PATIENCE, response.chunk()).await? {
         if answer.len() + chunk.len() > LARGEST_ANSWER {
             return Err(String::from("the store answers more than makes sense"));
         }
         answer.extend_from_slice(&chunk);
     }
     Ok(String::from_utf8_lossy(&answer).into_owned())
+}
+
+/// Waits so long for a store.
+async fn within<T>(
+    patience: Duration,
+    answer: impl Future<Output = reqwest::Result<T>>,
+) -> Result<T, String> {
+    match tokio::time::timeout(patience, answer).await {
+        Ok(answered) => answered.map_err(|error| causes(&error)),
+        Err(_) => Err(String::from("the store does not answer")),
+    }
 }
 
 /// What went wrong, and why.
@@ -403,12 +449,37 @@ fn between<'a>(text: &'a str, from: &'a str, to: &'a str) -> impl Iterator<Item 
     text.split(from).skip(1).filter_map(move |rest| rest.split_once(to)).map(|(inside, _)| inside)
 }
 
-fn unescaped(text: &str) -> String {
-    text.replace("&lt;", "<")
-        .replace("&gt;", ">")
-        .replace("&quot;", "\"")
-        .replace("&apos;", "'")
-        .replace("&amp;", "&")
+/// What a text of XML says. Stores write the same sign by its name, its number, or its number in hex.
+fn as_text(text: &str) -> String {
+    let mut said = String::new();
+    let mut rest = text;
+    while let Some((before, behind)) = rest.split_once('&') {
+        said.push_str(before);
+        let sign = behind.split_once(';').and_then(|(name, behind)| Some((sign_of(name)?, behind)));
+        let (sign, behind) = sign.unwrap_or(('&', behind));
+        said.push(sign);
+        rest = behind;
+    }
+    said.push_str(rest);
+    said
+}
+
+fn sign_of(name: &str) -> Option<char> {
+    Some(match name {
+        "lt" => '<',
+        "gt" => '>',
+        "quot" => '"',
+        "apos" => '\'',
+        "amp" => '&',
+        _ => {
+            let number = name.strip_prefix('#')?;
+            let code = match number.strip_prefix(['x', 'X']) {
+                Some(hex) => u32::from_str_radix(hex, 16).ok()?,
+                None => number.parse().ok()?,
+            };
+            char::from_u32(code)?
+        }
+    })
 }
 
 fn digest_of(path: &Path) -> io::Result<(u64, String)> {
@@ -577,7 +648,12 @@ impl<'a> Sftp<'a> {
         let from = plain(archive)?;
         let (part, whole) = (self.at(&format!("{name}.part")), self.at(name));
         let commands = format!("put \"{from}\" \"{part}\"\nrename \"{part}\" \"{whole}\"\n");
-        self.batch(&commands).await.map(drop)
+        let put = self.batch(&commands).await.map(drop);
+        if put.is_err() {
+            // Each try has a name of its own, so what this one left would stay, and the next one's beside it.
+            let _ = self.batch(&format!("rm \"{part}\"\n")).await;
+        }
+        put
     }
 
     async fn get(&self, name: &str, into: &Path) -> Result<(), String> {
@@ -609,12 +685,45 @@ fn plain(path: &Path) -> Result<&str, String> {
         .ok_or_else(|| String::from("the data folder has a name that sftp can't read"))
 }
 
-/// Runs a program to its end, and gives what it said.
-async fn run(command: Command, input: String) -> Result<String, String> {
-    tokio::task::spawn_blocking(move || run_here(command, &input)).await.map_err(|error| error.to_string())?
+/// A program that runs; killed when it is dropped before its end.
+struct Program(Option<Child>);
+
+impl Program {
+    async fn ended(&mut self) -> io::Result<ExitStatus> {
+        let gone = || io::Error::other("it is gone");
+        loop {
+            if let Some(status) = self.0.as_mut().ok_or_else(gone)?.try_wait()? {
+                self.0 = None;
+                return Ok(status);
+            }
+            tokio::time::sleep(Duration::from_millis(20)).await;
+        }
+    }
 }
 
-fn run_here(mut command: Command, input: &str) -> Result<String, String> {
+impl Drop for Program {
+    fn drop(&mut self) {
+        if let Some(mut child) = self.0.take() {
+            let _ = child.kill();
+            // Aside, since one that waits for a disk takes its time even to be killed.
+            let _ = std::thread::Builder::new().spawn(move || child.wait());
+        }
+    }
+}
+
+/// All that comes out of a pipe.
+async fn all_of(pipe: Option<impl io::Read + Send + 'static>) -> String {
+    let read = tokio::task::spawn_blocking(move || {
+        let mut bytes = Vec::new();
+        // What came before it broke is what there is.
+        let _ = pipe.map(|mut pipe| pipe.read_to_end(&mut bytes));
+        String::from_utf8_lossy(&bytes).into_owned()
+    });
+    read.await.unwrap_or_default()
+}
+
+/// Runs a program to its end, and gives what it said. It does not outlive who waits for it.
+async fn run(mut command: Command, input: String) -> Result<String, String> {
     let program = command.get_program().to_string_lossy().into_owned();
     command
         .stdin(Stdio::piped())
@@ -627,19 +736,22 @@ fn run_here(mut command: Command, input: &str) -> Result<String, String> {
         io::ErrorKind::NotFound => format!("{program} is not on this box (package openssh-client)"),
         _ => format!("{program}: {error}"),
     })?;
-    if let Some(mut stdin) = child.stdin.take() {
+    let (stdin, stdout, stderr) = (child.stdin.take(), child.stdout.take(), child.stderr.take());
+    let mut child = Program(Some(child));
+    let told = tokio::task::spawn_blocking(move || {
         // One that ended already says why itself.
-        let _ = stdin.write_all(input.as_bytes());
+        stdin.map(|mut stdin| stdin.write_all(input.as_bytes()))
+    });
+    let (stdout, stderr, status) = tokio::join!(all_of(stdout), all_of(stderr), child.ended());
+    let _ = told.await;
+    let status = status.map_err(|error| format!("{program}: {error}"))?;
+    if status.success() {
+        return Ok(stdout);
     }
-    let output = child.wait_with_output().map_err(|error| format!("{program}: {error}"))?;
-    if output.status.success() {
-        return Ok(String::from_utf8_lossy(&output.stdout).into_owned());
-    }
-    let said = String::from_utf8_lossy(&output.stderr);
-    let said: Vec<&str> = said.lines().map(str::trim).filter(|line| !line.is_empty()).collect();
+    let said: Vec<&str> = stderr.lines().map(str::trim).filter(|line| !line.is_empty()).collect();
     let last: String = said.iter().rev().take(2).rev().copied().collect::<Vec<_>>().join("; ");
     Err(if last.is_empty() {
-        format!("{program} failed ({})", output.status)
+        format!("{program} failed ({status})")
     } else {
         last.chars().take(300).collect()
     })
@@ -658,12 +770,32 @@ mod tests {
             "other-20200101-020000.backup.age",
             "school-2-20200101-020000.backup.age",
             "school-20261101-020000.backup.age.part",
+            ".school-20261102-020000.backup.age.7.part",
+            ".other-20261102-020000.backup.age.7.part",
+            ".school-notes.part",
             "school-holiday-photos.backup.age",
             "notes.txt",
         ];
         let names: Vec<String> = names.iter().map(ToString::to_string).collect();
-        assert_eq!(too_many(names.clone(), "school", 2), ["school-20261101-020000.backup.age"]);
-        assert_eq!(too_many(names.clone(), "school", 3), [] as [&str; 0]);
-        assert_eq!(too_many(names, "school-2", 1), [] as [&str; 0]);
+        assert_eq!(
+            broken_off(&names, "school"),
+            ["school-20261101-020000.backup.age.part", ".school-20261102-020000.backup.age.7.part"]
+        );
+        let old = |prefix: &str, keep, new: &str| too_many(names.clone(), prefix, keep, new);
+        let newest = "school-20261103-020000.backup.age";
+        assert_eq!(old("school", 2, newest), ["school-20261101-020000.backup.age"]);
+        assert_eq!(old("school", 3, newest), [] as [&str; 0]);
+        assert_eq!(old("school-2", 1, "school-2-20200101-020000.backup.age"), [] as [&str; 0]);
+        // One that was made just now stays, though others seem to be newer.
+        let just_now = "school-20261101-020000.backup.age";
+        assert_eq!(old("school", 2, just_now), ["school-20261102-020000.backup.age"]);
+    }
+
+    #[test]
+    fn keys_are_read_however_a_store_writes_them() {
+        assert_eq!(
+            as_text("St Mary&#39;s &amp; St&#x20;John&apos;s/a&b&c;&amp;lt;"),
+            "St Mary's & St John's/a&b&c;&lt;"
+        );
     }
 }

@@ -104,7 +104,11 @@ fn a_box_comes_back_from_its_backup_and_what_was_there_is_kept() {
     let store = Store::open(spare.path()).unwrap();
     assert_eq!(store.latest().unwrap().unwrap().number, 1);
     assert!(store.verify_audit().unwrap().is_whole());
+    // Until the audit has it, a start that broke off is no reason that nobody is told.
+    assert_eq!(apply(spare.path()).unwrap(), Some(applied));
+    told(spare.path());
     assert!(apply(spare.path()).unwrap().is_none());
+    assert!(!names(spare.path()).iter().any(|name| name.starts_with("restore")), "{:?}", names(spare.path()));
     use std::os::unix::fs::PermissionsExt as _;
     let mode = fs::metadata(spare.path().join("secret.key")).unwrap().permissions().mode();
     assert_eq!(mode & 0o777, 0o600);
@@ -153,6 +157,69 @@ fn a_restore_that_broke_off_anywhere_is_done_by_the_next_start() {
 }
 
 #[test]
+fn what_a_command_made_between_two_halves_of_a_restore_gives_way_as_well() {
+    let one = tempfile::tempdir().unwrap();
+    lived_in(one.path());
+    let archive = one.path().join("a.backup.age");
+    made(one.path(), &archive);
+    for is_moved in [false, true] {
+        let spare = tempfile::tempdir().unwrap();
+        let data = spare.path();
+        lived_in(data);
+        fs::write(data.join("school.toml"), "kind = \"secondary\"\n").unwrap();
+        let staged = stage(data, &archive, &opener(), "technician", at(), false).unwrap();
+        let before = data.join(&staged.before);
+        fs::create_dir_all(&before).unwrap();
+        for name in what::gives_way(false).into_iter().filter(|name| data.join(name).exists()) {
+            fs::rename(data.join(&name), before.join(&name)).unwrap();
+        }
+        if is_moved {
+            fs::write(data.join("restore/moved"), "").unwrap();
+        }
+        assert!(cancel(data).is_err());
+        for (name, text) in
+            [("lists/ours/state.json", "{}"), ("school.toml", "new"), ("schoolgate.db-wal", "of another")]
+        {
+            let path = data.join(name);
+            fs::create_dir_all(path.parent().unwrap()).unwrap();
+            fs::write(path, text).unwrap();
+        }
+        assert!(apply(data).unwrap().is_some(), "{is_moved}");
+        assert_eq!(fs::read_to_string(data.join("school.toml")).unwrap(), "kind = \"primary\"\n");
+        assert_eq!(fs::read_to_string(before.join("school.toml")).unwrap(), "kind = \"secondary\"\n");
+        assert_eq!(fs::read_to_string(before.join("school.toml.1")).unwrap(), "new");
+        assert!(!data.join("schoolgate.db-wal").exists() && !data.join("lists/ours").exists());
+        assert_eq!(Store::open(data).unwrap().latest().unwrap().unwrap().number, 1);
+    }
+}
+
+#[test]
+fn of_two_restores_that_are_made_ready_at_once_one_is_done_whole() {
+    let one = tempfile::tempdir().unwrap();
+    lived_in(one.path());
+    let archive = one.path().join("a.backup.age");
+    made(one.path(), &archive);
+    let spare = tempfile::tempdir().unwrap();
+    let data = spare.path();
+    std::thread::scope(|scope| {
+        for _ in 0..2 {
+            scope.spawn(|| stage(data, &archive, &opener(), "technician", at(), false).unwrap());
+        }
+    });
+    assert_eq!(names(data), ["restore"]);
+    assert!(apply_unless(data, || true).unwrap().is_none());
+    assert!(apply(data).unwrap().is_some());
+    assert_eq!(Store::open(data).unwrap().latest().unwrap().unwrap().number, 1);
+    // Forgotten, killed in the middle of that.
+    stage(data, &archive, &opener(), "technician", at(), false).unwrap();
+    fs::rename(data.join("restore"), data.join("restore.gone")).unwrap();
+    told(data);
+    assert!(apply(data).unwrap().is_none());
+    tidy(data);
+    assert!(!names(data).iter().any(|name| name.starts_with("restore")), "{:?}", names(data));
+}
+
+#[test]
 fn a_wrong_passphrase_a_damaged_byte_and_a_cut_are_told_apart_from_a_good_one() {
     let one = tempfile::tempdir().unwrap();
     lived_in(one.path());
@@ -185,6 +252,10 @@ fn a_wrong_passphrase_a_damaged_byte_and_a_cut_are_told_apart_from_a_good_one() 
     // Something behind it is no part of it.
     fs::write(&damaged, [&whole[..], b"more"].concat()).unwrap();
     assert!(look(&damaged, &opener()).is_err());
+    // A beginning without an end.
+    let line = [&[b'A'; 64][..], b"\n"].concat().repeat(1 << 16);
+    fs::write(&damaged, [&b"age-encryption.org/v1\n-> X25519 A\n"[..], &line].concat()).unwrap();
+    assert!(matches!(look(&damaged, &opener()), Err(BackupError::Damaged(_))));
 }
 
 #[test]
@@ -198,6 +269,8 @@ fn a_backup_for_a_public_key_opens_with_its_identity_alone() {
     let of = Of { folder: one.path(), extras: Extras::default(), school: "", revision: 0, at: at() };
     create(&of, &Lock::recipient(&key.to_public().to_string()).unwrap(), &archive).unwrap();
     assert!(look(&archive, &Opener::typed(key.to_string().expose_secret())).is_ok());
+    let file = format!("# created: 2026-11-27\n# public key: age1…\n{}\n", key.to_string().expose_secret());
+    assert!(look(&archive, &Opener::typed(&file)).is_ok());
     assert!(matches!(look(&archive, &opener()), Err(BackupError::OtherKind { .. })));
     let other = age::x25519::Identity::generate();
     let other = Opener::typed(other.to_string().expose_secret());
@@ -495,7 +568,8 @@ fn settings_say_what_is_not_right_and_keep_no_secret_in_clear() {
         Destination::S3(S3 { endpoint: String::from("http://s3.example"), ..store.clone() }),
         Destination::S3(S3 { endpoint: String::from("https://a:b@s3.example"), ..store.clone() }),
         Destination::S3(S3 { bucket: String::from("a/b"), ..store.clone() }),
-        Destination::S3(S3 { prefix: String::from("../"), ..store }),
+        Destination::S3(S3 { prefix: String::from("../"), ..store.clone() }),
+        Destination::S3(S3 { prefix: String::from("a/./"), ..store }),
         Destination::Sftp(SftpServer { host: String::from("-oProxyCommand=x"), ..sftp.clone() }),
         Destination::Sftp(SftpServer { user: String::from("a b"), ..sftp.clone() }),
         Destination::Sftp(SftpServer { folder: String::from("a\"\nrm *"), ..sftp.clone() }),
@@ -514,7 +588,8 @@ fn what_a_killed_process_left_is_removed_and_nothing_else() {
     for left in [
         ".backup-1/schoolgate.db",
         ".drill-1/files/a",
-        "restore.part/files/a",
+        ".restore-1-0/files/a",
+        "restore.gone/files/a",
         "incoming/came-1",
         "incoming/a.backup.age",
     ] {

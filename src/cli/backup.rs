@@ -230,18 +230,28 @@ fn not_good(error: &backup::BackupError) -> Result<bool, Failure> {
 fn restore(context: &Context, file: &Path, passphrase: &Passphrase, dry_run: bool) -> Result<bool, Failure> {
     let config = context.settings()?;
     let opener = Opener::typed(&passphrase.read()?);
-    let runs = std::os::unix::net::UnixStream::connect(config.data.join("control.sock")).is_ok();
+    let is_served = || std::os::unix::net::UnixStream::connect(config.data.join("control.sock")).is_ok();
     let now = Clock::system().now();
     let staged = match backup::stage(&config.data, file, &opener, &person(), now, dry_run) {
         Ok(staged) => staged,
         Err(error) => return not_good(&error),
     };
     give_to_owner(&config.data);
+    let mut runs = is_served();
     if !dry_run && !runs {
-        // The audit is told by the next start, which is when somebody looks.
-        backup::apply(&config.data).map_err(|error| could_not(&error))?;
-        give_to_owner(&config.data);
-        crate::appliance::record_restore(&config, &staged);
+        match backup::apply_unless(&config.data, is_served).map_err(|error| could_not(&error))? {
+            Some(applied) => {
+                crate::appliance::record_restore(&config, &applied.staged);
+                give_to_owner(&config.data);
+            }
+            // One was started just now.
+            None if is_served() => runs = true,
+            None => {
+                return Err(Failure::could_not(
+                    "what is there can't give way, so nothing was changed; the restore is in restore.failed",
+                ));
+            }
+        }
     }
     context.print(&staged, || said_restore(&staged, dry_run, runs))?;
     Ok(true)

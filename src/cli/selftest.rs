@@ -127,7 +127,8 @@ pub(super) fn run(context: &Context, args: &Args) -> Result<bool, Failure> {
     };
     let ends = Instant::now() + Duration::from_secs(args.wait);
     let report = loop {
-        let report = runtime.block_on(look(&config.data, before.as_ref(), args.answers));
+        let report =
+            runtime.block_on(look(&config.data, &config.admin.listen, before.as_ref(), args.answers));
         if report.ok || Instant::now() + AGAIN >= ends {
             break report;
         }
@@ -160,7 +161,7 @@ impl Looks {
     }
 }
 
-async fn look(data: &Path, before: Option<&Before>, answers_only: bool) -> Report {
+async fn look(data: &Path, pages_at: &[SocketAddr], before: Option<&Before>, answers_only: bool) -> Report {
     let mut looks = Looks::default();
     let first = match self_check(data).await {
         Ok(said) => said,
@@ -197,7 +198,9 @@ async fn look(data: &Path, before: Option<&Before>, answers_only: bool) -> Repor
         return Report { ok: looks.0.iter().all(|look| look.ok), program: first.program, checks: looks.0 };
     }
     looks.add("log", log(data, &first).await);
-    for at in &addresses.admin {
+    // Where none could be had at the start, those of the settings: pages that are nowhere are no pages that work.
+    let pages_at = if addresses.admin.is_empty() { pages_at } else { addresses.admin.as_slice() };
+    for at in pages_at {
         looks.add("pages", pages(reached(*at)).await);
     }
     Report { ok: looks.0.iter().all(|look| look.ok), program: first.program, checks: looks.0 }

@@ -15,9 +15,13 @@ use hickory_proto::{
     rr::{DNSClass, Name, RecordType},
 };
 use ring::rand::{self, SystemRandom};
-use tokio::net::UdpSocket;
+use tokio::{net::UdpSocket, time::Instant};
 
 use super::message::Question;
+
+/// How long after a question it is asked once more: under a flood the one or the other is lost, and a box that is flooded and
+/// answers what arrives is not to be started again for it.
+const ONCE_MORE: Duration = Duration::from_millis(250);
 
 /// A question of the box to itself.
 #[derive(Clone)]
@@ -67,17 +71,27 @@ impl Pulse {
         let mut query = Query::query(self.name.clone(), RecordType::TXT);
         query.set_query_class(DNSClass::CH);
         message.add_query(query);
-        socket.send(&message.to_vec().map_err(io::Error::other)?).await?;
-        let answer = async {
-            let mut buffer = [0; 512];
-            let length = socket.recv(&mut buffer).await?;
-            let answer = Message::from_vec(&buffer[..length]).map_err(io::Error::other)?;
-            if answer.metadata.id == self.id && answer.metadata.response_code == ResponseCode::NoError {
-                return Ok(());
+        let question = message.to_vec().map_err(io::Error::other)?;
+        let ends = Instant::now() + patience;
+        loop {
+            socket.send(&question).await?;
+            let until = ends.min(Instant::now() + ONCE_MORE);
+            match tokio::time::timeout_at(until, self.answer(&socket)).await {
+                Ok(answered) => return answered,
+                Err(_) if until >= ends => return Err(io::ErrorKind::TimedOut.into()),
+                Err(_) => {}
             }
-            Err(io::Error::other(format!("the answer was {}", answer.metadata.response_code)))
-        };
-        tokio::time::timeout(patience, answer).await.map_err(|_| io::Error::from(io::ErrorKind::TimedOut))?
+        }
+    }
+
+    async fn answer(&self, socket: &UdpSocket) -> io::Result<()> {
+        let mut buffer = [0; 512];
+        let length = socket.recv(&mut buffer).await?;
+        let answer = Message::from_vec(&buffer[..length]).map_err(io::Error::other)?;
+        if answer.metadata.id == self.id && answer.metadata.response_code == ResponseCode::NoError {
+            return Ok(());
+        }
+        Err(io::Error::other(format!("the answer was {}", answer.metadata.response_code)))
     }
 }
 

@@ -128,6 +128,29 @@ async fn a_schedule_is_set_run_rehearsed_and_ended() {
 }
 
 #[tokio::test]
+async fn who_may_not_export_the_log_can_change_neither_where_it_goes_nor_who_can_open_it() {
+    let school = TestBox::new().await;
+    let stick = tempfile::tempdir().unwrap();
+    let path = stick.path().display();
+    let form = format!("every=day&hour=2&keep=3&name=elm&kind=folder&path={path}&own_disk=on&logs=on");
+    let begun = format!("{form}&lock=passphrase&passphrase=four+words+of+our+own");
+    let set = post(&school, Role::Head, "/system/backup", &begun).await;
+    assert_eq!(set.leads_to(), "/system/backup?done=done-backup-set#schedule", "{}", set.body);
+    let key = "age1ql3z7hjy54pw3hyww5ayyfg7zqgvc7w3j2elw8zmrj2kg5sfn9aqmcac8p";
+    for other in [
+        begun.clone(),
+        format!("{form}&lock=key&recipient={key}"),
+        format!("{form}&lock=passphrase").replace("path=/", "path=/tmp/other/"),
+    ] {
+        let refused = post(&school, Role::Technician, "/system/backup", &other).await;
+        assert!(refused.has("may export the query log"), "{other}: {}", refused.body);
+    }
+    let hour = format!("{form}&lock=passphrase").replace("hour=2", "hour=3");
+    let set = post(&school, Role::Technician, "/system/backup", &hour).await;
+    assert_eq!(set.leads_to(), "/system/backup?done=done-backup-set#schedule", "{}", set.body);
+}
+
+#[tokio::test]
 async fn a_restore_is_read_shown_and_forgotten_and_takes_a_head() {
     let (old, school) = (TestBox::new().await, TestBox::new().await);
     let archive = archive_of(&old).await;
