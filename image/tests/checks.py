@@ -139,7 +139,7 @@ def console_shows(box):
 
 def is_found_by_name(box):
     asked = "".join(f"\\x{byte:02x}" for byte in question("schoolgate.local"))
-    said = box.run(f"exec 3<>/dev/udp/10.0.2.15/5353; printf '{asked}' >&3; timeout 20 dd bs=1500 count=1 <&3 2>/dev/null | od -An -v -tx1")
+    said = box.run(f"exec 3<>/dev/udp/10.0.2.15/5353; printf '{asked}' | dd iflag=fullblock bs=1500 status=none >&3; timeout 20 dd bs=1500 count=1 <&3 2>/dev/null | od -An -v -tx1")
     answer = Answer(bytes.fromhex("".join(said.split())))
     need(answer.addresses == ["10.0.2.15"], f"schoolgate.local is not answered: {answer}")
 

@@ -21,6 +21,7 @@ use tokio::{
 
 use super::{Context, Failure};
 use crate::{
+    clock::Clock,
     control::{self, Answer, Asker, CheckReport, CheckRequest, Request, SelfCheck},
     disk,
 };
@@ -254,7 +255,7 @@ fn policy(said: &SelfCheck, before: Option<&Before>) -> Result<String, String> {
 /// What is in force now.
 async fn in_force(data: &Path) -> Result<Before, String> {
     let said = self_check(data).await?;
-    let at = Timestamp::now();
+    let at = Clock::system().now();
     let blocked = blocked(data, &said, at).await?;
     Ok(Before {
         program: said.program,
