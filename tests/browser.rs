@@ -31,10 +31,48 @@ async fn places(browser: &Browser) -> Vec<String> {
     found.collect()
 }
 
+/// Folders such as the appliance's helpers leave, and the settings that name them.
+fn appliance(folder: &std::path::Path) -> String {
+    let (run, system) = (folder.join("run"), folder.join("system"));
+    let write = |path: std::path::PathBuf, text: &str| std::fs::write(path, text).expect("a file");
+    for part in [run.join("requests"), run.join("answers"), system.join("update")] {
+        std::fs::create_dir_all(part).expect("a folder");
+    }
+    write(
+        run.join("health.json"),
+        r#"[{"what":"disk","state":"warn","text":"The disk sda (Transcend TS64GMTS400S) says that 88 % of its life is used up. Order another one, and keep a backup."},
+            {"what":"room","state":"ok","text":"41 % of the data partition is in use."},
+            {"what":"network","state":"ok","text":"enp1s0 is connected at 1000 Mb/s and has the address 10.20.0.2/16."},
+            {"what":"clock","state":"ok","text":"The clock was set 4 minutes ago by time.cloudflare.com, signed."},
+            {"what":"services","state":"bad","text":"The self-test failed: log       the questions of this test did not arrive."}]"#,
+    );
+    write(
+        run.join("selftest"),
+        "ok      service   Schoolgate 1.4.0 answers commands\nok      dns       answers over UDP at 127.0.0.1:53\n\
+         FAILED  log       the questions of this test did not arrive\nSomething does not work.\n",
+    );
+    write(
+        run.join("update-available"),
+        "version=1.5.0\nbundle=https://updates.example/1.5.0.raucb\nnotes=Fixes for the page of blocked sites.\nurgent=\n",
+    );
+    write(
+        system.join("update/last"),
+        "result=failed\nversion=1.4.1\nrunning=1.4.0\nwhen=2026-11-20T02:14:09Z\nwhy=\n",
+    );
+    write(system.join("update/failed"), "version=1.4.1\nwhen=2026-11-20T02:14:09Z\n");
+    write(
+        system.join("network.toml"),
+        "method = \"static\"\naddress = \"10.20.0.2/16\"\ngateway = \"10.20.0.1\"\n",
+    );
+    format!("[machine]\nrun = {:?}\nsystem = {:?}\n", run, system)
+}
+
 #[tokio::test]
 async fn every_page_is_sound_on_phone_tablet_and_desk_in_light_and_dark() {
     let data = tempfile::tempdir().expect("a folder");
-    let school = start(data.path(), "[resolver]\ntime_limit_ms = 500\n");
+    let machine = tempfile::tempdir().expect("a folder");
+    let settings = format!("[resolver]\ntime_limit_ms = 500\n\n{}", appliance(machine.path()));
+    let school = start(data.path(), &settings);
     let password = add_user(&school, "head", "head");
     let browser = Browser::start().await;
     sign_in_first(&browser, &school, "head", &password).await;
@@ -50,6 +88,10 @@ async fn every_page_is_sound_on_phone_tablet_and_desk_in_light_and_dark() {
         "/check?name=bet365.com",
         "/system/mail",
         "/system/backup",
+        "/system/machine",
+        "/system/network",
+        "/system/updates",
+        "/system/ssh",
         "/set-up/mail",
         "/set-up/people",
         "/no-such-page",

@@ -25,7 +25,7 @@ use super::super::{
 };
 use crate::{
     control::ControlError,
-    machine::{Look, Machine, Method, Network, Observed, Outcome, PublicKey, Updates},
+    machine::{Last, Look, Machine, Method, Network, Observed, Outcome, PublicKey, Updates},
 };
 
 pub(super) fn routes(routes: Routes) -> Routes {
@@ -276,6 +276,8 @@ struct ShowUpdates {
     updates: Updates,
     /// What the box says of the version that runs, and of the other slot.
     slots: Vec<String>,
+    /// What became of the last one, in words, and when.
+    last: String,
     /// What the box said just now.
     said: String,
     window: String,
@@ -290,12 +292,28 @@ fn updates_page(visit: &Visit, said: String, refusal: Refusal) -> Result<Respons
         p: visit.page("updates-title", "/system"),
         may_change: visit.may(Right::ChangeSystem),
         slots: health.filter(|one| one.what == "system").map(|one| one.text).collect(),
+        last: updates.last.as_ref().map(|last| what_became_of(visit, last)).unwrap_or_default(),
         window: updates.window.clone(),
         updates,
         said,
         refusal,
     };
     html_with(status(&shown.refusal), &shown)
+}
+
+fn what_became_of(visit: &Visit, last: &Last) -> String {
+    let result = match last.result.as_str() {
+        "installed" => "updates-result-installed",
+        "good" => "updates-result-good",
+        "refused" => "updates-result-refused",
+        _ => "updates-result-failed",
+    };
+    let when = last.when.parse().map_or_else(
+        |_| last.when.clone(),
+        |at| When::of(&visit.admin.control.policy().load_full()).full(at),
+    );
+    let why = if last.why.is_empty() { String::new() } else { format!(": {}", last.why) };
+    format!("{} {}, {when}{why}", last.version, visit.words.get(result)).trim().to_owned()
 }
 
 async fn updates(visit: Visit) -> Result<Response, Failure> {
