@@ -7,10 +7,15 @@ use std::{
     fs::{self, File},
     io,
     path::{Path, PathBuf},
+    time::Duration,
 };
 
 use rusqlite::Connection;
-use tracing::warn;
+use tracing::{error, warn};
+
+/// For how long a copy goes back by itself: for a newer program that does not work. After that, users who have left and
+/// passwords that were changed would come back with it, and nobody would know.
+const TRIAL: Duration = Duration::from_secs(7 * 24 * 60 * 60);
 
 /// Where the copy of a version is: `schoolgate.version-2.db`.
 fn copy_of(file: &Path, version: u32) -> PathBuf {
@@ -46,7 +51,7 @@ pub(crate) fn keep_copy(connection: &Connection, file: &Path, version: u32) {
 }
 
 /// Puts the copy that was kept for a version in the place of a database that a newer program made, which is set aside;
-/// whether there was one.
+/// whether there was one. None goes back where the newer program wrote to the database for longer than a week.
 ///
 /// # Errors
 ///
@@ -54,6 +59,15 @@ pub(crate) fn keep_copy(connection: &Connection, file: &Path, version: u32) {
 pub(crate) fn take_back(file: &Path, version: u32) -> io::Result<bool> {
     let copy = copy_of(file, version);
     if !copy.is_file() {
+        return Ok(false);
+    }
+    if written_after(file, &copy)? > TRIAL {
+        error!(
+            file = %file.display(),
+            copy = %copy.display(),
+            "A newer Schoolgate has worked with this database for more than a week. Install that version again; whoever \
+             wants to lose what was changed since puts the copy in its place"
+        );
         return Ok(false);
     }
     // Beside first, so that whatever moment the power goes at, a whole one is there or can be put there again.
@@ -78,6 +92,19 @@ pub(crate) fn take_back(file: &Path, version: u32) -> io::Result<bool> {
         "A newer Schoolgate changed this database; the copy of before is in its place"
     );
     Ok(true)
+}
+
+/// How long after the copy was made the database was written last.
+fn written_after(file: &Path, copy: &Path) -> io::Result<Duration> {
+    let mut wal = file.as_os_str().to_owned();
+    wal.push("-wal");
+    let made = fs::metadata(copy)?.modified()?;
+    let mut written = fs::metadata(file)?.modified()?;
+    if let Ok(later) = fs::metadata(wal).and_then(|wal| wal.modified()) {
+        written = written.max(later);
+    }
+    // Before it, where a clock was wrong.
+    Ok(written.duration_since(made).unwrap_or_default())
 }
 
 /// A new name lasts once its folder is on the disk.

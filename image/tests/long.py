@@ -413,6 +413,8 @@ def main():
             power_cuts(report, box, given.power_cuts, given.seed)
         if "rescue" in wanted:
             factory_reset(report, box)
+        # The others have machines of their own.
+        box.kill()
         if "stick" in wanted:
             install_from_stick(report, given, folder)
         if "secure-boot" in wanted:

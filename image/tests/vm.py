@@ -320,8 +320,9 @@ class Machine:
                 with socket.create_connection(("127.0.0.1", self.dns), timeout) as stream:
                     stream.sendall(struct.pack(">H", len(message)) + message)
                     stream.settimeout(timeout)
-                    length = struct.unpack(">H", stream.recv(2))[0]
-                    return Answer(stream.recv(length))
+                    answer = stream.makefile("rb")
+                    length = struct.unpack(">H", answer.read(2))[0]
+                    return Answer(answer.read(length))
             with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as stream:
                 stream.settimeout(timeout)
                 stream.sendto(message, ("127.0.0.1", self.dns))

@@ -228,7 +228,10 @@ fn to_folder(folder: &Path, own_disk: bool, data: &Path, archive: &Path, name: &
     if !theirs.is_dir() {
         return Err(String::from("it is no folder"));
     }
-    if !own_disk && theirs.dev() == fs::metadata(data).map_err(said)?.dev() {
+    // The data folder may be on a disk of its own; what is left of a stick that was pulled out is on that of the system.
+    let of_the_box = [data, Path::new("/etc"), Path::new("/usr")];
+    let is_of_the_box = |one: &&Path| fs::metadata(one).is_ok_and(|metadata| metadata.dev() == theirs.dev());
+    if !own_disk && of_the_box.iter().any(is_of_the_box) {
         return Err(String::from(
             "it is on the disk of the box itself, where a backup is lost with the box: is the stick in, the share mounted?",
         ));

@@ -16,8 +16,8 @@ use super::{Control, ControlError, OwnLookup};
 use crate::{
     background::in_background,
     backup::{
-        self, Applied, BackupError, Extras, Fetching, History, Lock, Made, Manifest, NewSettings, Of, Opener,
-        Outcome, Settings, Staged,
+        self, Applied, BackupError, Every, Extras, Fetching, History, Lock, Made, Manifest, NewSettings, Of,
+        Opener, Outcome, Settings, Staged,
     },
     disk,
     feeds::http::{Lookup, SystemLookup},
@@ -467,11 +467,23 @@ impl Control {
         match self.backup_settings() {
             Err(error) => Some(error.to_string()),
             Ok(None) => None,
-            Ok(Some(_)) => {
+            Ok(Some(settings)) => {
                 let history = self.backup_history();
-                history.tries.first().and_then(|last| last.error.clone())
+                let failed = history.tries.first().and_then(|last| last.error.clone());
+                failed.or_else(|| self.overdue_backup(&settings, &history))
             }
         }
+    }
+
+    /// Nothing failed, and still there is none: the box was off at night, or one hangs.
+    fn overdue_backup(&self, settings: &Settings, history: &History) -> Option<String> {
+        let made = history.good.as_ref()?.at;
+        let days = match settings.schedule.every {
+            Every::Day => 3,
+            Every::Week => 15,
+        };
+        let is_overdue = self.clock.now().duration_since(made) > SignedDuration::from_hours(24 * days);
+        is_overdue.then(|| format!("none has been made since {}", made.strftime("%-d %B %Y")))
     }
 
     async fn tell_of_backup(&self, school: &School, what: &str, said: &str, why: &str, again: &str) {

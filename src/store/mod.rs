@@ -396,6 +396,25 @@ mod tests {
     }
 
     #[test]
+    fn a_copy_of_long_ago_does_not_undo_what_was_done_since() {
+        let folder = tempfile::tempdir().unwrap();
+        let file = folder.path().join(DATABASE);
+        let mut store = Store::open(folder.path()).unwrap();
+        store.publish("version = 1\n", &record("policy.import")).unwrap();
+        drop(store);
+        let copy = folder.path().join(format!("schoolgate.version-{}.db", MIGRATIONS.len()));
+        fs::copy(&file, &copy).unwrap();
+        let long_ago = std::time::SystemTime::UNIX_EPOCH;
+        fs::File::options().append(true).open(&copy).unwrap().set_modified(long_ago).unwrap();
+        let newer = Connection::open(&file).unwrap();
+        newer.pragma_update(None, "user_version", 999).unwrap();
+        drop(newer);
+        assert!(matches!(Store::open(folder.path()), Err(StoreError::Newer { .. })));
+        // What was published last is what counts then.
+        assert_eq!(published_copy(folder.path()).unwrap().as_deref(), Some("version = 1\n"));
+    }
+
+    #[test]
     fn an_unwritable_folder_is_named() {
         let error = Store::open(Path::new("/dev/null/schoolgate")).unwrap_err().to_string();
         assert!(error.starts_with("/dev/null/schoolgate: "), "{error}");

@@ -151,6 +151,27 @@ async fn who_may_not_export_the_log_can_change_neither_where_it_goes_nor_who_can
 }
 
 #[tokio::test]
+async fn backups_that_nobody_misses_are_missed_by_the_overview() {
+    let school = TestBox::at("2026-11-26T10:15:00Z").await;
+    let stick = tempfile::tempdir().unwrap();
+    let path = stick.path().display();
+    let form = format!("every=day&hour=2&keep=3&name=elm&kind=folder&path={path}&own_disk=on");
+    let locked = format!("{form}&lock=passphrase&passphrase=four+words+of+our+own");
+    post(&school, Role::Head, "/system/backup", &locked).await;
+    let made_at = |at: &str| {
+        let good =
+            format!(r#"{{"at":"{at}","name":"elm.backup.age","to":"a stick","bytes":7,"error":null}}"#);
+        let history = format!(r#"{{"tries":[{good}],"good":{good},"drill":null,"failures":0}}"#);
+        std::fs::write(school.data.path().join("backup-history.json"), history).unwrap();
+    };
+    made_at("2026-11-24T02:00:00Z");
+    assert!(!school.get(Role::Technician, "/").await.has("The last backup was not made"));
+    made_at("2026-11-22T02:00:00Z");
+    let overview = school.get(Role::Technician, "/").await;
+    assert!(overview.has("none has been made since 22 November 2026"), "{}", overview.body);
+}
+
+#[tokio::test]
 async fn a_restore_is_read_shown_and_forgotten_and_takes_a_head() {
     let (old, school) = (TestBox::new().await, TestBox::new().await);
     let archive = archive_of(&old).await;
