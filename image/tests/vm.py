@@ -13,6 +13,7 @@ import signal
 import socket
 import struct
 import subprocess
+import sys
 import tempfile
 import time
 
@@ -42,6 +43,10 @@ SHELL_WANTED = "[Unit]\nWants=testshell.service\n"
 
 # The same machine, emulated on two busy processors, takes ten times as long as one idle with KVM.
 PATIENCE = float(os.environ.get("SCHOOLGATE_TEST_PATIENCE", "900"))
+
+
+# Whoever ends the tests ends the machines with them.
+signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))
 
 
 class Failure(Exception):
