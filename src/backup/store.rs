@@ -156,10 +156,14 @@ pub async fn fetch_newest(
     let work = async {
         match &settings.destination {
             Destination::Folder { path, .. } => {
-                // Even its names: a share whose server is gone keeps whoever asks it waiting.
+                // A share whose server is away may not answer for minutes.
                 let folder = path.clone();
-                let names = tokio::task::spawn_blocking(move || names_in(&folder));
-                let name = newest(names.await.map_err(|error| error.to_string())??)?;
+                let looking = tokio::task::spawn_blocking(move || names_in(&folder));
+                let names = tokio::time::timeout(PATIENCE, looking)
+                    .await
+                    .map_err(|_| String::from("it does not answer: is the stick in, the share there?"))?
+                    .map_err(|error| error.to_string())??;
+                let name = newest(names)?;
                 let (from, to) = (path.join(&name), into.to_owned());
                 let copied = tokio::task::spawn_blocking(move || fs::copy(from, to));
                 copied.await.map_err(|error| error.to_string())?.map_err(said)?;
@@ -250,7 +254,16 @@ fn to_folder(folder: &Path, own_disk: bool, data: &Path, archive: &Path, name: &
     };
     copied().map_err(|error| {
         let _ = fs::remove_file(&part);
-        error.to_string()
+        match error.kind() {
+            // Of the appliance, where the place for a stick is a folder of its system, which nobody writes to.
+            io::ErrorKind::ReadOnlyFilesystem => String::from(
+                "nothing can be written there: is the stick in, without a switch against writing, or the share there?",
+            ),
+            io::ErrorKind::FileTooLarge => String::from(
+                "it takes no file as large as this: format the stick as exFAT, or leave the logs out",
+            ),
+            _ => error.to_string(),
+        }
     })?;
     sync_folder_of(&to);
     Ok(())

@@ -39,6 +39,9 @@ const AGAIN: Duration = Duration::from_secs(60);
 /// How long after a try that failed the next one is made.
 const RETRY: SignedDuration = SignedDuration::from_mins(60);
 
+/// How long a stick or a share may take to say what is there.
+const PATIENCE: Duration = Duration::from_secs(60);
+
 /// How old the last drill may be.
 const DRILL_AFTER: SignedDuration = SignedDuration::from_hours(365 * 24);
 
@@ -263,7 +266,8 @@ impl Control {
         from: Option<IpAddr>,
     ) -> Result<(Manifest, u64), ControlError> {
         let (folder, path) = (self.folder.clone(), archive.to_owned());
-        let bytes = fs::metadata(archive).map_or(0, |file| file.len());
+        let file = path.clone();
+        let bytes = looked(move || fs::metadata(file).map_or(0, |file| file.len())).await.unwrap_or_default();
         let done = {
             let _making = self.backups.making.lock().await;
             aside(move || backup::rehearse(&folder, &path, &opener)).await
@@ -556,6 +560,20 @@ impl Drop for Incoming {
 
 fn file(path: &Path, source: io::Error) -> ControlError {
     BackupError::File { path: path.to_owned(), source }.into()
+}
+
+/// Looks at a place that may be a stick or a share: neither a thread that answers nor whoever asks waits for a dead one.
+///
+/// # Errors
+///
+/// When it does not answer in time.
+pub(super) async fn looked<T: Send + 'static>(
+    look: impl FnOnce() -> T + Send + 'static,
+) -> Result<T, ControlError> {
+    let looking = tokio::time::timeout(PATIENCE, tokio::task::spawn_blocking(look)).await;
+    looking.ok().and_then(Result::ok).ok_or_else(|| {
+        ControlError::Input(String::from("that place does not answer: is the stick in, the share there?"))
+    })
 }
 
 /// Does what reads, encrypts and writes much, where it gives way to those who ask for names.

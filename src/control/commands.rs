@@ -1,6 +1,6 @@
 //! Commands, as they come over the socket or from the command line, each led to the method that does it.
 
-use super::{Answer, Control, ControlError, Edit, EditAsked, Request};
+use super::{Answer, Control, ControlError, Edit, EditAsked, Request, backup::looked};
 use crate::{
     accounts::AccountChange,
     backup::{self, Lock, Opener},
@@ -29,7 +29,7 @@ impl Control {
                     (None, passphrase) => Lock::passphrase(&passphrase.unwrap_or_default())?,
                 };
                 let name = backup::name_of("schoolgate", self.clock.now());
-                let to = if to.is_dir() { to.join(name) } else { to };
+                let to = looked(move || if to.is_dir() { to.join(name) } else { to }).await?;
                 Answer::BackupMade(self.make_backup(&to, lock, extras, &by, None).await?)
             }
             Request::BackupDrill { file, secret, by } => {
