@@ -9,6 +9,7 @@ import tempfile
 import time
 
 import checks
+import places
 from vm import Failure, Machine, kvm_works, run
 
 CHANGES = """
@@ -160,12 +161,15 @@ def main():
     if given.public_key:
         report.step("their signature", checks.signature_is_right, given.out, given.public_key)
     folder = given.keep or tempfile.mkdtemp(prefix="schoolgate-vm-")
-    box = Machine(given.image, pathlib.Path(folder) / "box", given.arch)
+    box = Machine(given.image, pathlib.Path(folder) / "box", given.arch, extra=places.USB)
     try:
         if first_boot(report, box):
             power_cut(report, box)
             report.step("a file on the first partition sets the network, and nonsense in it does not", network_by_file, box)
             report.step("the pages set the network", network_by_pages, box)
+            report.step("backups go to a stick that is put in and pulled out", places.stick_takes_backups, box)
+            report.step("backups go to a shared folder, and a server that is gone stops nothing", places.share_takes_backups, box, ask_of_the_system)
+            report.step("no unit failed", checks.nothing_failed, box)
             report.step("SSH is on for as long as there is a key", ssh_with_a_key, box)
     finally:
         box.kill()

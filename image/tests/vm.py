@@ -367,14 +367,14 @@ class Machine:
             time.sleep(0.5)
         raise Failure(f"the console never said {words!r}: " + self.console()[-600:])
 
-    def monitor(self, command):
+    def monitor(self, command, arguments=None):
         """A command of qemu's own."""
         with socket.socket(socket.AF_UNIX) as port:
             port.connect(str(self.folder / "monitor.sock"))
             lines = port.makefile("rw")
             lines.readline()
-            for each in ("qmp_capabilities", command):
-                lines.write(json.dumps({"execute": each}) + "\n")
+            for each in ({"execute": "qmp_capabilities"}, {"execute": command, "arguments": arguments or {}}):
+                lines.write(json.dumps(each) + "\n")
                 lines.flush()
                 answer = json.loads(lines.readline())
                 while "event" in answer:

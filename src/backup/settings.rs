@@ -1,6 +1,10 @@
 //! Where backups go by themselves, how often, how many are kept there, and by what they are locked.
 
-use std::{fmt, net::IpAddr, path::PathBuf};
+use std::{
+    fmt,
+    net::IpAddr,
+    path::{Path, PathBuf},
+};
 
 use age::secrecy::SecretString;
 use data_encoding::BASE64;
@@ -10,7 +14,11 @@ use serde::{Deserialize, Serialize};
 use zeroize::Zeroizing;
 
 use super::{BackupError, Extras, Lock, Opener};
-use crate::{policy::is_private, vault::Vault};
+use crate::{
+    machine::{SHARE, STICK},
+    policy::is_private,
+    vault::Vault,
+};
 
 /// The file of the settings, in the data folder.
 pub const FILE: &str = "backup.toml";
@@ -147,6 +155,8 @@ impl Destination {
     #[must_use]
     pub fn said(&self) -> String {
         match self {
+            Self::Folder { path, .. } if path == Path::new(STICK) => format!("the USB stick ({STICK})"),
+            Self::Folder { path, .. } if path == Path::new(SHARE) => format!("the shared folder ({SHARE})"),
             Self::Folder { path, .. } => path.display().to_string(),
             Self::S3(S3 { endpoint, bucket, prefix, .. }) => {
                 format!("{}/{bucket}/{prefix}", endpoint.trim_end_matches('/'))

@@ -8,6 +8,7 @@ mod check;
 mod config;
 mod lists;
 mod log;
+mod mount;
 mod policy;
 mod seen;
 mod selftest;
@@ -67,6 +68,9 @@ enum Command {
     /// Look into the log: who asked for what, when, and what became of it
     #[command(subcommand)]
     Log(log::Command),
+    /// Mount a shared folder for backups
+    #[command(hide = true)]
+    MountShare(mount::Args),
     /// Take out, bring in and check the school's policy
     #[command(subcommand)]
     Policy(policy::Command),
@@ -92,6 +96,7 @@ impl Cli {
             Command::Config(command) => config::run(&context, &command),
             Command::Lists(command) => lists::run(&context, command),
             Command::Log(command) => log::run(&context, command),
+            Command::MountShare(args) => mount::run(&args),
             Command::Policy(command) => policy::run(&context, command),
             Command::Seen(args) => seen::run(&context, &args),
             Command::Selftest(args) => selftest::run(&context, &args),

@@ -89,7 +89,7 @@ impl Control {
     }
 
     /// Asks, and tells the audit what came of it; also where whoever asked has gone away meanwhile.
-    async fn ask(
+    pub(super) async fn ask(
         self: &Arc<Self>,
         (asked, content): (Asked, String),
         (action, detail): (&str, &str),

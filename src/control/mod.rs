@@ -23,6 +23,7 @@ mod novelty;
 mod publish;
 mod sealed;
 mod self_check;
+mod share;
 mod sight;
 pub mod socket;
 mod standing;

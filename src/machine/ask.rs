@@ -38,6 +38,8 @@ pub enum Asked {
     UpdateSwitch,
     /// To start the version of before.
     UpdateBack,
+    /// Another shared folder for backups; none any more where nothing is said.
+    Share,
     /// To start the machine again.
     Restart,
     /// To switch it off.
@@ -60,6 +62,7 @@ impl Asked {
             Self::UpdateWindow => "update-window",
             Self::UpdateSwitch => "update-switch",
             Self::UpdateBack => "update-back",
+            Self::Share => "share",
             Self::Restart => "restart",
             Self::SwitchOff => "switch-off",
             Self::FactoryReset => "factory-reset",
@@ -292,6 +295,7 @@ mod tests {
             Asked::UpdateWindow,
             Asked::UpdateSwitch,
             Asked::UpdateBack,
+            Asked::Share,
             Asked::Restart,
             Asked::SwitchOff,
             Asked::FactoryReset,

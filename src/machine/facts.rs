@@ -6,7 +6,7 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use super::{
-    Machine, Network,
+    Machine, Network, Share,
     ask::{LARGEST, shown},
 };
 
@@ -69,6 +69,21 @@ pub struct Updates {
     pub self_test: Vec<String>,
 }
 
+/// Where a USB stick is mounted.
+pub const STICK: &str = "/media/stick";
+/// Where a shared folder is mounted.
+pub const SHARE: &str = "/mnt/share";
+
+/// How a place for backups is.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, JsonSchema)]
+#[schemars(rename = "MachinePlace")]
+pub struct Place {
+    /// Whether backups can go there.
+    pub ready: bool,
+    /// The same in a sentence.
+    pub text: String,
+}
+
 /// The window where the school set none.
 const WINDOW: &str = "02:00-04:30";
 
@@ -116,6 +131,24 @@ impl Machine {
             None => Some(Network::default()),
         }
     }
+
+    /// The USB stick that is in; none where none is. The stick itself, which may be slow or broken, is not looked at.
+    #[must_use]
+    pub fn stick(&self) -> Option<Place> {
+        place(&text(&self.run.join("stick"))?, "in")
+    }
+
+    /// The shared folder that the school set; none where there is none.
+    #[must_use]
+    pub fn share(&self) -> Option<Share> {
+        Share::parse(&text(&self.system.join("share/settings"))?)
+    }
+
+    /// Whether the shared folder answered lately; none where nobody looked yet.
+    #[must_use]
+    pub fn share_place(&self) -> Option<Place> {
+        place(&text(&self.run.join("share"))?, "ok")
+    }
 }
 
 /// Whether a window is written as the box understands it.
@@ -136,6 +169,11 @@ pub fn is_window(text: &str) -> bool {
 fn text(path: &Path) -> Option<String> {
     let bytes = crate::disk::read(path, LARGEST).ok()?;
     Some(String::from_utf8_lossy(&bytes).into_owned())
+}
+
+fn place(text: &str, ready: &str) -> Option<Place> {
+    let state = value(text, "state");
+    Some(Place { ready: state == ready, text: value(text, "text") }).filter(|_| !state.is_empty())
 }
 
 /// A value of lines of `KEY=VALUE`.
@@ -184,6 +222,19 @@ mod tests {
         assert_eq!(updates.last.unwrap().why, "a=b");
         assert_eq!((updates.window.as_str(), updates.installed), (WINDOW, None));
         assert_eq!(machine.network(), Some(Network::default()));
+    }
+
+    #[test]
+    fn places_for_backups_are_there_or_not_or_of_no_use() {
+        let folder = tempfile::tempdir().unwrap();
+        let machine = Machine::at(folder.path(), folder.path());
+        assert_eq!((machine.stick(), machine.share_place(), machine.share()), (None, None, None));
+        fs::write(folder.path().join("stick"), "state=in\ndevice=sdb1\ntext=The stick is in.\n").unwrap();
+        assert_eq!(machine.stick(), Some(Place { ready: true, text: String::from("The stick is in.") }));
+        fs::write(folder.path().join("stick"), "state=refused\ndevice=sdb1\ntext=No\x1b.\n").unwrap();
+        assert_eq!(machine.stick(), Some(Place { ready: false, text: String::from("No.") }));
+        fs::write(folder.path().join("stick"), "rubbish").unwrap();
+        assert_eq!(machine.stick(), None);
     }
 
     #[test]

@@ -12,14 +12,16 @@ mod ask;
 mod facts;
 mod keys;
 mod network;
+mod share;
 
 #[cfg(test)]
 pub(crate) use self::ask::helper;
 pub use self::{
     ask::{Asked, Machine, MachineError, Outcome},
-    facts::{Last, Look, Observed, Updates, is_window},
+    facts::{Last, Look, Observed, Place, SHARE, STICK, Updates, is_window},
     keys::{PublicKey, public_keys},
     network::{Method, Network},
+    share::Share,
 };
 
 /// Where the appliance's helpers and the service meet.

@@ -21,7 +21,7 @@ use crate::{
         visit::Visit,
     },
     control::ControlError,
-    machine::{Network, Observed, Outcome, Updates},
+    machine::{Network, Observed, Outcome, Place, Share, Updates},
 };
 
 pub(super) fn routes(routes: Routes) -> Routes {
@@ -32,6 +32,10 @@ pub(super) fn routes(routes: Routes) -> Routes {
         .details("Those of before come back after five minutes, unless the new ones are kept.")
         .example(json!({ "method": "static", "address": "10.20.0.2/16", "gateway": "10.20.0.1" }));
     let keep = Doc::new(tag, "Keep the new settings of the network");
+    let share = Doc::new(tag, "Give the box a shared folder of a Windows server or NAS, for backups")
+        .details("It is tried first, and kept when it can be written to. Backups go there with the folder /mnt/share, and to a USB stick with /media/stick.")
+        .example(json!({ "server": "fileserver.school.example", "share": "backups", "user": "dns-backup", "password": "…" }));
+    let unshare = Doc::new(tag, "Forget the shared folder; what lies there stays");
     let check = Doc::new(tag, "Look for an update now");
     let upload = Doc::new(tag, "Send an update (.raucb) and have it installed").details(
         "Into the part of the disk that does not run. The box takes it only with the right signature.",
@@ -46,6 +50,8 @@ pub(super) fn routes(routes: Routes) -> Routes {
         .api(Method::GET, "/api/v1/machine", Right::SeeSystem, show, call(show_machine))
         .api(Method::PUT, "/api/v1/machine/network", change, network, call(set_network))
         .api(Method::POST, "/api/v1/machine/network/keep", change, keep, call(keep_network))
+        .api(Method::PUT, "/api/v1/machine/share", change, share, call(set_share))
+        .api(Method::DELETE, "/api/v1/machine/share", change, unshare, call(remove_share))
         .api(Method::POST, "/api/v1/machine/updates/check", change, check, call(check_now))
         .api(Method::POST, "/api/v1/machine/updates/install", change, upload, call(install))
         .api(Method::PUT, "/api/v1/machine/updates/window", change, window, call(set_window))
@@ -66,6 +72,12 @@ struct TheMachine {
     network_until: Option<Timestamp>,
     /// How updates stand.
     updates: Updates,
+    /// The USB stick that is in, for backups.
+    stick: Option<Place>,
+    /// The shared folder for backups. Its password is never told.
+    share: Option<Share>,
+    /// Whether it answered lately.
+    share_place: Option<Place>,
 }
 
 async fn show_machine(visit: Visit, _: Asked) -> Result<Told<TheMachine>, Failure> {
@@ -75,6 +87,9 @@ async fn show_machine(visit: Visit, _: Asked) -> Result<Told<TheMachine>, Failur
         network: machine.network(),
         network_until: visit.admin.control.network_trial(),
         updates: machine.updates(),
+        stick: machine.stick(),
+        share: machine.share(),
+        share_place: machine.share_place(),
     }))
 }
 
@@ -114,6 +129,46 @@ async fn keep_network(visit: Visit, _: Asked) -> Result<Done, Failure> {
     machine(&visit)?;
     visit.admin.control.keep_network(&visit.by(), Some(visit.address()));
     Ok(Done)
+}
+
+/// A shared folder, and the password for it.
+#[derive(Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+struct NewShare {
+    /// The server: its whole name, or its address.
+    server: String,
+    /// Its port; 445 where it is left out.
+    #[serde(default)]
+    port: Option<u16>,
+    /// The name of the share.
+    share: String,
+    /// A folder in it; left out for the share itself.
+    #[serde(default)]
+    folder: String,
+    /// Who the box signs in as.
+    user: String,
+    /// The user's domain, where the server wants it.
+    #[serde(default)]
+    domain: String,
+    /// The password; left out to keep the one that is there, for the same user of the same server.
+    #[serde(default)]
+    password: Option<String>,
+}
+
+async fn set_share(
+    visit: Visit,
+    asked: Asked<(), Nothing, Json<NewShare>>,
+) -> Result<Told<BoxSaid>, Failure> {
+    machine(&visit)?;
+    let Json(NewShare { server, port, share, folder, user, domain, password }) = asked.body;
+    let new = Share { server, port: port.unwrap_or(445), share, folder, user, domain };
+    let password = password.as_deref();
+    told(&visit, visit.admin.control.set_share(&new, password, &visit.by(), Some(visit.address())).await)
+}
+
+async fn remove_share(visit: Visit, _: Asked) -> Result<Told<BoxSaid>, Failure> {
+    machine(&visit)?;
+    told(&visit, visit.admin.control.remove_share(&visit.by(), Some(visit.address())).await)
 }
 
 async fn check_now(visit: Visit, _: Asked) -> Result<Told<BoxSaid>, Failure> {

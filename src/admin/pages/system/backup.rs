@@ -7,16 +7,19 @@ use axum::{
     response::{IntoResponse as _, Response},
 };
 
-use super::super::super::{
-    access::Right,
-    backups,
-    failure::Failure,
-    form::{Fields, Refusal},
-    health::bytes,
-    page::{Page, html_with, see},
-    upkeep,
-    visit::Visit,
-    when::When,
+use super::{
+    super::super::{
+        access::Right,
+        backups,
+        failure::Failure,
+        form::{Fields, Refusal},
+        health::bytes,
+        page::{Page, html_with, see},
+        upkeep,
+        visit::Visit,
+        when::When,
+    },
+    places::{self, Places},
 };
 use crate::{
     backup::{
@@ -51,6 +54,8 @@ struct Show {
     /// Where backups go by themselves, in a sentence; empty where they don't.
     said: String,
     form: ScheduleForm,
+    /// Those that an appliance has by itself.
+    places: Option<Places>,
     tries: Vec<Line>,
     drill: Option<Line>,
     drill_due: bool,
@@ -64,11 +69,18 @@ struct Show {
 
 /// What was wrong with one of the forms.
 #[derive(Default)]
-struct Wrong {
+pub(super) struct Wrong {
     make: Refusal,
     schedule: Refusal,
+    share: Refusal,
     restore: Refusal,
     drill: Refusal,
+}
+
+impl Wrong {
+    pub(super) fn of_share(share: Refusal) -> Self {
+        Self { share, ..Self::default() }
+    }
 }
 
 /// The form of the schedule.
@@ -81,14 +93,14 @@ pub(super) struct ScheduleForm {
 }
 
 impl ScheduleForm {
-    fn of(settings: Option<&Settings>) -> Self {
+    fn of(settings: Option<&Settings>, is_appliance: bool) -> Self {
         let Some(settings) = settings else {
             let fields = [
                 ("every", "day"),
                 ("hour", "2"),
                 ("keep", "14"),
                 ("name", "schoolgate"),
-                ("kind", "folder"),
+                ("kind", if is_appliance { "stick" } else { "folder" }),
                 ("lock", "passphrase"),
             ];
             let fields = fields.map(|(name, value)| (name.to_owned(), value.to_owned())).to_vec();
@@ -110,7 +122,7 @@ impl ScheduleForm {
         }
         match &settings.destination {
             Destination::Folder { path, own_disk } => {
-                put("kind", "folder");
+                put("kind", if is_appliance { places::kind(settings) } else { "folder" });
                 put("path", &path.to_string_lossy());
                 if *own_disk {
                     put("own_disk", "on");
@@ -176,7 +188,10 @@ fn settings(visit: &Visit, fields: &Fields) -> Result<NewSettings, String> {
             folder: text("folder"),
             host_key: text("host_key"),
         }),
-        _ => Destination::Folder { path: text("path").into(), own_disk: fields.is_on("own_disk") },
+        kind => places::folder(kind).unwrap_or_else(|| Destination::Folder {
+            path: text("path").into(),
+            own_disk: fields.is_on("own_disk"),
+        }),
     };
     let is_key = fields.get("lock") == "key";
     let secret = |name: &str| Some(fields.whole(name)).filter(|text| !text.is_empty()).map(Secret::new);
@@ -196,10 +211,16 @@ fn settings(visit: &Visit, fields: &Fields) -> Result<NewSettings, String> {
 }
 
 pub(super) async fn show(visit: Visit) -> Result<Response, Failure> {
-    page(&visit, None, Wrong::default()).await
+    page(&visit, None, None, Wrong::default()).await
 }
 
-async fn page(visit: &Visit, form: Option<ScheduleForm>, wrong: Wrong) -> Result<Response, Failure> {
+/// The page; with a form that was refused as it was typed.
+pub(super) async fn page(
+    visit: &Visit,
+    form: Option<ScheduleForm>,
+    share: Option<Fields>,
+    wrong: Wrong,
+) -> Result<Response, Failure> {
     let control = &visit.admin.control;
     let (now, when) = (visit.admin.clock.now(), When::of(&control.policy().load()));
     let current = control.backup_settings().ok().flatten();
@@ -216,17 +237,19 @@ async fn page(visit: &Visit, form: Option<ScheduleForm>, wrong: Wrong) -> Result
         made: when.minute(staged.about.made, now),
         staged,
     });
-    let refusals = [&wrong.make, &wrong.schedule, &wrong.restore, &wrong.drill];
+    let refusals = [&wrong.make, &wrong.schedule, &wrong.share, &wrong.restore, &wrong.drill];
     let status =
         refusals.into_iter().find(|refusal| !refusal.is_none()).map_or(StatusCode::OK, Refusal::status);
     let may_change = visit.may(Right::ChangeSystem);
     let key = if may_change { control.sftp_key_if_any().await.unwrap_or_default() } else { String::new() };
+    let places = Places::of(visit, share);
     let shown = Show {
         p: visit.page("backup-title", "/system"),
         may_change,
         may_have_logs: visit.may(Right::ExportLog),
         said: current.as_ref().map(Settings::said).unwrap_or_default(),
-        form: form.unwrap_or_else(|| ScheduleForm::of(current.as_ref())),
+        form: form.unwrap_or_else(|| ScheduleForm::of(current.as_ref(), places.is_some())),
+        places,
         tries: history.tries.into_iter().take(10).map(line).collect(),
         drill: history.drill.map(line),
         drill_due: current.is_some() && control.is_drill_due(),
@@ -263,12 +286,12 @@ pub(super) async fn make(
     let wrong = |make| Wrong { make, ..Wrong::default() };
     if fields.whole("passphrase") != fields.whole("again") {
         let refusal = Refusal::new(visit.words.get("backup-not-the-same"));
-        return page(&visit, None, wrong(refusal)).await;
+        return page(&visit, None, None, wrong(refusal)).await;
     }
     let extras = Extras { logs: fields.is_on("logs"), lists: fields.is_on("lists") };
     let lock = match Lock::passphrase(fields.whole("passphrase")) {
         Ok(lock) => lock,
-        Err(error) => return page(&visit, None, wrong(Refusal::new(format!("{error}.")))).await,
+        Err(error) => return page(&visit, None, None, wrong(Refusal::new(format!("{error}.")))).await,
     };
     match backups::archive(&visit, lock, extras).await {
         Ok((name, body)) => {
@@ -279,7 +302,7 @@ pub(super) async fn make(
             ];
             Ok((headers, body).into_response())
         }
-        Err(failure) => page(&visit, None, wrong(refused(failure)?)).await,
+        Err(failure) => page(&visit, None, None, wrong(refused(failure)?)).await,
     }
 }
 
@@ -296,8 +319,9 @@ pub(super) async fn put(
         },
     };
     let current = visit.admin.control.backup_settings().ok().flatten();
-    let form = ScheduleForm { fields, ..ScheduleForm::of(current.as_ref()) };
-    page(&visit, Some(form), Wrong { schedule, ..Wrong::default() }).await
+    let is_appliance = visit.admin.control.machine().is_some();
+    let form = ScheduleForm { fields, ..ScheduleForm::of(current.as_ref(), is_appliance) };
+    page(&visit, Some(form), None, Wrong { schedule, ..Wrong::default() }).await
 }
 
 pub(super) async fn remove(visit: Visit) -> Result<Response, Failure> {
@@ -310,7 +334,7 @@ pub(super) async fn run(visit: Visit) -> Result<Response, Failure> {
         Ok(_) => Ok(see("/system/backup#results", "done-backup-made")),
         Err(error) => {
             let schedule = refused_by(&visit, error)?;
-            page(&visit, None, Wrong { schedule, ..Wrong::default() }).await
+            page(&visit, None, None, Wrong { schedule, ..Wrong::default() }).await
         }
     }
 }
@@ -320,7 +344,7 @@ pub(super) async fn drill(visit: Visit) -> Result<Response, Failure> {
         Ok(_) => Ok(see("/system/backup#drill", "done-backup-drill")),
         Err(error) => {
             let drill = refused_by(&visit, error)?;
-            page(&visit, None, Wrong { drill, ..Wrong::default() }).await
+            page(&visit, None, None, Wrong { drill, ..Wrong::default() }).await
         }
     }
 }
@@ -330,7 +354,7 @@ pub(super) async fn key(visit: Visit) -> Result<Response, Failure> {
         Ok(_) => Ok(see("/system/backup#schedule", "done-backup-key")),
         Err(error) => {
             let schedule = refused_by(&visit, error)?;
-            page(&visit, None, Wrong { schedule, ..Wrong::default() }).await
+            page(&visit, None, None, Wrong { schedule, ..Wrong::default() }).await
         }
     }
 }
@@ -344,13 +368,13 @@ pub(super) async fn restore(visit: Visit, request: Request) -> Result<Response, 
     };
     let (fields, came) = match came {
         Ok(came) => came,
-        Err(failure) => return page(&visit, None, wrong(refused(failure)?)).await,
+        Err(failure) => return page(&visit, None, None, wrong(refused(failure)?)).await,
     };
     match backups::stage(&visit, &came.place.0, fields.whole("passphrase"), false, &visit.by()).await {
         Ok(_) => Ok(see("/system/backup#restore", "done-backup-ready")),
         Err(error) => {
             let refusal = refused_by(&visit, error)?;
-            page(&visit, None, wrong(refusal)).await
+            page(&visit, None, None, wrong(refusal)).await
         }
     }
 }

@@ -17,18 +17,18 @@ const KEY: &str =
     "ssh-ed25519 AAAAC3NzaC1lZDI1NTE5AAAAIAcHBwcHBwcHBwcHBwcHBwcHBwcHBwcHBwcHBwcHBwcH ann@office";
 
 /// Makes an appliance of a box.
-fn appliance(school: &TestBox) {
+pub(super) fn appliance(school: &TestBox) {
     for folder in ["run/requests", "run/answers", "system/update"] {
         fs::create_dir_all(school.data.path().join(folder)).unwrap();
     }
 }
 
 /// The helper of the box that was made an appliance.
-fn helper(data: &Path, name: &'static str, answer: &'static str) -> thread::JoinHandle<String> {
+pub(super) fn helper(data: &Path, name: &'static str, answer: &'static str) -> thread::JoinHandle<String> {
     machine::helper(&data.join("run"), name, answer.as_bytes())
 }
 
-fn audit(school: &TestBox) -> String {
+pub(super) fn audit(school: &TestBox) -> String {
     school.admin.control.audit(50).unwrap().to_string()
 }
 

@@ -7,6 +7,9 @@ mod machine;
 #[cfg(test)]
 mod machine_tests;
 mod mail;
+mod places;
+#[cfg(test)]
+mod places_tests;
 #[cfg(test)]
 mod tests;
 
@@ -54,6 +57,8 @@ pub(super) fn routes(routes: Routes) -> Routes {
         .post("/system/backup/key", Right::ChangeSystem, backup::key)
         .post("/system/backup/restore", Right::ChangeSystem, backup::restore)
         .post("/system/backup/restore/cancel", Right::ChangeSystem, backup::cancel)
+        .post("/system/backup/share", Right::ChangeSystem, places::set_share)
+        .post("/system/backup/share/remove", Right::ChangeSystem, places::remove_share)
         .get("/system/mail", Right::SeeSystem, mail::show)
         .post("/system/mail", Right::ChangeSystem, mail::put)
         .post("/system/mail/remove", Right::ChangeSystem, mail::remove)
