@@ -181,13 +181,13 @@ impl Share {
     /// # Errors
     ///
     /// Says what is wrong, in words for who typed it.
-    pub fn mount(&self, password: &str, at: &Path, (user, group): (u32, u32)) -> Result<(), String> {
+    pub fn mount(&self, password: &str, at: &Path, owner: (u32, u32)) -> Result<(), String> {
         check_password(password)?;
         let address = self.address()?;
         // Encrypted where the server can; elsewhere signed, which every one can.
-        let mut done = self.try_mount(&self.folder, password, at, &address, "seal", user, group);
+        let mut done = self.try_mount(password, at, &address, "seal", owner);
         if done == Err(Errno::EOPNOTSUPP) {
-            done = self.try_mount(&self.folder, password, at, &address, "sign", user, group);
+            done = self.try_mount(password, at, &address, "sign", owner);
         }
         done.map_err(|error| self.said_of(error))
     }
@@ -207,24 +207,21 @@ impl Share {
         })
     }
 
-    #[allow(clippy::too_many_arguments)]
     fn try_mount(
         &self,
-        folder: &str,
         password: &str,
         at: &Path,
         address: &SocketAddr,
         guarded: &str,
-        user: u32,
-        group: u32,
+        owner: (u32, u32),
     ) -> Result<(), Errno> {
-        let Self { server, share, .. } = self;
+        let Self { server, share, folder, .. } = self;
         let source = if folder.is_empty() {
             format!("//{server}/{share}")
         } else {
             format!("//{server}/{share}/{folder}")
         };
-        let options = self.options(password, address, guarded, user, group);
+        let options = self.options(password, address, guarded, owner);
         let flags = MsFlags::MS_NOSUID | MsFlags::MS_NODEV | MsFlags::MS_NOEXEC | MsFlags::MS_NOATIME;
         mount(Some(source.as_str()), at, Some("cifs"), flags, Some(options.as_str()))
     }
@@ -235,8 +232,7 @@ impl Share {
         password: &str,
         address: &SocketAddr,
         guarded: &str,
-        user: u32,
-        group: u32,
+        (user, group): (u32, u32),
     ) -> Zeroizing<String> {
         let mut options = Zeroizing::new(format!(
             // 3 is each of SMB 3. A server that is away gives errors soon, and nobody waits for it for ever.
@@ -419,7 +415,7 @@ mod tests {
     #[test]
     fn a_comma_of_a_password_ends_no_option() {
         let address = "192.0.2.1:445".parse().unwrap();
-        let options = share().options(",a,,uid=0,", &address, "seal", 800, 800);
+        let options = share().options(",a,,uid=0,", &address, "seal", (800, 800));
         let (known, password) = options.split_once(",pass=").unwrap();
         assert!(known.contains("uid=800") && known.contains("vers=3,seal,soft"), "{known}");
         assert_eq!(password, ",,a,,,,uid=0,,");
