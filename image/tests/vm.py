@@ -203,7 +203,9 @@ class Machine:
         command += ["-chardev", f"socket,id=console,path={self.folder}/serial.sock,server=on,wait=off,logfile={self.folder}/console.log,logappend=on"]
         command += ["-chardev", f"socket,id=shell,path={self.folder}/shell.sock,server=on,wait=off"]
         if self.arch == "arm64":
-            command += ["-serial", "chardev:console", "-device", "pci-serial,chardev=shell"]
+            command += ["-serial", "chardev:console"]
+            # The box has its console on ttyS0, too, as on the first port of a PC.
+            command += ["-chardev", "null,id=nobody", "-device", "pci-serial,chardev=nobody", "-device", "pci-serial,chardev=shell"]
         else:
             command += ["-serial", "chardev:console", "-serial", "chardev:shell", "-vga", "std"]
             # It is there, and bites nobody: on a shared machine qemu may stand still for a minute.
@@ -219,8 +221,6 @@ class Machine:
     def _credentials(self):
         script = base64.b64encode(SHELL.encode()).decode()
         unit = SHELL_UNIT.replace("{script}", script)
-        if self.arch == "arm64":
-            unit = unit.replace("ttyS1", "ttyS0")
         values = {"systemd.extra-unit.testshell.service": unit, "systemd.unit-dropin.sysinit.target": SHELL_WANTED}
         arguments = []
         for name, text in values.items():

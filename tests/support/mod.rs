@@ -33,7 +33,8 @@ pub struct Running {
 
 /// The program, without settings of whoever runs the test.
 pub fn schoolgate() -> Command {
-    let mut command = Command::new(env!("CARGO_BIN_EXE_schoolgate"));
+    let built = env!("CARGO_BIN_EXE_schoolgate");
+    let mut command = Command::new(std::env::var_os("TESTED_PROGRAM").unwrap_or_else(|| built.into()));
     command.env_remove("SCHOOLGATE_CONFIG").env_remove("SCHOOLGATE_LOG");
     for (name, _) in std::env::vars() {
         if name.starts_with("SCHOOLGATE_") {
