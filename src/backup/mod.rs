@@ -10,6 +10,7 @@
 mod archive;
 mod error;
 mod settings;
+mod sftp;
 mod sigv4;
 mod stage;
 mod store;
@@ -34,8 +35,9 @@ pub use self::{
         Destination, Every, FILE, History, LONGEST_KEEP, NewSettings, Outcome, S3, Schedule, Secret,
         Settings, SftpServer,
     },
+    sftp::{make_sftp_key, sftp_public_key},
     stage::{Applied, Staged, apply, apply_unless, cancel, look, pending, rehearse, stage, told},
-    store::{Fetching, FileBody, deliver, fetch_newest, make_sftp_key, sftp_public_key},
+    store::{Fetching, FileBody, deliver, fetch_newest},
 };
 
 /// How names of archives end.
