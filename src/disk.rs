@@ -7,11 +7,12 @@ use std::{
     path::{Path, PathBuf},
 };
 
-/// Writes a file beside and renames it, so that readers see the old text or the new one and never half of it.
+/// Writes a file beside and renames it, so that readers see the old text or the new one and never half of it. It outlasts a
+/// power cut once this returns.
 ///
 /// # Errors
 ///
-/// When the folder can't be written; the file is then as before.
+/// When the folder can't be written; the file is then as before, unless the disk failed at the very end.
 pub fn replace(file: &Path, bytes: &[u8]) -> io::Result<()> {
     replace_by(file, bytes, |beside| File::create(beside))
 }
@@ -41,7 +42,34 @@ fn replace_by(file: &Path, bytes: &[u8], create: impl FnOnce(&Path) -> io::Resul
         // Best effort: the error that counts is the one returned.
         let _ = fs::remove_file(&beside);
     }
-    renamed
+    renamed.and_then(|()| sync_folder_of(file))
+}
+
+/// Removes a file, if it is there, so that it does not come back with a power cut.
+///
+/// # Errors
+///
+/// When it can't be removed.
+pub(crate) fn remove(file: &Path) -> io::Result<()> {
+    match fs::remove_file(file) {
+        Ok(()) => sync_folder_of(file),
+        Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(()),
+        Err(error) => Err(error),
+    }
+}
+
+/// Names that are new in a file's folder, or gone from it, stay so from now on, also after a power cut.
+///
+/// # Errors
+///
+/// When the folder can't be opened or written.
+pub(crate) fn sync_folder_of(file: &Path) -> io::Result<()> {
+    File::open(folder_of(file))?.sync_all()
+}
+
+/// The folder that a file is in.
+pub(crate) fn folder_of(file: &Path) -> &Path {
+    file.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or_else(|| Path::new("."))
 }
 
 /// Reads a file of so many bytes at most.

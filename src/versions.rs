@@ -23,10 +23,11 @@ fn copy_of(file: &Path, version: u32) -> PathBuf {
     file.with_file_name(format!("{stem}.version-{version}.db"))
 }
 
-/// Whether a name is that of such a copy.
+/// Whether a name is that of such a copy, or of one that no longer goes back by itself: the appliance renames those to
+/// `schoolgate.retired-2.db` once the newer version has proved good.
 pub(crate) fn is_copy(name: &str) -> bool {
     name.strip_suffix(".db")
-        .and_then(|name| name.rsplit_once(".version-"))
+        .and_then(|name| name.rsplit_once(".version-").or_else(|| name.rsplit_once(".retired-")))
         .is_some_and(|(_, version)| !version.is_empty() && version.bytes().all(|byte| byte.is_ascii_digit()))
 }
 
@@ -133,9 +134,15 @@ mod tests {
     #[test]
     fn names_of_copies_are_told_from_others() {
         assert!(is_copy("schoolgate.version-2.db") && is_copy("accounts.version-12.db"));
-        for name in
-            ["schoolgate.db", "schoolgate.version-.db", "a.version-1x.db", "a.newer-1.db", "a.version-1"]
-        {
+        assert!(is_copy("schoolgate.retired-2.db"));
+        for name in [
+            "schoolgate.db",
+            "schoolgate.version-.db",
+            "a.version-1x.db",
+            "a.newer-1.db",
+            "a.version-1",
+            "a.retired-.db",
+        ] {
             assert!(!is_copy(name), "{name}");
         }
     }

@@ -99,11 +99,24 @@ fn the_self_test_passes_on_a_box_that_works_and_says_what_it_looked_at() {
     let checks: Vec<&str> =
         report["checks"].as_array().unwrap().iter().map(|look| look["check"].as_str().unwrap()).collect();
     assert_eq!(checks, ["service", "dns", "dns", "dns", "dns", "blocking"]);
-    // Another policy than the one that was written down.
+    // Somebody publishes another policy after it was written down.
     support::school::import(&running.data, &support::school::policy(""));
     let tested = running.command(&["selftest", "--policy-before", record, "--wait", "0"]);
-    assert_eq!(tested.status.code(), Some(1));
-    assert!(out(&tested).contains("FAILED  policy"), "{}", out(&tested));
+    assert!(tested.status.success(), "{}", out(&tested));
+    assert!(out(&tested).contains("ok      policy    revision 1 was published since"), "{}", out(&tested));
+    // Another policy than the one that was written down, and nobody published it.
+    let recorded = running.command(&["selftest", "--record", record]);
+    assert!(recorded.status.success(), "{}", err(&recorded));
+    let mut before: serde_json::Value = serde_json::from_slice(&std::fs::read(record).unwrap()).unwrap();
+    before["policy"] = "0".repeat(64).into();
+    for revision in [0, 1, 2] {
+        before["revision"] = revision.into();
+        std::fs::write(&other, before.to_string()).unwrap();
+        let tested =
+            running.command(&["selftest", "--policy-before", other.to_str().unwrap(), "--wait", "0"]);
+        assert_eq!(tested.status.code(), Some(1), "{revision}");
+        assert!(out(&tested).contains("FAILED  policy"), "{}", out(&tested));
+    }
 }
 
 #[test]

@@ -122,6 +122,27 @@ def network_by_pages(box):
     checks.need("DHCP=yes" in box.run("cat /run/systemd/network/10-appliance.network"), "DHCP is not in use")
 
 
+def an_interface_that_is_gone(box):
+    """Settings of another board: the box uses the interface that there is, and says so."""
+    box.run("printf 'method = \"dhcp\"\\ninterface = \"enp77s0\"\\n' >/data/system/network.toml; /usr/lib/schoolgate/network-apply")
+    checks.need("Name=enp77s0" in box.run("cat /run/systemd/network/10-appliance.network"), "the settings are not in use")
+    box.run("networkctl reload; systemctl restart schoolgate-network-interface")
+    checks.need("Type=ether" in box.run("cat /run/systemd/network/10-appliance.network"), "no other interface is used")
+    checks.need("enp77s0" in box.run("cat /run/schoolgate/network-problem"), "it is not told")
+    checks.answers_and_blocks(box)
+    state, words = ask_of_the_system(box, "network", 'method = "dhcp"')
+    checks.need(state == "ok", f"{state}: {words}")
+
+
+def copies_of_databases(box):
+    """Once a version has proved good, what was kept for the one before does not go back by itself."""
+    box.run("setpriv --reuid schoolgate --regid schoolgate --clear-groups touch /data/schoolgate/accounts.version-0.db; "
+            "systemctl restart schoolgate-mark-good.service")
+    box.run("for i in $(seq 90); do [ -e /data/schoolgate/accounts.retired-0.db ] && break; sleep 1; done")
+    box.run("test -e /data/schoolgate/accounts.retired-0.db && ! test -e /data/schoolgate/accounts.version-0.db")
+    box.run("rm /data/schoolgate/accounts.retired-0.db")
+
+
 def ssh_with_a_key(box):
     """Off, on with a key, off again."""
     key = box.folder / "key"
@@ -167,6 +188,8 @@ def main():
             power_cut(report, box)
             report.step("a file on the first partition sets the network, and nonsense in it does not", network_by_file, box)
             report.step("the pages set the network", network_by_pages, box)
+            report.step("settings that name an interface which is gone", an_interface_that_is_gone, box)
+            report.step("copies of databases for the version before are put away", copies_of_databases, box)
             report.step("backups go to a stick that is put in and pulled out", places.stick_takes_backups, box)
             report.step("backups go to a shared folder, and a server that is gone stops nothing", places.share_takes_backups, box, ask_of_the_system)
             report.step("no unit failed", checks.nothing_failed, box)

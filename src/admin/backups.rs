@@ -3,6 +3,7 @@
 use std::{
     fmt::Write as _,
     future::Future,
+    io,
     path::{Path, PathBuf},
 };
 
@@ -12,17 +13,12 @@ use axum::{
 };
 use futures_util::{Stream, StreamExt as _};
 use ring::rand::{self, SystemRandom};
-use rustix::fs::statvfs;
-use tokio::io::AsyncWriteExt as _;
 
 use super::{access::Right, failure::Failure, visit::Visit};
 use crate::{
-    backup::{Extras, FileBody, Lock, NewSettings, Opener, Settings, Staged, name_of},
+    backup::{Careful, Extras, FileBody, Lock, NewSettings, Opener, Settings, Staged, name_of},
     control::{ControlError, Incoming},
 };
-
-/// So much of the disk stays free while an archive comes in.
-const RESERVE: u64 = 128 << 20;
 
 /// What names of archives that came in begin with.
 const CAME: &str = "came-";
@@ -91,7 +87,8 @@ where
     S: Stream<Item = Result<Bytes, E>> + Unpin,
     E: std::fmt::Display,
 {
-    let folder = visit.admin.control.folder();
+    let control = &visit.admin.control;
+    let folder = control.folder();
     forget_old(folder);
     let bytes: [u8; 12] = rand::generate(&SystemRandom::new()).map_err(Failure::inside)?.expose();
     let id = bytes.iter().fold(String::new(), |mut id, byte| {
@@ -100,21 +97,17 @@ where
         id
     });
     let place = Incoming::new(folder, &format!("{CAME}{id}"))?;
-    let room = free(folder).saturating_sub(RESERVE);
-    let mut options = tokio::fs::OpenOptions::new();
-    let mut file =
-        options.write(true).create_new(true).mode(0o600).open(&place.0).await.map_err(Failure::inside)?;
+    let mut file = Careful::new(&place.0, folder, control.reserve()).map_err(Failure::inside)?;
     let mut length = 0;
     while let Some(chunk) = from.next().await {
         let chunk =
             chunk.map_err(|error| Failure::input(format!("The file did not come whole: {error}.")))?;
         length += chunk.len() as u64;
-        if length > room {
-            return Err(Failure::input(visit.words.get("backup-no-room")));
-        }
-        file.write_all(&chunk).await.map_err(Failure::inside)?;
+        file = file.take(chunk).await.map_err(|error| match error.kind() {
+            io::ErrorKind::StorageFull => Failure::input(visit.words.get("backup-no-room")),
+            _ => Failure::inside(error),
+        })?;
     }
-    file.flush().await.map_err(Failure::inside)?;
     Ok(Came { id, place, bytes: length })
 }
 
@@ -162,11 +155,8 @@ fn forget_old(folder: &Path) {
 
 /// Whether so much more may be written to the disk.
 pub(super) fn has_room(visit: &Visit, bytes: u64) -> bool {
-    free(visit.admin.control.folder()).saturating_sub(RESERVE) > bytes
-}
-
-fn free(folder: &Path) -> u64 {
-    statvfs(folder).map_or(0, |disk| disk.f_bavail.saturating_mul(disk.f_frsize))
+    let control = &visit.admin.control;
+    control.reserve().room(control.folder()).is_ok_and(|room| room > bytes)
 }
 
 /// Whether who asks may restore on a box that is set up.

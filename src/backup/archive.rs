@@ -15,7 +15,8 @@ use serde::{Deserialize, Serialize};
 use tracing::warn;
 
 use super::{
-    BackupError, Extras, Of, Opener, room,
+    BackupError, Extras, Of, Opener, Reserve,
+    room::enough,
     what::{self, Kind},
 };
 
@@ -114,7 +115,7 @@ pub(super) fn write<W: Write>(of: &Of<'_>, to: W) -> Result<(usize, W), BackupEr
         let source = of.folder.join(&piece.path);
         let copied = match piece.kind {
             Kind::Plain => source.clone(),
-            Kind::Database => match scratch.copy(&source, &piece.path) {
+            Kind::Database => match scratch.copy(&source, &piece.path, of.reserve) {
                 Ok(copy) => copy,
                 // A day of the log that is damaged is no reason to have no backup of anything. The log says so itself.
                 Err(error) if piece.path.starts_with(what::LOG) && !is_of_the_box(&error) => {
@@ -206,14 +207,16 @@ impl Scratch {
     }
 
     /// A copy of a database as it is at one moment, whoever writes to it meanwhile.
-    fn copy(&self, database: &Path, place: &Path) -> Result<std::path::PathBuf, BackupError> {
+    fn copy(
+        &self,
+        database: &Path,
+        place: &Path,
+        reserve: Reserve,
+    ) -> Result<std::path::PathBuf, BackupError> {
         let problem = |source| BackupError::Database { path: database.to_owned(), source };
         let copy = self.0.join(place.to_string_lossy().replace('/', "-"));
         let wanted = fs::metadata(database).map_or(0, |file| file.len());
-        let free = room(&self.0).map_err(|source| BackupError::file(&self.0, source))?;
-        if wanted > free {
-            return Err(BackupError::NoRoom { wanted, free });
-        }
+        enough(wanted, reserve.room(&self.0).map_err(|source| BackupError::file(&self.0, source))?)?;
         let flags = OpenFlags::SQLITE_OPEN_READ_WRITE | OpenFlags::SQLITE_OPEN_NO_MUTEX;
         let source = Connection::open_with_flags(database, flags).map_err(problem)?;
         source.busy_timeout(std::time::Duration::from_secs(30)).map_err(problem)?;

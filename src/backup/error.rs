@@ -59,11 +59,13 @@ pub enum BackupError {
     #[error("a newer Schoolgate made it ({0}); update this box first, then restore")]
     Newer(String),
     /// It is larger than there is room.
-    #[error("there is no room: it takes {wanted} bytes, {free} are free")]
+    #[error(
+        "there is no room: it takes {wanted} bytes, and {free} are free beside what the box and its query log need"
+    )]
     NoRoom {
         /// What it takes.
         wanted: u64,
-        /// What there is.
+        /// What there is, beside what stays free.
         free: u64,
     },
     /// A setting is not right.

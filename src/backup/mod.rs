@@ -9,6 +9,7 @@
 
 mod archive;
 mod error;
+mod room;
 mod settings;
 mod sftp;
 mod sigv4;
@@ -31,12 +32,15 @@ use serde::{Deserialize, Serialize};
 pub use self::{
     archive::{About, Entry, Manifest, read_foreign},
     error::BackupError,
+    room::{Careful, Reserve, passing},
     settings::{
         Destination, Every, FILE, History, LONGEST_KEEP, NewSettings, Outcome, S3, Schedule, Secret,
         Settings, SftpServer,
     },
     sftp::{make_sftp_key, sftp_public_key},
-    stage::{Applied, Staged, apply, apply_unless, cancel, look, pending, rehearse, stage, told},
+    stage::{
+        Applied, Staged, apply, apply_unless, cancel, forget_before, look, pending, rehearse, stage, told,
+    },
     store::{Fetching, FileBody, deliver, fetch_newest},
 };
 
@@ -51,12 +55,6 @@ const WORK: u8 = 16;
 
 /// What an archive of others may cost to open: 256 MiB.
 const MOST_WORK: u8 = 18;
-
-/// So much of the disk stays free for the box to work with.
-const RESERVE: u64 = 64 << 20;
-
-/// After how much that was written is looked how much room is left.
-const STEP: u64 = 4 << 20;
 
 /// By what an archive is locked.
 #[derive(Clone)]
@@ -188,6 +186,8 @@ pub struct Of<'a> {
     pub revision: i64,
     /// When.
     pub at: Timestamp,
+    /// What stays free of the disk that the data folder is on.
+    pub reserve: Reserve,
 }
 
 /// What came of making a backup.
@@ -237,12 +237,11 @@ pub fn create(of: &Of<'_>, lock: &Lock, to: &Path) -> Result<Made, BackupError> 
     }
     let beside = beside(to)?;
     let written = || {
-        let file = Careful::new(&beside, of.folder).map_err(|source| BackupError::file(&beside, source))?;
+        let file = Careful::new(&beside, of.folder, of.reserve)
+            .map_err(|source| BackupError::file(&beside, source))?;
         let (files, out) = write(of, lock, BufWriter::with_capacity(1 << 16, file))?;
         let out = out.into_inner().map_err(|error| BackupError::file(&beside, error.into_error()))?;
-        let file = out.file;
-        file.sync_all().map_err(|source| BackupError::file(&beside, source))?;
-        let bytes = file.metadata().map_err(|source| BackupError::file(&beside, source))?.len();
+        let bytes = out.done().map_err(|source| BackupError::file(&beside, source))?;
         fs::rename(&beside, to).map_err(|source| BackupError::file(to, source))?;
         sync_folder_of(to);
         Ok(Made { file: to.to_owned(), bytes, files })
@@ -253,50 +252,6 @@ pub fn create(of: &Of<'_>, lock: &Lock, to: &Path) -> Result<Made, BackupError> 
     })
 }
 
-/// A new file, which never fills the disk that the box works on: its log and its settings would have no room.
-struct Careful {
-    file: File,
-    /// The data folder, where the file is on the same disk.
-    beside: Option<PathBuf>,
-    unseen: u64,
-}
-
-impl Careful {
-    fn new(path: &Path, data: &Path) -> io::Result<Self> {
-        use std::os::unix::fs::MetadataExt as _;
-
-        let file = open_new(path)?;
-        let is_same = file.metadata()?.dev() == fs::metadata(data)?.dev();
-        Ok(Self { file, beside: is_same.then(|| data.to_owned()), unseen: STEP })
-    }
-}
-
-impl Write for Careful {
-    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
-        if let Some(data) = &self.beside
-            && self.unseen >= STEP
-        {
-            if room(data)? < STEP {
-                return Err(io::ErrorKind::StorageFull.into());
-            }
-            self.unseen = 0;
-        }
-        let written = self.file.write(bytes)?;
-        self.unseen = self.unseen.saturating_add(written as u64);
-        Ok(written)
-    }
-
-    fn flush(&mut self) -> io::Result<()> {
-        self.file.flush()
-    }
-}
-
-/// How many bytes may be written on the disk of a folder.
-fn room(folder: &Path) -> io::Result<u64> {
-    let disk = rustix::fs::statvfs(folder)?;
-    Ok(disk.f_bavail.saturating_mul(disk.f_frsize).saturating_sub(RESERVE))
-}
-
 /// Writes an archive, and gives what it was written to, and how many files it holds.
 fn write<W: Write>(of: &Of<'_>, lock: &Lock, to: W) -> Result<(usize, W), BackupError> {
     let encrypted = lock.encryptor()?.wrap_output(to).map_err(BackupError::Write)?;
@@ -304,6 +259,12 @@ fn write<W: Write>(of: &Of<'_>, lock: &Lock, to: W) -> Result<(usize, W), Backup
     let to = encrypted.finish().map_err(BackupError::Write)?;
     Ok((files, to))
 }
+
+/// The folder in the data folder that archives come into.
+pub(crate) const INCOMING: &str = "incoming";
+
+/// How the names begin of what is under way in the data folder.
+const PASSING: [&str; 3] = [stage::PART, stage::DRILL, ".backup-"];
 
 /// Removes what a process that was killed left in the data folder. For the start of the one that has the folder.
 pub fn tidy(folder: &Path) {
@@ -318,10 +279,9 @@ pub fn tidy(folder: &Path) {
         }
     };
     left_in(folder, &|name| {
-        name == stage::GONE
-            || [stage::PART, stage::DRILL, ".backup-"].into_iter().any(|prefix| name.starts_with(prefix))
+        name == stage::GONE || PASSING.into_iter().any(|prefix| name.starts_with(prefix))
     });
-    left_in(&folder.join("incoming"), &|name| name.ends_with(EXTENSION) || name.starts_with("came-"));
+    left_in(&folder.join(INCOMING), &|name| name.ends_with(EXTENSION) || name.starts_with("came-"));
 }
 
 /// Where a file is written before it has its name.

@@ -7,11 +7,18 @@ use std::{
     time::Duration,
 };
 
-use super::{BackupError, SftpServer};
+use super::{
+    BackupError, SftpServer,
+    room::{enough, no_more},
+};
 use crate::disk;
 
 /// The box's key, in the data folder.
 const SFTP_KEY: &str = "sftp.key";
+
+/// As `sftp` writes them, whatever the language.
+const MONTHS: [&str; 12] =
+    ["Jan", "Feb", "Mar", "Apr", "May", "Jun", "Jul", "Aug", "Sep", "Oct", "Nov", "Dec"];
 
 /// Makes the box's key for SFTP, unless there is one, and gives its public half.
 ///
@@ -120,9 +127,24 @@ impl<'a> Sftp<'a> {
         put
     }
 
-    pub(super) async fn get(&self, name: &str, into: &Path) -> Result<(), String> {
-        let to = plain(into)?;
-        self.batch(&format!("get \"{}\" \"{to}\"\n", self.at(name))).await.map(drop)
+    /// Has a file, as far as there is room for it.
+    pub(super) async fn get(
+        &self,
+        name: &str,
+        into: &Path,
+        room: impl Fn() -> io::Result<u64>,
+    ) -> Result<(), String> {
+        let (from, to) = (self.at(name), plain(into)?);
+        let said = self.batch(&format!("ls -l \"{from}\"\n")).await?;
+        // One whose size is not said is stopped while it comes.
+        let bytes = size_in(&said).unwrap_or_default();
+        let free = room().map_err(|error| error.to_string())?;
+        enough(bytes, free).map_err(|error| error.to_string())?;
+        let command = format!("get \"{from}\" \"{to}\"\n");
+        tokio::select! {
+            got = self.batch(&command) => got.map(drop),
+            full = no_more(room) => Err(full.to_string()),
+        }
     }
 
     pub(super) async fn names(&self) -> Result<Vec<String>, String> {
@@ -139,6 +161,15 @@ impl<'a> Sftp<'a> {
         let commands: String = names.iter().map(|name| format!("rm \"{}\"\n", self.at(name))).collect();
         self.batch(&commands).await.map(drop)
     }
+}
+
+/// The size of a file, as `ls -l` says it. Names of users and groups may have several words, so it is what is before a month.
+fn size_in(said: &str) -> Option<u64> {
+    let mut lines = said.lines().filter(|line| !line.starts_with("sftp>"));
+    lines.find_map(|line| {
+        let words: Vec<&str> = line.split_whitespace().collect();
+        words.windows(2).find_map(|pair| pair[0].parse::<u64>().ok().filter(|_| MONTHS.contains(&pair[1])))
+    })
 }
 
 /// A path that `sftp` reads as it is meant.
@@ -219,4 +250,20 @@ async fn run(mut command: Command, input: String) -> Result<String, String> {
     } else {
         last.chars().take(300).collect()
     })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_size_of_a_file_is_read_as_sftp_says_it() {
+        let said = "sftp> ls -l \"/b/a-20261101-020000.backup.age\"\n\
+                    -rw-r--r--    ? root     root      7340032 Nov  1 02:00 /b/a-20261101-020000.backup.age\n";
+        assert_eq!(size_in(said), Some(7_340_032));
+        assert_eq!(size_in(&said.replace('?', "1")), Some(7_340_032));
+        assert_eq!(size_in(&said.replace("root     root", "1000 domain users")), Some(7_340_032));
+        assert_eq!(size_in("sftp> ls -l \"/b\"\n"), None);
+        assert_eq!(size_in("sftp> ls -l 5 Nov\nof something else\n"), None);
+    }
 }

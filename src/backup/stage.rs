@@ -3,7 +3,7 @@
 //! `restore/` in the data folder is a restore that is ready: `files/` has what comes, `restore.json` says what it is. It gets
 //! that name only when all of it is on the disk, and loses it at once: one that is half removed would be taken for a whole
 //! one. [`apply`] first moves what is there to `before-restore-…`, then what comes into its place, and can be broken off at
-//! any moment and done again.
+//! any moment and done again. What it moved there stays for 30 days ([`forget_before`]).
 
 use std::{
     collections::BTreeSet,
@@ -14,16 +14,16 @@ use std::{
     path::{Path, PathBuf},
 };
 
-use jiff::Timestamp;
+use jiff::{SignedDuration, Timestamp, civil::DateTime, tz::TimeZone};
 use rusqlite::{Connection, OpenFlags};
 use rustix::fs::FlockOperation;
 use serde::{Deserialize, Serialize};
-use tracing::{error, info};
+use tracing::{error, info, warn};
 
 use super::{
-    BackupError, Opener,
+    BackupError, Careful, Opener, Reserve,
     archive::{self, About, Manifest},
-    open_new, room, what,
+    what,
 };
 use crate::{accounts, disk, policy::PolicyFile, store::Store, vault::KEY_FILE, versions};
 
@@ -41,6 +41,18 @@ pub(super) const GONE: &str = "restore.gone";
 
 /// One that was done, until the audit has it.
 const DONE: &str = "restore.done";
+
+/// What names begin with of what was there before a restore.
+const BEFORE: &str = "before-restore-";
+
+/// The time behind it.
+const STAMP: &str = "%Y%m%d-%H%M%S";
+
+/// For how long that is kept.
+const KEPT: SignedDuration = SignedDuration::from_hours(30 * 24);
+
+/// What was kept for so long, while it is removed. The name is one that the next start removes, too.
+const OVER: &str = ".restore-over";
 
 /// One that could not be done.
 const FAILED: &str = "restore.failed";
@@ -106,10 +118,11 @@ pub fn stage(
     by: &str,
     now: Timestamp,
     dry_run: bool,
+    reserve: Reserve,
 ) -> Result<Staged, BackupError> {
     fs::create_dir_all(folder).map_err(|source| BackupError::file(folder, source))?;
     let part = Laid::new(folder, PART)?;
-    let manifest = lay_out(&part.0, file, opener)?;
+    let manifest = lay_out(&part.0, file, opener, reserve)?;
     let users = check(&part.0.join(FILES), &manifest)?;
     let about = manifest.about.clone();
     let gives_way: Vec<String> =
@@ -119,7 +132,7 @@ pub fn stage(
         files: manifest.files.len(),
         bytes: manifest.bytes(),
         gives_way,
-        before: format!("before-restore-{}", now.strftime("%Y%m%d-%H%M%S")),
+        before: format!("{BEFORE}{}", now.strftime(STAMP)),
         by: by.to_owned(),
         users,
     };
@@ -144,9 +157,14 @@ pub fn stage(
 /// # Errors
 ///
 /// What would keep it from being restored.
-pub fn rehearse(folder: &Path, file: &Path, opener: &Opener) -> Result<(Manifest, u64), BackupError> {
+pub fn rehearse(
+    folder: &Path,
+    file: &Path,
+    opener: &Opener,
+    reserve: Reserve,
+) -> Result<(Manifest, u64), BackupError> {
     let part = Laid::new(folder, DRILL)?;
-    let manifest = lay_out(&part.0, file, opener)?;
+    let manifest = lay_out(&part.0, file, opener, reserve)?;
     let users = check(&part.0.join(FILES), &manifest)?;
     Ok((manifest, users))
 }
@@ -239,17 +257,17 @@ fn has_logs(manifest: &Manifest) -> bool {
     manifest.about.extras.logs
 }
 
-fn lay_out(part: &Path, file: &Path, opener: &Opener) -> Result<Manifest, BackupError> {
+fn lay_out(part: &Path, file: &Path, opener: &Opener, reserve: Reserve) -> Result<Manifest, BackupError> {
     let wrong = |source| BackupError::file(part, source);
     let make = |folder: &Path| fs::DirBuilder::new().recursive(true).mode(0o700).create(folder);
     let files = part.join(FILES);
     make(&files).map_err(wrong)?;
-    let free = room(part).map_err(wrong)?;
+    let free = reserve.room(part).map_err(wrong)?;
     archive::open(file, opener, free, &mut |place, _| {
         let path = files.join(place);
         let parent = path.parent().unwrap_or(&files);
         make(parent)
-            .and_then(|()| open_new(&path))
+            .and_then(|()| Careful::new(&path, part, reserve))
             .map(|file| Box::new(file) as Box<dyn Write>)
             .map_err(|source| BackupError::file(&path, source))
     })
@@ -388,6 +406,41 @@ pub fn told(folder: &Path) {
     // Told once too often, where that can't be removed, is better than never.
     let _ = fs::remove_file(done.join(ABOUT));
     let _ = remove(&done);
+}
+
+/// Removes what was there before a restore, once it was kept for 30 days.
+pub fn forget_before(folder: &Path, now: Timestamp) {
+    let over = folder.join(OVER);
+    for name in kept_long_enough(folder, now) {
+        // What is half removed has lost its name already, and never seems to be younger than it is.
+        let removed =
+            remove(&over).and_then(|()| fs::rename(folder.join(&name), &over)).and_then(|()| remove(&over));
+        match removed {
+            Ok(()) => info!(name, "What was there before a restore was kept for 30 days, and is removed"),
+            Err(error) => warn!(name, %error, "What was there before a restore can't be removed yet"),
+        }
+    }
+    // What is left of an earlier one.
+    let _ = remove(&over);
+}
+
+fn kept_long_enough(folder: &Path, now: Timestamp) -> Vec<String> {
+    let under_way = pending(folder).map(|staged| staged.before);
+    let names = names(folder).into_iter().filter_map(|name| name.into_string().ok());
+    names
+        .filter(|name| under_way.as_ref() != Some(name))
+        .filter(|name| kept_since(folder, name).is_some_and(|since| now.duration_since(since) > KEPT))
+        .collect()
+}
+
+/// Since when a folder is what was there before a restore; none where it is something else.
+fn kept_since(folder: &Path, name: &str) -> Option<Timestamp> {
+    let stamp = name.strip_prefix(BEFORE)?;
+    let made_ready = TimeZone::UTC.to_timestamp(DateTime::strptime(STAMP, stamp).ok()?).ok()?;
+    let metadata = fs::symlink_metadata(folder.join(name)).ok().filter(fs::Metadata::is_dir)?;
+    // One that was made ready may wait long for the start that does it: then the last things were moved there.
+    let moved = Timestamp::try_from(metadata.modified().ok()?).ok()?;
+    Some(made_ready.max(moved))
 }
 
 fn set_aside(folder: &Path, ready: &Path) {

@@ -21,10 +21,10 @@ use reqwest::{
     redirect,
 };
 use ring::digest;
-use tokio::io::{AsyncRead as _, AsyncWriteExt as _, ReadBuf};
+use tokio::io::{AsyncRead as _, ReadBuf};
 
 use super::{
-    BackupError, Destination, S3, Settings, beside, is_name_of, open_new,
+    BackupError, Careful, Destination, Reserve, S3, Settings, beside, is_name_of,
     sftp::Sftp,
     sigv4::{self, Signed, Signer},
     sync_folder_of,
@@ -79,6 +79,7 @@ impl Resolve for Fetching {
 pub async fn deliver(
     settings: &Settings,
     data: &Path,
+    reserve: Reserve,
     archive: &Path,
     fetching: Fetching,
     now: Timestamp,
@@ -96,7 +97,7 @@ pub async fn deliver(
             Destination::Folder { path, own_disk } => {
                 let (folder, own_disk, archive) = (path.clone(), *own_disk, archive.to_owned());
                 let copied = tokio::task::spawn_blocking(move || {
-                    to_folder(&folder, own_disk, &data, &archive, &name)?;
+                    to_folder(&folder, own_disk, &data, reserve, &archive, &name)?;
                     let names = names_in(&folder)?;
                     let mut old = broken_off(&names, &schedule.name);
                     old.extend(too_many(names, &schedule.name, schedule.keep, &name));
@@ -132,14 +133,15 @@ pub async fn deliver(
     }
 }
 
-/// Has the newest archive of this box from where the settings say, as a file; gives its name.
+/// Has the newest archive of this box from where the settings say, as a file on the disk of the data folder; gives its name.
 ///
 /// # Errors
 ///
-/// Says where, and what was wrong.
+/// Says where, and what was wrong: there is no room for it, too. What came of it then is for who called to remove.
 pub async fn fetch_newest(
     settings: &Settings,
     data: &Path,
+    reserve: Reserve,
     into: &Path,
     fetching: Fetching,
     now: Timestamp,
@@ -150,6 +152,7 @@ pub async fn fetch_newest(
         let own = names.into_iter().filter(|name| is_name_of(&settings.schedule.name, name));
         own.max().ok_or_else(|| String::from("there is no backup of this box"))
     };
+    let made = || Careful::new(into, data, reserve).map_err(said);
     let work = async {
         match &settings.destination {
             Destination::Folder { path, .. } => {
@@ -161,8 +164,8 @@ pub async fn fetch_newest(
                     .map_err(|_| String::from("it does not answer: is the stick in, the share there?"))?
                     .map_err(|error| error.to_string())??;
                 let name = newest(names)?;
-                let (from, to) = (path.join(&name), into.to_owned());
-                let copied = tokio::task::spawn_blocking(move || fs::copy(from, to));
+                let (from, to) = (path.join(&name), made()?);
+                let copied = tokio::task::spawn_blocking(move || copy(&from, to));
                 copied.await.map_err(|error| error.to_string())?.map_err(said)?;
                 Ok(name)
             }
@@ -172,13 +175,13 @@ pub async fn fetch_newest(
                 })?;
                 let bucket = Bucket::new(store, secret.expose(), fetching, now)?;
                 let name = newest(bucket.names(&settings.schedule.name).await?)?;
-                bucket.get(&name, into).await?;
+                bucket.get(&name, made()?).await?;
                 Ok(name)
             }
             Destination::Sftp(server) => {
                 let sftp = Sftp::new(server, data)?;
                 let name = newest(sftp.names().await?)?;
-                sftp.get(&name, into).await?;
+                sftp.get(&name, into, || reserve.room(data)).await?;
                 Ok(name)
             }
         }
@@ -221,7 +224,26 @@ fn names_in(folder: &Path) -> Result<Vec<String>, String> {
     Ok(entries.flatten().filter_map(|entry| entry.file_name().into_string().ok()).collect())
 }
 
-fn to_folder(folder: &Path, own_disk: bool, data: &Path, archive: &Path, name: &str) -> Result<(), String> {
+/// Copies a file whole, as far as there is room.
+fn copy(from: &Path, mut to: Careful) -> io::Result<()> {
+    let mut from = File::open(from)?;
+    to.fits(from.metadata()?.len())?;
+    let bytes = io::copy(&mut from, &mut to)?;
+    to.done()?;
+    if bytes != from.metadata()?.len() {
+        return Err(io::Error::other("it was not copied whole"));
+    }
+    Ok(())
+}
+
+fn to_folder(
+    folder: &Path,
+    own_disk: bool,
+    data: &Path,
+    reserve: Reserve,
+    archive: &Path,
+    name: &str,
+) -> Result<(), String> {
     let theirs = fs::metadata(folder).map_err(|error| match error.kind() {
         io::ErrorKind::NotFound => String::from("it is not there: is the stick in, the share mounted?"),
         _ => error.to_string(),
@@ -240,13 +262,7 @@ fn to_folder(folder: &Path, own_disk: bool, data: &Path, archive: &Path, name: &
     let to = folder.join(name);
     let part = beside(&to).map_err(|error| error.to_string())?;
     let copied = || {
-        let mut from = File::open(archive)?;
-        let mut out = open_new(&part)?;
-        let bytes = io::copy(&mut from, &mut out)?;
-        out.sync_all()?;
-        if bytes != fs::metadata(archive)?.len() {
-            return Err(io::Error::other("it was not copied whole"));
-        }
+        copy(archive, Careful::new(&part, data, reserve)?)?;
         fs::rename(&part, &to)
     };
     copied().map_err(|error| {
@@ -369,13 +385,15 @@ impl<'a> Bucket<'a> {
         whole(self.send(method, path, query, EMPTY, None).await?).await
     }
 
-    async fn get(&self, name: &str, into: &Path) -> Result<(), String> {
+    async fn get(&self, name: &str, mut into: Careful) -> Result<(), String> {
         let mut response = self.send(Method::GET, &self.path(name), &[], EMPTY, None).await?;
-        let mut file = tokio::fs::File::from_std(open_new(into).map_err(said)?);
+        // A store that does not say is stopped while it sends.
+        into.fits(response.content_length().unwrap_or_default()).map_err(said)?;
         while let Some(chunk) = within(PATIENCE, response.chunk()).await? {
-            file.write_all(&chunk).await.map_err(said)?;
+            into = into.take(chunk).await.map_err(said)?;
         }
-        file.sync_all().await.map_err(said)
+        let done = tokio::task::spawn_blocking(move || into.done());
+        done.await.map_err(|error| error.to_string())?.map(drop).map_err(said)
     }
 
     async fn put(&self, name: &str, archive: &Path) -> Result<(), String> {

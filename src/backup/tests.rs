@@ -17,6 +17,8 @@ use crate::store::{AuditRecord, Store};
 
 const PASSPHRASE: &str = "four words or five of them";
 
+const RESERVE: Reserve = Reserve::within(0);
+
 fn at() -> Timestamp {
     "2026-11-27T02:15:00Z".parse().unwrap()
 }
@@ -37,6 +39,7 @@ fn lived_in(folder: &Path) {
     for (name, text) in [
         ("school.toml", "kind = \"primary\"\n"),
         ("zones.toml", "\n"),
+        ("resolving.toml", "forwarders = []\n"),
         ("searches.json", "{}"),
         ("seen/names.seen", "names"),
         ("tls/ca.key", "key"),
@@ -54,7 +57,8 @@ fn lived_in(folder: &Path) {
 }
 
 fn made(folder: &Path, to: &Path) -> Made {
-    let of = Of { folder, extras: Extras::default(), school: "Elm Lane", revision: 1, at: at() };
+    let of =
+        Of { folder, extras: Extras::default(), school: "Elm Lane", revision: 1, at: at(), reserve: RESERVE };
     create(&of, &lock(), to).unwrap()
 }
 
@@ -87,12 +91,12 @@ fn a_box_comes_back_from_its_backup_and_what_was_there_is_kept() {
     let spare = tempfile::tempdir().unwrap();
     fs::write(spare.path().join("school.toml"), "kind = \"secondary\"\n").unwrap();
     fs::write(spare.path().join("mail.toml"), "of another school").unwrap();
-    let dry = stage(spare.path(), &archive, &opener(), "technician", at(), true).unwrap();
+    let dry = stage(spare.path(), &archive, &opener(), "technician", at(), true, RESERVE).unwrap();
     assert_eq!(dry.gives_way, ["school.toml", "mail.toml"]);
     assert_eq!(names(spare.path()), ["mail.toml", "school.toml"]);
     assert!(apply(spare.path()).unwrap().is_none());
 
-    stage(spare.path(), &archive, &opener(), "technician", at(), false).unwrap();
+    stage(spare.path(), &archive, &opener(), "technician", at(), false, RESERVE).unwrap();
     assert!(pending(spare.path()).is_some());
     let applied = apply(spare.path()).unwrap().unwrap();
     assert_eq!(applied.staged.about.school, "Elm Lane");
@@ -126,7 +130,7 @@ fn a_restore_that_broke_off_anywhere_is_done_by_the_next_start() {
         let data = spare.path();
         lived_in(data);
         fs::write(data.join("school.toml"), "kind = \"secondary\"\n").unwrap();
-        let staged = stage(data, &archive, &opener(), "technician", at(), false).unwrap();
+        let staged = stage(data, &archive, &opener(), "technician", at(), false, RESERVE).unwrap();
         let (ready, before) = (data.join("restore"), data.join(&staged.before));
         let away: Vec<String> =
             what::gives_way(false).into_iter().filter(|name| data.join(name).exists()).collect();
@@ -167,7 +171,7 @@ fn what_a_command_made_between_two_halves_of_a_restore_gives_way_as_well() {
         let data = spare.path();
         lived_in(data);
         fs::write(data.join("school.toml"), "kind = \"secondary\"\n").unwrap();
-        let staged = stage(data, &archive, &opener(), "technician", at(), false).unwrap();
+        let staged = stage(data, &archive, &opener(), "technician", at(), false, RESERVE).unwrap();
         let before = data.join(&staged.before);
         fs::create_dir_all(&before).unwrap();
         for name in what::gives_way(false).into_iter().filter(|name| data.join(name).exists()) {
@@ -203,7 +207,7 @@ fn of_two_restores_that_are_made_ready_at_once_one_is_done_whole() {
     let data = spare.path();
     std::thread::scope(|scope| {
         for _ in 0..2 {
-            scope.spawn(|| stage(data, &archive, &opener(), "technician", at(), false).unwrap());
+            scope.spawn(|| stage(data, &archive, &opener(), "technician", at(), false, RESERVE).unwrap());
         }
     });
     assert_eq!(names(data), ["restore"]);
@@ -211,7 +215,7 @@ fn of_two_restores_that_are_made_ready_at_once_one_is_done_whole() {
     assert!(apply(data).unwrap().is_some());
     assert_eq!(Store::open(data).unwrap().latest().unwrap().unwrap().number, 1);
     // Forgotten, killed in the middle of that.
-    stage(data, &archive, &opener(), "technician", at(), false).unwrap();
+    stage(data, &archive, &opener(), "technician", at(), false, RESERVE).unwrap();
     fs::rename(data.join("restore"), data.join("restore.gone")).unwrap();
     told(data);
     assert!(apply(data).unwrap().is_none());
@@ -241,7 +245,7 @@ fn a_wrong_passphrase_a_damaged_byte_and_a_cut_are_told_apart_from_a_good_one() 
         let error = look(&damaged, &opener()).unwrap_err();
         assert!(error.is_bad_input(), "byte {place}: {error}");
         let spare = tempfile::tempdir().unwrap();
-        assert!(stage(spare.path(), &damaged, &opener(), "x", at(), false).is_err());
+        assert!(stage(spare.path(), &damaged, &opener(), "x", at(), false, RESERVE).is_err());
         assert_eq!(names(spare.path()), [] as [&str; 0], "byte {place}");
     }
     for length in [0, 10, 200, whole.len() / 2, whole.len() - 1] {
@@ -266,7 +270,14 @@ fn a_backup_for_a_public_key_opens_with_its_identity_alone() {
     lived_in(one.path());
     let key = age::x25519::Identity::generate();
     let archive = one.path().join("a.backup.age");
-    let of = Of { folder: one.path(), extras: Extras::default(), school: "", revision: 0, at: at() };
+    let of = Of {
+        folder: one.path(),
+        extras: Extras::default(),
+        school: "",
+        revision: 0,
+        at: at(),
+        reserve: RESERVE,
+    };
     create(&of, &Lock::recipient(&key.to_public().to_string()).unwrap(), &archive).unwrap();
     assert!(look(&archive, &Opener::typed(key.to_string().expose_secret())).is_ok());
     let file = format!("# created: 2026-11-27\n# public key: age1…\n{}\n", key.to_string().expose_secret());
@@ -292,7 +303,7 @@ fn a_damaged_day_of_the_log_is_left_out() {
     fs::write(one.path().join("log/keys/2026-11-25.key"), [1; 32]).unwrap();
     let archive = one.path().join("a.backup.age");
     let extras = Extras { logs: true, lists: false };
-    let of = Of { folder: one.path(), extras, school: "", revision: 0, at: at() };
+    let of = Of { folder: one.path(), extras, school: "", revision: 0, at: at(), reserve: RESERVE };
     create(&of, &lock(), &archive).unwrap();
     let manifest = look(&archive, &opener()).unwrap();
     let log: Vec<&str> = manifest
@@ -310,7 +321,14 @@ fn no_backup_takes_anothers_place_and_none_is_left_half_made() {
     lived_in(one.path());
     let archive = one.path().join("a.backup.age");
     fs::write(&archive, "another").unwrap();
-    let of = Of { folder: one.path(), extras: Extras::default(), school: "", revision: 0, at: at() };
+    let of = Of {
+        folder: one.path(),
+        extras: Extras::default(),
+        school: "",
+        revision: 0,
+        at: at(),
+        reserve: RESERVE,
+    };
     assert!(matches!(create(&of, &lock(), &archive), Err(BackupError::Exists(_))));
     assert_eq!(fs::read_to_string(&archive).unwrap(), "another");
     // A database that can't be copied: there is no backup rather than one without it.
@@ -602,6 +620,74 @@ fn what_a_killed_process_left_is_removed_and_nothing_else() {
     assert_eq!(names(&folder.path().join("incoming")), ["brought-1-1"]);
     fs::remove_dir_all(folder.path().join("incoming")).unwrap();
     assert_eq!(names(folder.path()), before);
+}
+
+#[test]
+fn what_was_there_before_a_restore_goes_after_thirty_days_and_nothing_else_does() {
+    let folder = tempfile::tempdir().unwrap();
+    let data = folder.path();
+    // What is there, and when something was moved into it for the last time.
+    for (name, moved) in [
+        ("before-restore-20261027-120000", "2026-10-27T12:00:05Z"),
+        ("before-restore-20250101-000000", "2025-01-01T00:00:00Z"),
+        // Just not yet.
+        ("before-restore-20261028-021000", "2026-10-28T02:15:00Z"),
+        // It waited long for the start that did it.
+        ("before-restore-20260901-000000", "2026-11-20T08:00:00Z"),
+        // The clock was behind when it was done.
+        ("before-restore-20261120-080000", "2026-01-01T00:00:00Z"),
+        // Nothing of ours.
+        ("before-restore-20261341-000000", "2026-01-01T00:00:00Z"),
+        ("before-restore-20260101-000000.old", "2026-01-01T00:00:00Z"),
+        ("before-restore-", "2026-01-01T00:00:00Z"),
+        ("log", "2026-01-01T00:00:00Z"),
+        ("restore.failed", "2026-01-01T00:00:00Z"),
+    ] {
+        let path = data.join(name);
+        fs::create_dir_all(path.join("log/keys")).unwrap();
+        fs::write(path.join("log/2026-10-01.db"), "a day").unwrap();
+        let moved: Timestamp = moved.parse().unwrap();
+        File::open(&path).unwrap().set_modified(moved.into()).unwrap();
+    }
+    let file = data.join("before-restore-20260102-000000");
+    let made: Timestamp = "2026-01-02T00:00:00Z".parse().unwrap();
+    File::create(&file).unwrap().set_modified(made.into()).unwrap();
+    let mut left = names(data);
+    forget_before(data, at());
+    left.retain(|name| {
+        !["before-restore-20261027-120000", "before-restore-20250101-000000"].contains(&name.as_str())
+    });
+    assert_eq!(names(data), left);
+    // A day later one more, and what a removal that broke off left behind.
+    fs::create_dir_all(data.join(".restore-over/log")).unwrap();
+    forget_before(data, at() + jiff::SignedDuration::from_hours(24));
+    left.retain(|name| name != "before-restore-20261028-021000");
+    assert_eq!(names(data), left);
+}
+
+#[test]
+fn a_restore_that_finds_the_room_of_the_log_alone_changes_nothing() {
+    let one = tempfile::tempdir().unwrap();
+    lived_in(one.path());
+    let archive = one.path().join("a.backup.age");
+    made(one.path(), &archive);
+    // A log that has more kept free than any disk has.
+    let reserve = Reserve::within(u64::MAX);
+    let spare = tempfile::tempdir().unwrap();
+    let refused = stage(spare.path(), &archive, &opener(), "x", at(), false, reserve).unwrap_err();
+    assert!(matches!(refused, BackupError::NoRoom { free: 0, .. }), "{refused}");
+    assert!(refused.to_string().contains("no room"), "{refused}");
+    assert!(matches!(
+        rehearse(spare.path(), &archive, &opener(), reserve),
+        Err(BackupError::NoRoom { free: 0, .. })
+    ));
+    assert_eq!(names(spare.path()), [] as [&str; 0]);
+    // Nor is one made: the first thing is the copy of a database.
+    let of = Of { folder: one.path(), extras: Extras::default(), school: "", revision: 0, at: at(), reserve };
+    let to = one.path().join("b.backup.age");
+    assert!(matches!(create(&of, &lock(), &to), Err(BackupError::NoRoom { free: 0, .. })));
+    assert!(!to.exists());
+    assert!(!names(one.path()).iter().any(|name| name.starts_with('.')), "{:?}", names(one.path()));
 }
 
 #[test]

@@ -1,16 +1,18 @@
 //! `schoolgate backup`: make, look at, restore and rehearse backups; where they go by themselves.
 
 use std::{
-    fs,
+    fs::{self, File},
     io::{self, IsTerminal as _, Read as _},
+    os::{fd::OwnedFd, unix::fs::MetadataExt as _},
     path::{Path, PathBuf},
 };
 
 use clap::Subcommand;
+use rustix::fs::{AtFlags, Dir, Gid, Mode, OFlags, Uid, chownat, openat};
 
 use super::{Context, Failure, policy::person};
 use crate::{
-    backup::{self, Extras, History, Lock, Made, Manifest, Opener, Outcome, Staged},
+    backup::{self, Extras, History, Lock, Made, Manifest, Opener, Outcome, Reserve, Staged},
     clock::Clock,
     control::{Answer, Request},
 };
@@ -51,7 +53,7 @@ pub(super) enum Command {
         #[command(flatten)]
         passphrase: Passphrase,
     },
-    /// Become the box that a backup was made of; what is there is kept beside
+    /// Become the box that a backup was made of; what is there is kept beside for 30 days
     Restore {
         /// The backup
         #[arg(required_unless_present = "cancel")]
@@ -232,7 +234,8 @@ fn restore(context: &Context, file: &Path, passphrase: &Passphrase, dry_run: boo
     let opener = Opener::typed(&passphrase.read()?);
     let is_served = || std::os::unix::net::UnixStream::connect(config.data.join("control.sock")).is_ok();
     let now = Clock::system().now();
-    let staged = match backup::stage(&config.data, file, &opener, &person(), now, dry_run) {
+    let reserve = Reserve::within(config.log.floor());
+    let staged = match backup::stage(&config.data, file, &opener, &person(), now, dry_run, reserve) {
         Ok(staged) => staged,
         Err(error) => return not_good(&error),
     };
@@ -258,21 +261,28 @@ fn restore(context: &Context, file: &Path, passphrase: &Passphrase, dry_run: boo
 }
 
 /// A command that root runs must not make files that the server can't read.
+///
+/// The folder is its owner's, who could put a link anywhere in it at any moment: so each folder is opened below the one
+/// before, and no link is followed.
 fn give_to_owner(data: &Path) {
-    use std::os::unix::fs::{MetadataExt as _, lchown};
-
-    let Ok(owner) = fs::metadata(data) else { return };
+    let Ok(top) = File::open(data) else { return };
+    let Ok(owner) = top.metadata() else { return };
     if !rustix::process::geteuid().is_root() || owner.uid() == 0 {
         return;
     }
-    let mut folders = vec![data.to_owned()];
-    while let Some(folder) = folders.pop() {
-        for entry in fs::read_dir(&folder).into_iter().flatten().flatten() {
-            let Ok(kind) = entry.file_type() else { continue };
-            let _ = lchown(entry.path(), Some(owner.uid()), Some(owner.gid()));
-            if kind.is_dir() {
-                folders.push(entry.path());
-            }
+    give_below(&OwnedFd::from(top), Uid::from_raw(owner.uid()), Gid::from_raw(owner.gid()));
+}
+
+fn give_below(folder: &OwnedFd, user: Uid, group: Gid) {
+    let only_folders = OFlags::RDONLY | OFlags::DIRECTORY | OFlags::NOFOLLOW | OFlags::CLOEXEC;
+    for entry in Dir::read_from(folder).into_iter().flatten().flatten() {
+        let name = entry.file_name();
+        if name == c"." || name == c".." {
+            continue;
+        }
+        let _ = chownat(folder, name, Some(user), Some(group), AtFlags::SYMLINK_NOFOLLOW);
+        if let Ok(inner) = openat(folder, name, only_folders, Mode::empty()) {
+            give_below(&inner, user, group);
         }
     }
 }

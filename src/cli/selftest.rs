@@ -22,6 +22,7 @@ use tokio::{
 use super::{Context, Failure};
 use crate::{
     clock::Clock,
+    config::Config,
     control::{self, Answer, Asker, CheckReport, CheckRequest, Request, SelfCheck},
     disk,
 };
@@ -128,8 +129,7 @@ pub(super) fn run(context: &Context, args: &Args) -> Result<bool, Failure> {
     };
     let ends = Instant::now() + Duration::from_secs(args.wait);
     let report = loop {
-        let report =
-            runtime.block_on(look(&config.data, &config.admin.listen, before.as_ref(), args.answers));
+        let report = runtime.block_on(look(&config, before.as_ref(), args.answers));
         if report.ok || Instant::now() + AGAIN >= ends {
             break report;
         }
@@ -162,9 +162,10 @@ impl Looks {
     }
 }
 
-async fn look(data: &Path, pages_at: &[SocketAddr], before: Option<&Before>, answers_only: bool) -> Report {
+async fn look(config: &Config, before: Option<&Before>, answers_only: bool) -> Report {
+    let data = config.data.as_path();
     let mut looks = Looks::default();
-    let first = match self_check(data).await {
+    let first = match self_check(data, before.map(|before| before.revision)).await {
         Ok(said) => said,
         Err(why) => {
             looks.add("service", Err(why));
@@ -174,7 +175,8 @@ async fn look(data: &Path, pages_at: &[SocketAddr], before: Option<&Before>, ans
     looks.add("service", Ok(format!("Schoolgate {} answers commands", first.program)));
     if !answers_only {
         looks.add("policy", policy(&first, before));
-        if let Some(before) = before {
+        // Where somebody published another policy meanwhile, its profiles may be kept from other names.
+        if let Some(before) = before.filter(|before| before.policy == first.policy) {
             looks.add("profiles", as_before(data, &first, before).await);
         }
         looks.add("lists", lists(&first, before));
@@ -184,24 +186,28 @@ async fn look(data: &Path, pages_at: &[SocketAddr], before: Option<&Before>, ans
         .ok()
         .and_then(|text| serde_json::from_slice(&text).ok())
         .unwrap_or_default();
-    for at in &addresses.dns {
+    // Those of the settings where none are written down: a full disk is no reason to call a box silent that answers.
+    let or_settings = |written: Vec<SocketAddr>, settings: &[SocketAddr]| {
+        if written.is_empty() { settings.to_vec() } else { written }
+    };
+    let dns_at = or_settings(addresses.dns, &config.dns.listen);
+    let pages_at = or_settings(addresses.admin, &config.admin.listen);
+    for at in &dns_at {
         let at = reached(*at);
         looks.add("dns", answers(at, false).await.map(|()| format!("answers over UDP at {at}")));
         looks.add("dns", answers(at, true).await.map(|()| format!("answers over TCP at {at}")));
     }
-    if addresses.dns.is_empty() {
+    if dns_at.is_empty() {
         looks.add("dns", Err(String::from("no address is served")));
     }
-    if let Some(at) = addresses.dns.first() {
+    if let Some(at) = dns_at.first() {
         looks.add("blocking", blocks(data, reached(*at)).await);
     }
     if answers_only {
         return Report { ok: looks.0.iter().all(|look| look.ok), program: first.program, checks: looks.0 };
     }
     looks.add("log", log(data, &first).await);
-    // Where none could be had at the start, those of the settings: pages that are nowhere are no pages that work.
-    let pages_at = if addresses.admin.is_empty() { pages_at } else { addresses.admin.as_slice() };
-    for at in pages_at {
+    for at in &pages_at {
         looks.add("pages", pages(reached(*at)).await);
     }
     Report { ok: looks.0.iter().all(|look| look.ok), program: first.program, checks: looks.0 }
@@ -225,8 +231,8 @@ async fn ask(data: &Path, request: Request) -> Result<Answer, String> {
     }
 }
 
-async fn self_check(data: &Path) -> Result<SelfCheck, String> {
-    match ask(data, Request::SelfCheck).await? {
+async fn self_check(data: &Path, of: Option<i64>) -> Result<SelfCheck, String> {
+    match ask(data, Request::SelfCheck { of }).await? {
         Answer::SelfCheck(said) => Ok(said),
         _ => Err(String::from("the service answered something else; is it of another version?")),
     }
@@ -243,6 +249,13 @@ fn policy(said: &SelfCheck, before: Option<&Before>) -> Result<String, String> {
         ));
     }
     match before {
+        // Going back would take away what somebody has just decided.
+        Some(before) if said.published > before.revision && said.earlier.as_ref() == Some(&before.policy) => {
+            Ok(format!(
+                "revision {} was published since, and is in force; revision {} is there as before",
+                said.revision, before.revision
+            ))
+        }
         Some(before) if before.policy != said.policy => Err(format!(
             "revision {} is another policy than revision {} before",
             said.revision, before.revision
@@ -254,7 +267,7 @@ fn policy(said: &SelfCheck, before: Option<&Before>) -> Result<String, String> {
 
 /// What is in force now.
 async fn in_force(data: &Path) -> Result<Before, String> {
-    let said = self_check(data).await?;
+    let said = self_check(data, None).await?;
     let at = Clock::system().now();
     let blocked = blocked(data, &said, at).await?;
     Ok(Before {
@@ -328,7 +341,7 @@ fn databases(said: &SelfCheck) -> Result<String, String> {
 }
 
 async fn log(data: &Path, before: &SelfCheck) -> Result<String, String> {
-    let now = self_check(data).await?;
+    let now = self_check(data, None).await?;
     let Some(log) = now.log else { return Err(String::from("questions are not recorded")) };
     if let Some(why) = log.failing {
         return Err(format!("nothing can be written: {why}"));

@@ -17,7 +17,7 @@ use crate::{
     background::in_background,
     backup::{
         self, Applied, BackupError, Every, Extras, Fetching, History, Lock, Made, Manifest, NewSettings, Of,
-        Opener, Outcome, Settings, Staged,
+        Opener, Outcome, Reserve, Settings, Staged,
     },
     disk,
     feeds::http::{Lookup, SystemLookup},
@@ -35,6 +35,9 @@ const LARGEST: u64 = 1 << 20;
 
 /// How often is looked whether a backup is due.
 const AGAIN: Duration = Duration::from_secs(60);
+
+/// After how many of these looks is looked again for what was there before a restore: in an hour.
+const LOOKS: u32 = 60;
 
 /// How long after a try that failed the next one is made.
 const RETRY: SignedDuration = SignedDuration::from_mins(60);
@@ -112,14 +115,14 @@ impl Control {
     /// When that can't be written down; then nothing has changed.
     pub fn remove_backup(&self, by: &str, from: Option<IpAddr>) -> Result<(), ControlError> {
         let path = self.folder.join(backup::FILE);
-        let removed = {
+        let was_there = {
             let _files = self.backup_files();
-            fs::remove_file(&path)
+            let was_there = path.exists();
+            disk::remove(&path).map_err(|source| file(&path, source))?;
+            was_there
         };
-        match removed {
-            Ok(()) => self.audit_from(by, "backup.remove", "", from),
-            Err(error) if error.kind() == io::ErrorKind::NotFound => {}
-            Err(source) => return Err(file(&path, source)),
+        if was_there {
+            self.audit_from(by, "backup.remove", "", from);
         }
         Ok(())
     }
@@ -146,6 +149,12 @@ impl Control {
         if let Err(error) = written {
             warn!(%error, "What became of a backup can't be written down");
         }
+    }
+
+    /// What of the disk no file may take that is gone again in a minute: what the query log has kept free, and some.
+    #[must_use]
+    pub fn reserve(&self) -> Reserve {
+        Reserve::within(self.keeping.floor())
     }
 
     fn backup_files(&self) -> std::sync::MutexGuard<'_, ()> {
@@ -176,12 +185,13 @@ impl Control {
     async fn create_backup(&self, to: &Path, lock: Lock, extras: Extras) -> Result<Made, ControlError> {
         let _making = self.backups.making.lock().await;
         let (folder, at, to) = (self.folder.clone(), self.clock.now(), to.to_owned());
+        let reserve = self.reserve();
         let (school, revision) = {
             let state = self.state();
             (state.file.school.clone(), state.revision)
         };
         aside(move || {
-            let of = Of { folder: &folder, extras, school: &school, revision, at };
+            let of = Of { folder: &folder, extras, school: &school, revision, at, reserve };
             backup::create(&of, &lock, &to)
         })
         .await
@@ -221,7 +231,8 @@ impl Control {
         let scratch = Incoming::new(&self.folder, name)?;
         let made = self.create_backup(&scratch.0, settings.lock()?, settings.extras).await?;
         let now = self.clock.now();
-        backup::deliver(settings, &self.folder, &scratch.0, self.backup_lookup(), now).await?;
+        let (lookup, reserve) = (self.backup_lookup(), self.reserve());
+        backup::deliver(settings, &self.folder, reserve, &scratch.0, lookup, now).await?;
         Ok(made.bytes)
     }
 
@@ -265,12 +276,12 @@ impl Control {
         by: &str,
         from: Option<IpAddr>,
     ) -> Result<(Manifest, u64), ControlError> {
-        let (folder, path) = (self.folder.clone(), archive.to_owned());
+        let (folder, path, reserve) = (self.folder.clone(), archive.to_owned(), self.reserve());
         let file = path.clone();
         let bytes = looked(move || fs::metadata(file).map_or(0, |file| file.len())).await.unwrap_or_default();
         let done = {
             let _making = self.backups.making.lock().await;
-            aside(move || backup::rehearse(&folder, &path, &opener)).await
+            aside(move || backup::rehearse(&folder, &path, &opener, reserve)).await
         };
         let name = archive.file_name().unwrap_or_default().to_string_lossy().into_owned();
         let error = done.as_ref().err().map(ToString::to_string);
@@ -304,9 +315,9 @@ impl Control {
         let _drilling = self.backups.drilling.lock().await;
         let scratch = Incoming::new(&self.folder, "drill")?;
         let to = settings.destination.said();
+        let (lookup, now) = (self.backup_lookup(), self.clock.now());
         let fetched =
-            backup::fetch_newest(&settings, &self.folder, &scratch.0, self.backup_lookup(), self.clock.now())
-                .await;
+            backup::fetch_newest(&settings, &self.folder, self.reserve(), &scratch.0, lookup, now).await;
         match fetched {
             Ok(name) => {
                 // By its own name, for the audit.
@@ -345,9 +356,10 @@ impl Control {
     ) -> Result<Staged, ControlError> {
         let (folder, path, who, now) =
             (self.folder.clone(), archive.to_owned(), by.to_owned(), self.clock.now());
+        let reserve = self.reserve();
         let staged = {
             let _making = self.backups.making.lock().await;
-            aside(move || backup::stage(&folder, &path, &opener, &who, now, dry_run)).await?
+            aside(move || backup::stage(&folder, &path, &opener, &who, now, dry_run, reserve)).await?
         };
         if !dry_run {
             let detail = format!("made {}, policy revision {}", staged.about.made, staged.about.revision);
@@ -385,12 +397,20 @@ impl Control {
         info!(by, made = %about.made, "A backup was restored");
     }
 
-    /// Makes the backups of the schedule, each when it is due, and once a year a drill.
+    /// Makes the backups of the schedule, each when it is due, and once a year a drill; removes what was there before a
+    /// restore when its time is over.
     pub async fn keep_backups(self: Arc<Self>, school: Arc<School>, stop: CancellationToken) {
-        loop {
+        for look in (0..LOOKS).cycle() {
             tokio::select! {
                 () = stop.cancelled() => return,
                 () = tokio::time::sleep(AGAIN) => {}
+            }
+            if look == 0 {
+                tokio::select! {
+                    // What is half removed is removed by the next.
+                    () = stop.cancelled() => return,
+                    () = self.forget_before() => {}
+                }
             }
             if !self.is_backup_due() {
                 continue;
@@ -400,6 +420,22 @@ impl Control {
                 () = stop.cancelled() => return,
                 () = self.backup_of_schedule(&school) => {}
             }
+        }
+    }
+
+    /// Removes what was there before a restore, where that is 30 days ago.
+    async fn forget_before(&self) {
+        let now = self.clock.now();
+        if !clock_is_set(now) {
+            return;
+        }
+        let folder = self.folder.clone();
+        let forgot = aside(move || {
+            backup::forget_before(&folder, now);
+            Ok(())
+        });
+        if let Err(error) = forgot.await {
+            warn!(%error, "What was there before a restore can't be looked for");
         }
     }
 

@@ -55,7 +55,7 @@ impl Control {
             Request::PolicyImport { name, text, by, dry_run } => {
                 Answer::Imported(self.import(&name, &text, &by, dry_run).await?)
             }
-            Request::SelfCheck => Answer::SelfCheck(self.self_check().await?),
+            Request::SelfCheck { of } => Answer::SelfCheck(self.self_check(of).await?),
             Request::PolicyValidate { name, text } => Answer::Validated(self.validate(name, &text)),
             Request::ListsStatus => Answer::Lists(self.lists()),
             Request::ListsSuppliers => Answer::Suppliers(self.lists().suppliers),

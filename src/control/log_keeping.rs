@@ -14,11 +14,12 @@ use tracing::{info, warn};
 
 use super::{Control, ControlError};
 use crate::{
+    backup,
     clock::Clock,
     policy::{Policy, PolicyFile, Problem, Severity},
     querylog::{
         self, LogError, LogFolder,
-        retention::{Erase, EraseReport, Hold, Keeper, Keeping, NewHold, Purge},
+        retention::{Erase, EraseReport, Hold, Keeper, Keeping, NewHold, Purge, free_bytes},
         search::{Edge, moment, zone},
     },
 };
@@ -80,7 +81,10 @@ pub(super) fn keeping(
     policy: &Arc<ArcSwap<Policy>>,
     config: &querylog::Config,
 ) -> Keeping {
-    Keeping::new(LogFolder::in_data(folder), clock.clone(), Arc::clone(policy), config)
+    let data = folder.to_owned();
+    // No day goes, for good, for an archive that is gone in a minute.
+    let free = move |log: &Path| Ok(free_bytes(log)?.saturating_add(backup::passing(&data)));
+    Keeping::new(LogFolder::in_data(folder), clock.clone(), Arc::clone(policy), config).with_free(free)
 }
 
 impl Control {

@@ -1,8 +1,7 @@
 //! What an administrator asks of the appliance's machine: its network, updates, SSH, and whether it runs.
 
 use std::{
-    fs::{self, File},
-    io,
+    fs, io,
     net::IpAddr,
     path::PathBuf,
     sync::{Arc, Mutex, MutexGuard, PoisonError},
@@ -260,13 +259,8 @@ impl Control {
             Some(tried) => serde_json::to_vec(tried)
                 .map_err(io::Error::from)
                 .and_then(|text| disk::replace(&path, &text)),
-            None => match fs::remove_file(&path) {
-                Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(()),
-                removed => removed,
-            },
+            None => disk::remove(&path),
         };
-        // The name has to outlast a power cut as well.
-        let written = written.and_then(|()| File::open(&self.folder)?.sync_all());
         written.map_err(|source| MachineError::File { path, source }.into())
     }
 

@@ -85,7 +85,10 @@ pub enum Request {
         dry_run: bool,
     },
     /// How the box is, for who updates it.
-    SelfCheck,
+    SelfCheck {
+        /// Of which revision of the policy the digest is wanted, too; 0 for the one that ships.
+        of: Option<i64>,
+    },
     /// What is wrong with a policy.
     PolicyValidate {
         /// The file's name, for messages.

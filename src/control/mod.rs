@@ -21,6 +21,7 @@ mod mail;
 mod message;
 mod novelty;
 mod publish;
+mod resolving;
 mod sealed;
 mod self_check;
 mod share;
@@ -67,12 +68,13 @@ pub use log_out::{Actor, ExportRequest, RevealReport, RevealRequest, SAFEGUARDIN
 pub use lookup::OwnLookup;
 pub use message::{Answer, ImportReport, Request, ValidationReport};
 pub use novelty::{SeenName, SeenReport};
+pub use resolving::{Resolving, Way};
 pub use self_check::{DatabaseCheck, LogCheck, SelfCheck};
 pub use sight::Sight;
 pub use standing::Standing;
 pub use suppliers::{SupplierReport, SuppliersReport};
 pub use trial::{to_filter, to_watch};
-pub use zones::{OwnZone, Resolving, ZONES, backends};
+pub use zones::{OwnZone, ZONES, backends};
 
 use self::lists::{Indexes, Library, News};
 use crate::{

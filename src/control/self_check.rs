@@ -8,7 +8,14 @@ use rusqlite::{Connection, OpenFlags};
 use serde::{Deserialize, Serialize};
 
 use super::{Control, ControlError};
-use crate::{accounts, background::BackgroundError, policy::PolicyFile, store};
+use crate::{
+    accounts,
+    background::BackgroundError,
+    store::{self, Revision},
+};
+
+/// The number of the policy that ships.
+const SHIPPED: i64 = 0;
 
 /// What the box says of itself.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -21,7 +28,10 @@ pub struct SelfCheck {
     pub published: i64,
     /// The SHA-256 of that policy's text, in hex, as it was published; the same with every version of the program.
     pub policy: String,
-    /// The identifiers of that policy's profiles.
+    /// The same of the revision that was asked for; none where that is not there.
+    #[serde(default)]
+    pub earlier: Option<String>,
+    /// The identifiers of the profiles of the policy that was published last.
     #[serde(default)]
     pub profiles: Vec<String>,
     /// Whether the database of settings can be read.
@@ -59,23 +69,27 @@ pub struct DatabaseCheck {
 }
 
 impl Control {
-    /// Says how the box is, once what was asked before is in the query log.
+    /// Says how the box is, once what was asked before is in the query log, and what policy a revision was, `of` which
+    /// that is wanted.
     ///
     /// # Errors
     ///
     /// When the settings can't be read.
-    pub async fn self_check(&self) -> Result<SelfCheck, ControlError> {
+    pub async fn self_check(&self, of: Option<i64>) -> Result<SelfCheck, ControlError> {
         let standing = self.standing();
-        let published = {
+        let (published, earlier) = {
             let state = self.state();
             match &state.store {
-                Some(store) => store.latest()?,
-                None => None,
+                Some(store) => {
+                    let earlier = of.filter(|number| *number != SHIPPED);
+                    let earlier = earlier.map(|number| store.revision(number)).transpose()?.flatten();
+                    (store.latest()?, earlier)
+                }
+                None => (None, None),
             }
         };
-        let text = published.as_ref().map_or_else(|| PolicyFile::shipped().to_toml(), |one| one.text.clone());
-        // The one that ships is another with each version, and is in force where the school has not decided anything.
-        let text = if published.is_some() { text } else { String::from("shipped") };
+        let policy = digest_of(published.as_ref());
+        let earlier = (earlier.is_some() || of == Some(SHIPPED)).then(|| digest_of(earlier.as_ref()));
         let (log, folder) = (self.log.clone(), self.folder.clone());
         let looked = tokio::task::spawn_blocking(move || {
             let log = log.map(|log| {
@@ -93,7 +107,8 @@ impl Control {
             program: env!("CARGO_PKG_VERSION").to_owned(),
             revision: standing.revision,
             published: published.map_or(0, |one| one.number),
-            policy: HEXLOWER.encode(digest::digest(&digest::SHA256, text.as_bytes()).as_ref()),
+            policy,
+            earlier,
             profiles: self.policy().load().profiles().map(|(_, profile)| profile.id.clone()).collect(),
             settings: standing.settings,
             lists: standing.lists,
@@ -103,6 +118,12 @@ impl Control {
             databases,
         })
     }
+}
+
+/// The digest of a revision's text; of a word where there is none, since the policy that ships is another with each version.
+fn digest_of(revision: Option<&Revision>) -> String {
+    let text = revision.map_or("shipped", |revision| revision.text.as_str());
+    HEXLOWER.encode(digest::digest(&digest::SHA256, text.as_bytes()).as_ref())
 }
 
 fn databases(folder: &Path) -> Vec<DatabaseCheck> {

@@ -12,14 +12,14 @@ use std::{
 use serde::{Deserialize, Serialize};
 use tracing::error;
 
-use super::{Control, ControlError};
+use super::{
+    Control, ControlError,
+    resolving::{self, RESOLVING, Way, with_way},
+};
 use crate::{
     disk,
     name::Key,
-    resolver::{
-        self, Backends, ResolverError,
-        config::{Mode, ZoneConfig},
-    },
+    resolver::{self, Backends, ResolverError, config::ZoneConfig},
 };
 
 /// The file's name in the data folder.
@@ -39,45 +39,45 @@ pub struct OwnZone {
     pub servers: Vec<IpAddr>,
 }
 
-/// How names are resolved, as the settings say.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Resolving {
-    /// The box asks the servers of each name itself, and no resolver of others.
-    pub recurses: bool,
-    /// The resolvers that are asked otherwise.
-    pub forwarders: Vec<String>,
-    /// The zones of the settings, which can't be changed here.
-    pub settings_zones: Vec<String>,
-}
-
 #[derive(Debug, Default, Serialize, Deserialize)]
 #[serde(deny_unknown_fields, default)]
 struct ZonesFile {
     zone: Vec<OwnZone>,
 }
 
-/// The settings of resolving, with the zones that were given while the box runs.
+/// The settings of resolving, with what was given while the box runs.
 #[derive(Debug, Default)]
 pub(super) struct Zones {
-    settings: Option<resolver::Config>,
+    pub(super) settings: Option<resolver::Config>,
     own: Mutex<Vec<OwnZone>>,
+    pub(super) way: Mutex<Option<Way>>,
 }
 
-/// Who is asked for what: by the settings, and by the zones in the data folder. Where these make no sense, an error in the
-/// log, and the settings alone.
+/// Who is asked for what: by the settings, by the way that was chosen, and by the zones in the data folder. Where one of
+/// these makes no sense, an error in the log, and the rest without it.
 ///
 /// # Errors
 ///
 /// When the settings are wrong.
 pub fn backends(settings: &resolver::Config, folder: &Path) -> Result<Backends, ResolverError> {
+    let mut settings = settings.clone();
+    if let Some(way) = resolving::read(folder) {
+        let with = with_way(&settings, Some(&way));
+        match resolver::build(&with) {
+            Ok(_) => settings = with,
+            Err(error) => {
+                error!(%error, file = RESOLVING, "What was chosen can't be used; the settings decide")
+            }
+        }
+    }
     let own = read(folder);
     if !own.is_empty() {
-        match resolver::build(&with_own(settings, &own)) {
+        match resolver::build(&with_own(&settings, &own)) {
             Ok(backends) => return Ok(backends),
             Err(error) => error!(%error, file = ZONES, "The school's own zones can't be used"),
         }
     }
-    resolver::build(settings)
+    resolver::build(&settings)
 }
 
 fn read(folder: &Path) -> Vec<OwnZone> {
@@ -96,7 +96,7 @@ fn read(folder: &Path) -> Vec<OwnZone> {
     })
 }
 
-fn with_own(settings: &resolver::Config, own: &[OwnZone]) -> resolver::Config {
+pub(super) fn with_own(settings: &resolver::Config, own: &[OwnZone]) -> resolver::Config {
     let known: Vec<Key> = settings.zone.iter().filter_map(|zone| Key::parse(&zone.name).ok()).collect();
     let mut all = settings.clone();
     all.zone.extend(
@@ -157,22 +157,12 @@ pub(super) fn is_server(address: IpAddr) -> bool {
 }
 
 impl Control {
-    /// Lets zones be given while the box runs; reads those that were.
+    /// Lets zones be given, and who finds all other names be chosen, while the box runs; reads what was.
     #[must_use]
     pub fn with_zones(mut self, settings: &resolver::Config) -> Self {
-        let own = Mutex::new(read(&self.folder));
-        self.zones = Zones { settings: Some(settings.clone()), own };
+        let (own, way) = (read(&self.folder), resolving::read(&self.folder));
+        self.zones = Zones { settings: Some(settings.clone()), own: Mutex::new(own), way: Mutex::new(way) };
         self
-    }
-
-    /// How names are resolved; none where nothing is.
-    #[must_use]
-    pub fn resolving(&self) -> Option<Resolving> {
-        self.zones.settings.as_ref().map(|settings| Resolving {
-            recurses: settings.mode == Mode::Recurse,
-            forwarders: settings.forwarders.clone(),
-            settings_zones: settings.zone.iter().map(|zone| zone.name.clone()).collect(),
-        })
     }
 
     /// The zones that were given while the box ran.
@@ -213,7 +203,7 @@ impl Control {
         if old == new {
             return Ok(());
         }
-        let backends = resolver::build(&with_own(settings, &new))
+        let backends = resolver::build(&with_own(&with_way(settings, self.way().as_ref()), &new))
             .map_err(|error| ControlError::Input(error.to_string()))?;
         let failed = |message: String| ControlError::Server { message, bad_input: false };
         let text =

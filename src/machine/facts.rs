@@ -53,6 +53,8 @@ pub struct Updates {
     pub offered: Option<String>,
     /// What is said of that version.
     pub notes: String,
+    /// Whether it mends a hole that is being used.
+    pub urgent: bool,
     /// The version that is installed and waits for the window.
     pub installed: Option<String>,
     /// The version that has to prove itself since it was started.
@@ -106,6 +108,7 @@ impl Machine {
         Updates {
             offered: version(&available),
             notes: value(&available, "notes"),
+            urgent: value(&available, "urgent") == "yes",
             installed: version(&kept("installed")),
             on_trial: version(&kept("pending")),
             failed: version(&kept("failed")),
@@ -208,7 +211,11 @@ mod tests {
         fs::create_dir_all(system.join("update")).unwrap();
         let health = "[\n{\"what\": \"disk\", \"state\": \"bad\", \"text\": \"It is \\\"worn\\\".\"},\n{\"what\": \"room\", \"state\": \"ok\", \"text\": \"\"}\n]\n";
         fs::write(run.join("health.json"), health).unwrap();
-        fs::write(run.join("update-available"), "version=1.2.0\nbundle=https://x\nnotes=Fixes.\n").unwrap();
+        fs::write(
+            run.join("update-available"),
+            "version=1.2.0\nbundle=https://x\nnotes=Fixes.\nurgent=yes\n",
+        )
+        .unwrap();
         fs::write(
             system.join("update/last"),
             "result=refused\nversion=1.1.0\nrunning=1.0.0\nwhen=2026-11-27T02:00:00Z\nwhy=a=b\n",
@@ -219,6 +226,7 @@ mod tests {
         assert!(found.len() == 2 && found[0].state == Look::Bad && found[0].text == "It is \"worn\".");
         let updates = machine.updates();
         assert_eq!(updates.offered.as_deref(), Some("1.2.0"));
+        assert!(updates.urgent);
         assert_eq!(updates.last.unwrap().why, "a=b");
         assert_eq!((updates.window.as_str(), updates.installed), (WINDOW, None));
         assert_eq!(machine.network(), Some(Network::default()));

@@ -12,7 +12,6 @@ mod tests;
 
 use std::{
     collections::VecDeque,
-    fs,
     future::Future,
     io,
     net::IpAddr,
@@ -107,10 +106,7 @@ impl Mail {
     /// When the file can't be removed; then nothing has changed.
     pub fn remove(&self) -> io::Result<()> {
         let _held = self.changing.lock().unwrap_or_else(PoisonError::into_inner);
-        match fs::remove_file(&self.path) {
-            Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(error),
-            _ => {}
-        }
+        disk::remove(&self.path)?;
         self.settings.store(None);
         Ok(())
     }

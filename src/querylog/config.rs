@@ -39,6 +39,12 @@ impl Default for Config {
 }
 
 impl Config {
+    /// How many bytes of the disk stay free.
+    #[must_use]
+    pub fn floor(&self) -> u64 {
+        self.free_megabytes.saturating_mul(1_000_000)
+    }
+
     /// For how long a policy may keep what without saying why.
     #[must_use]
     pub fn limits(&self) -> Retention {

@@ -1,11 +1,6 @@
 //! The school's own certificate: what it must be, and its two files.
 
-use std::{
-    fs, io,
-    path::{Path, PathBuf},
-    sync::Arc,
-    time::Duration,
-};
+use std::{fs, io, path::Path, sync::Arc, time::Duration};
 
 use jiff::Timestamp;
 use rustls::{
@@ -263,7 +258,7 @@ pub(super) fn write(folder: &Path, chain: &[u8], key: &[u8]) -> io::Result<()> {
 fn finish(folder: &Path) -> io::Result<()> {
     let [chain, key, new_chain, new_key] = [CHAIN, KEY, NEW_CHAIN, NEW_KEY].map(|file| folder.join(file));
     if !new_chain.try_exists()? {
-        return remove_if_there(new_key);
+        return disk::remove(&new_key);
     }
     // The key moves first, so a new chain alone says that its key is in place already.
     if new_key.try_exists()? {
@@ -274,12 +269,8 @@ fn finish(folder: &Path) -> io::Result<()> {
 
 /// Removes what is the school's; the chain first, since a key alone is nothing.
 pub(super) fn remove(folder: &Path) -> io::Result<()> {
-    [NEW_CHAIN, NEW_KEY, CHAIN, KEY].map(|file| folder.join(file)).into_iter().try_for_each(remove_if_there)
-}
-
-fn remove_if_there(file: PathBuf) -> io::Result<()> {
-    match fs::remove_file(file) {
-        Err(error) if error.kind() != io::ErrorKind::NotFound => Err(error),
-        _ => Ok(()),
-    }
+    [NEW_CHAIN, NEW_KEY, CHAIN, KEY]
+        .map(|file| folder.join(file))
+        .iter()
+        .try_for_each(|file| disk::remove(file))
 }

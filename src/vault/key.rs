@@ -11,6 +11,8 @@ use ring::rand::{SecureRandom, SystemRandom};
 use tracing::warn;
 use zeroize::Zeroizing;
 
+use crate::disk;
+
 /// The bytes of a key.
 pub(crate) const LENGTH: usize = 32;
 
@@ -49,7 +51,7 @@ pub(crate) fn read_or_make(path: &Path, random: &SystemRandom) -> Result<Secret,
         other => other,
     });
     let removed = fs::remove_file(&beside);
-    made.and(removed).and_then(|()| File::open(folder_of(path))?.sync_all())?;
+    made.and(removed).and_then(|()| disk::sync_folder_of(path))?;
     // What is in the file counts, whoever made it.
     read(path)?.ok_or_else(|| KeyError::File(io::ErrorKind::NotFound.into()))
 }
@@ -79,13 +81,9 @@ fn write(path: &Path, key: &[u8]) -> io::Result<()> {
     let mut file = OpenOptions::new().write(true).create_new(true).mode(0o600).open(path)?;
     file.write_all(key)?;
     // A command run by root must not make a key that the server can't read.
-    let (folder, own) = (fs::metadata(folder_of(path))?, file.metadata()?);
+    let (folder, own) = (fs::metadata(disk::folder_of(path))?, file.metadata()?);
     if folder.uid() != own.uid() {
         let _ = chown(path, Some(folder.uid()), Some(folder.gid()));
     }
     file.sync_all()
-}
-
-fn folder_of(path: &Path) -> &Path {
-    path.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or_else(|| Path::new("."))
 }

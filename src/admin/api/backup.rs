@@ -36,7 +36,7 @@ pub(super) fn routes(routes: Routes) -> Routes {
     let upload = Doc::new(tag, "Send a backup that is to be restored")
         .details("It waits for an hour. The answer names it for the restore.");
     let restore = Doc::new(tag, "Make a backup ready for the next start, which restores it")
-        .details("With dry_run, says what that would do. What is there is kept beside.")
+        .details("With dry_run, says what that would do. What is there is kept beside for 30 days.")
         .example(
             json!({ "archive": "0123456789abcdef01234567", "passphrase": "four words of your own here" }),
         );

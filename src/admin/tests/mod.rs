@@ -39,7 +39,7 @@ use crate::{
     name::Key,
     policy::{FirstAsked, Question},
     querylog::{Event, Fate, LogFolder, QueryLog, Transport},
-    resolver::AnswerSource,
+    resolver::{self, AnswerSource, Resolver},
     school::School,
     tls::Certificates,
 };
@@ -88,6 +88,19 @@ impl TestBox {
 
     /// A box at a moment.
     pub(super) async fn at(moment: &str) -> Self {
+        Self::with_users(moment, |control| control)
+    }
+
+    /// A box at a moment that resolves names, by the shipped settings.
+    pub(super) async fn resolving_at(moment: &str) -> Self {
+        let settings = resolver::Config::default();
+        let clock = Clock::held_at(moment.parse().unwrap());
+        let routes = resolver::build(&settings).unwrap();
+        let resolver = Resolver::new(routes, (&settings).into(), clock, tokio::runtime::Handle::current());
+        Self::with_users(moment, |control| control.with_resolver(Arc::new(resolver)).with_zones(&settings))
+    }
+
+    fn with_users(moment: &str, more: impl FnOnce(Control) -> Control) -> Self {
         // Passwords take long to make, so the users are made once.
         static MADE: OnceLock<(tempfile::TempDir, Vec<(Role, UserId)>)> = OnceLock::new();
         let (made, users) = MADE.get_or_init(|| {
@@ -118,7 +131,7 @@ impl TestBox {
                 fs::copy(file.path(), data.path().join(file.file_name())).unwrap();
             }
         }
-        let new = Self::open(data, moment);
+        let new = Self::open(data, moment, more);
         let session = |(role, id): &(Role, UserId)| (*role, *id, new.admin.accounts.session_for_tests(*id));
         let sessions = users.iter().map(session).collect();
         Self { sessions, ..new }
@@ -126,14 +139,14 @@ impl TestBox {
 
     /// A box that nobody has set up.
     pub(super) fn unclaimed_at(moment: &str) -> Self {
-        Self::open(tempfile::tempdir().unwrap(), moment)
+        Self::open(tempfile::tempdir().unwrap(), moment, |control| control)
     }
 
-    fn open(data: tempfile::TempDir, moment: &str) -> Self {
+    fn open(data: tempfile::TempDir, moment: &str, more: impl FnOnce(Control) -> Control) -> Self {
         let clock = Clock::held_at(moment.parse().unwrap());
         let config = feeds::Config { automatic: false, ..feeds::Config::default() };
         let feeds = Feeds::new(&config, Arc::new(SystemLookup), clock.clone()).unwrap();
-        let control = Control::open(data.path(), clock.clone(), feeds, 5).unwrap();
+        let control = more(Control::open(data.path(), clock.clone(), feeds, 5).unwrap());
         let log =
             QueryLog::open(LogFolder::in_data(data.path()), clock.clone(), control.vault(), &[]).unwrap();
         let log = Arc::new(log);

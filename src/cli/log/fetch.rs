@@ -10,14 +10,14 @@ use std::{
 use rustix::fs::{CWD, RenameFlags, renameat_with};
 
 use super::Failure;
-use crate::querylog::evidence;
+use crate::{disk, querylog::evidence};
 
 /// Says so, when something is there already.
 pub(super) fn is_free(out: &Path) -> Result<(), Failure> {
     match fs::symlink_metadata(out) {
         Ok(_) => Err(taken(out)),
         Err(error) if error.kind() == io::ErrorKind::NotFound => {
-            let folder = folder_of(out);
+            let folder = disk::folder_of(out);
             if folder.is_dir() {
                 Ok(())
             } else {
@@ -85,7 +85,7 @@ fn place(beside: &Path, out: &Path) -> io::Result<()> {
         }
         other => Ok(other?),
     }?;
-    File::open(folder_of(out))?.sync_all()
+    disk::sync_folder_of(out)
 }
 
 fn finish(done: io::Result<()>, package: &Path, out: &Path) -> Result<(), Failure> {
@@ -106,10 +106,6 @@ fn finish(done: io::Result<()>, package: &Path, out: &Path) -> Result<(), Failur
 
 fn taken(out: &Path) -> Failure {
     Failure::bad(format!("--out: {} is there already, and is not overwritten", out.display()))
-}
-
-fn folder_of(path: &Path) -> &Path {
-    path.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or_else(|| Path::new("."))
 }
 
 fn beside(out: &Path) -> PathBuf {

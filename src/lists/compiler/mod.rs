@@ -37,6 +37,7 @@ use super::{
     },
     source::{Contents, Source, SourceError},
 };
+use crate::disk;
 
 /// What a list that is to be compiled is called and is about.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -297,7 +298,7 @@ impl Compiler {
         index.names().map_err(CompileError::ReadBack)?;
         fs::rename(&beside.0, path).map_err(error)?;
         // The new name must be on the disk before the caller relies on it.
-        File::open(folder_of(path)).and_then(|folder| folder.sync_all()).map_err(error)?;
+        disk::sync_folder_of(path).map_err(error)?;
         Ok((index, summary))
     }
 
@@ -439,10 +440,6 @@ impl Drop for Beside {
         // After the renaming there is nothing left to remove.
         let _ = fs::remove_file(&self.0);
     }
-}
-
-fn folder_of(path: &Path) -> &Path {
-    path.parent().filter(|parent| !parent.as_os_str().is_empty()).unwrap_or_else(|| Path::new("."))
 }
 
 #[cfg(test)]

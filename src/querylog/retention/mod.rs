@@ -99,7 +99,7 @@ impl Keeping {
             clock,
             policy,
             limits: config.limits(),
-            floor: config.free_megabytes.saturating_mul(1_000_000),
+            floor: config.floor(),
             free: Box::new(free_bytes),
             alarms: Alarms::default(),
             stop: AtomicBool::new(false),
@@ -112,6 +112,12 @@ impl Keeping {
     pub fn with_free(mut self, free: impl Fn(&Path) -> io::Result<u64> + Send + Sync + 'static) -> Self {
         self.free = Box::new(free);
         self
+    }
+
+    /// How many bytes of the disk stay free: below that, the oldest days are deleted.
+    #[must_use]
+    pub fn floor(&self) -> u64 {
+        self.floor
     }
 
     /// The roll-ups, for who reads them.

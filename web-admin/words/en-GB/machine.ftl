@@ -55,6 +55,7 @@ done-network-kept = Kept.
 updates-title = Updates
 updates-lead = The whole system is updated at once, into a part of the disk that does not run. It is started at night, and the box goes back by itself when it does not prove good.
 updates-offered = Newest version known
+updates-urgent = Urgent: it mends a hole that is being used.
 updates-not-asked = Not asked since the start
 updates-waits = Waits to be started
 updates-trial = Has to prove itself

@@ -125,14 +125,20 @@ set-up-directory-lines = This box can't take zones from here. Add these lines to
 set-up-directory-now = Asked of your own servers now
 set-up-directory-keep = Keep only those ticked
 set-up-directory-settings = From schoolgate.toml:
+set-up-directory-reason = The school's own servers answer for these names
 
 set-up-resolving-lead = How the box finds what is behind names that are not the school's own.
-set-up-resolving-recurses = It finds them itself
+set-up-resolving-who = Who finds names
+set-up-resolving-recurses = The box finds them itself
 set-up-resolving-recurses-why = It asks the servers of each name, from the root of the internet on, and checks signatures. Nobody else sees all that your school asks for. This is what we recommend.
-set-up-resolving-forwards = It asks other resolvers
-set-up-resolving-forwards-why = All names go to the servers below. Some firewalls allow nothing else, and some of these servers block harmful sites as well.
-set-up-resolving-change = Do it the other way
-set-up-resolving-file = This is set on the box itself. Change these lines in schoolgate.toml and restart it:
+set-up-resolving-forwards = The box asks other resolvers
+set-up-resolving-forwards-why = All names go to the resolvers below. Some firewalls allow nothing else, and some resolvers block harmful sites as well.
+set-up-resolving-servers = Other resolvers, one a line
+set-up-resolving-servers-hint = An address, as 10.0.0.10, which is asked in the open; or over TLS with the name in its certificate, as tls://9.9.9.9#dns.quad9.net. Each is tried before it counts.
+set-up-resolving-nobody = Other resolvers: none is named. Write at least one, as tls://9.9.9.9#dns.quad9.net.
+set-up-resolving-untried = Save it without trying: they can't be reached from where the box is now
+set-up-resolving-chosen = This was chosen here, and goes before schoolgate.toml.
+set-up-resolving-settings = Go by schoolgate.toml again
 set-up-resolving-none = No names are resolved here.
 
 set-up-categories-lead = This is what each profile begins with. You can go on now, and change each of them at any time with one click.

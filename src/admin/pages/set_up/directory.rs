@@ -1,4 +1,4 @@
-//! Active Directory, and how all other names are resolved.
+//! Active Directory: which of the school's own servers know its domain.
 
 use std::{fmt::Write as _, net::IpAddr};
 
@@ -6,10 +6,10 @@ use askama::Template;
 use axum::{extract::Form, response::Response};
 
 use super::{
-    super::super::{failure::Failure, page::Page, page::html, visit::Visit},
-    Fields, Refusal, Step, Wizard, around, shown, went_on,
+    super::super::{failure::Failure, page::Page, visit::Visit},
+    Fields, Refusal, Step, Wizard, around, edit, shown, went_on,
 };
-use crate::control::{Directory, OwnZone, Resolving};
+use crate::control::{Directory, Edit, OwnZone, SchoolEdit};
 
 #[derive(Template)]
 #[template(path = "set_up_directory.html")]
@@ -117,35 +117,40 @@ pub(super) async fn put(
         .map(|name| OwnZone { name: name.to_owned(), servers: servers.clone() })
         .collect();
     let kept: Vec<&str> = fields.all("keep").collect();
-    let stay = control
-        .own_zones()
-        .into_iter()
+    let before = control.own_zones();
+    let stay = before
+        .iter()
         .filter(|old| kept.contains(&old.name.as_str()) && !zones.iter().any(|new| new.name == old.name));
-    zones.extend(stay.collect::<Vec<_>>());
-    match control.set_own_zones(zones, &visit.by(), Some(visit.address())).await {
-        Ok(()) => went_on(&visit, Step::Directory),
-        Err(error) if error.is_bad_input() => {
-            page(&visit, Some(&Refusal::new(error.to_string())), &Fields::default(), None)
+    zones.extend(stay.cloned().collect::<Vec<_>>());
+    if let Err(error) = control.set_own_zones(zones, &visit.by(), Some(visit.address())).await {
+        if error.is_bad_input() {
+            return page(&visit, Some(&Refusal::new(error.to_string())), &Fields::default(), None);
         }
-        Err(error) => Err(error.into()),
+        return Err(error.into());
+    }
+    match own_names(&visit, &before).await? {
+        Ok(()) => went_on(&visit, Step::Directory),
+        Err(wrong) => page(&visit, Some(&wrong), &Fields::default(), None),
     }
 }
 
-#[derive(Template)]
-#[template(path = "set_up_resolving.html")]
-struct ResolvingPage {
-    p: Page,
-    w: Wizard,
-    resolving: Option<Resolving>,
-}
-
-pub(super) async fn resolving(visit: Visit) -> Result<Response, Failure> {
-    let (p, w) = around(&visit, Step::Resolving, None, &Fields::default());
-    html(&ResolvingPage { p, w, resolving: visit.admin.control.resolving() })
-}
-
-pub(super) async fn resolving_seen(visit: Visit) -> Result<Response, Failure> {
-    went_on(&visit, Step::Resolving)
+/// Makes the zones own names of the school, and those of before no more: else no list, and no profile that has approved names
+/// only, would let computers find their controllers.
+async fn own_names(visit: &Visit, before: &[OwnZone]) -> Result<Result<(), Refusal>, Failure> {
+    let control = &visit.admin.control;
+    let now = control.own_zones();
+    let was = control.policy().load().file().own_names.clone();
+    let is_of = |zones: &[OwnZone], name: &str| zones.iter().any(|zone| zone.name == name);
+    let mut names: Vec<String> =
+        was.iter().filter(|name| !is_of(before, name) || is_of(&now, name)).cloned().collect();
+    let new = now.iter().filter(|zone| !was.contains(&zone.name));
+    names.extend(new.map(|zone| zone.name.clone()));
+    if names == was {
+        return Ok(Ok(()));
+    }
+    let reason = [("reason".to_owned(), visit.words.get("set-up-directory-reason"))];
+    let school = SchoolEdit { own_names: Some(names), ..SchoolEdit::default() };
+    edit(visit, &Fields(reason.into()), vec![Edit::SetSchool(school)]).await
 }
 
 #[cfg(test)]

@@ -9,6 +9,7 @@ mod finish;
 mod mail;
 mod networks;
 mod people;
+mod resolving;
 mod restore;
 #[cfg(test)]
 mod tests;
@@ -50,8 +51,8 @@ pub(super) fn routes(routes: Routes) -> Routes {
         .get("/set-up/directory", Right::ChangeSystem, directory::show)
         .post("/set-up/directory", Right::ChangeSystem, directory::find)
         .post("/set-up/directory/zones", Right::ChangeSystem, directory::put)
-        .get("/set-up/resolving", Right::ChangeSystem, directory::resolving)
-        .post("/set-up/resolving", Right::ChangeSystem, directory::resolving_seen)
+        .get("/set-up/resolving", Right::ChangeSystem, resolving::show)
+        .post("/set-up/resolving", Right::ChangeSystem, resolving::put)
         .get("/set-up/categories", Right::ChangeSystem, begin::categories)
         .post("/set-up/categories", Right::ChangeSystem, begin::categories_seen)
         .get("/set-up/start", Right::ChangeSystem, begin::start)

@@ -2,6 +2,7 @@ use axum::{
     body::Body,
     http::{Method, StatusCode, header},
 };
+use hickory_proto::op::{Message, OpCode, ResponseCode};
 use jiff::civil::date;
 
 use super::{
@@ -13,6 +14,7 @@ use super::{
 };
 use crate::{
     accounts::{Role, Stage},
+    control::{Asker, CheckRequest},
     policy::Mode,
     school::Kind,
 };
@@ -365,4 +367,93 @@ async fn the_safeguarding_leads_address_is_confirmed_by_the_code_that_arrives_th
 #[test]
 fn each_step_has_its_own_address() {
     assert_eq!(path(Step::BreakGlass), "/set-up/break-glass");
+}
+
+/// A resolver that knows no name, and answers all who ask.
+async fn knows_nothing() -> String {
+    let socket = tokio::net::UdpSocket::bind("127.0.0.1:0").await.unwrap();
+    let address = socket.local_addr().unwrap().to_string();
+    tokio::spawn(async move {
+        let mut packet = [0; 1_500];
+        while let Ok((length, from)) = socket.recv_from(&mut packet).await {
+            let asked = Message::from_vec(&packet[..length]).unwrap();
+            let mut reply = Message::response(asked.metadata.id, OpCode::Query);
+            reply.metadata.response_code = ResponseCode::NXDomain;
+            reply.queries = asked.queries;
+            socket.send_to(&reply.to_vec().unwrap(), from).await.unwrap();
+        }
+    });
+    address
+}
+
+#[tokio::test]
+async fn other_resolvers_count_once_each_of_them_has_answered() {
+    let school = TestBox::resolving_at(MOMENT).await;
+    let (head, page) = (Role::Head, "/set-up/resolving");
+    let file = school.data.path().join("resolving.toml");
+    let shown = school.get(head, page).await;
+    assert!(shown.has("value=\"recurse\" checked") && !shown.has("schoolgate.toml"), "{}", shown.body);
+    // Who only goes on has chosen nothing.
+    assert_eq!(school.post(head, page, &[("way", "recurse")]).await.leads_to(), "/set-up/categories");
+    assert!(!file.exists());
+    let nobody = school.post(head, page, &[("way", "forward"), ("forwarders", " \n")]).await;
+    assert!(
+        nobody.status == StatusCode::UNPROCESSABLE_ENTITY && nobody.has("none is named"),
+        "{}",
+        nobody.body
+    );
+    let wrong = school.post(head, page, &[("way", "forward"), ("forwarders", "tls://9.9.9.9")]).await;
+    assert!(wrong.status == StatusCode::UNPROCESSABLE_ENTITY && wrong.has("tls://9.9.9.9"), "{}", wrong.body);
+    // A port where nobody answers, beside one that does.
+    let (good, silent) = (knows_nothing().await, tokio::net::UdpSocket::bind("127.0.0.1:0").await.unwrap());
+    let silent = silent.local_addr().unwrap().to_string();
+    let both = format!("{good}\n{silent}");
+    let refused = school.post(head, page, &[("way", "forward"), ("forwarders", &both)]).await;
+    assert!(
+        refused.has(&format!("no answer from {silent}")) && refused.has("name=\"untried\""),
+        "{}",
+        refused.body
+    );
+    assert!(!file.exists() && school.admin.control.resolving().unwrap().recurses);
+    let put = school.post(head, page, &[("way", "forward"), ("forwarders", &good)]).await;
+    assert!(put.leads_to().starts_with("/set-up/"), "{}", put.body);
+    assert!(std::fs::read_to_string(&file).unwrap().contains(&good));
+    assert_eq!(school.admin.control.resolving().unwrap().forwarders, [good.as_str()]);
+    let report = school.admin.control.resolver_report().unwrap();
+    assert_eq!(report.forwarders.len(), 1, "in force at once");
+    let shown = school.get(head, page).await;
+    assert!(shown.has(&good) && shown.has("value=\"forward\" checked"), "{}", shown.body);
+    // What can't be reached from a workbench may be saved all the same; then the settings decide again.
+    let untried = [("way", "forward"), ("forwarders", silent.as_str()), ("untried", "on")];
+    assert_eq!(school.post(head, page, &untried).await.status, StatusCode::SEE_OTHER);
+    assert_eq!(school.admin.control.resolving().unwrap().forwarders, [silent]);
+    assert_eq!(school.post(head, page, &[("way", "settings")]).await.status, StatusCode::SEE_OTHER);
+    assert!(!file.exists() && school.admin.control.resolving().unwrap().recurses);
+    let audit = school.get(head, "/audit").await;
+    assert!(audit.has(&good), "{}", audit.body);
+}
+
+#[tokio::test]
+async fn zones_of_the_domain_become_own_names_of_the_policy_and_no_more() {
+    let school = TestBox::resolving_at(MOMENT).await;
+    let own_names = || school.admin.control.policy().load().file().own_names.clone();
+    let page = "/set-up/directory/zones";
+    let two = [("zone", "ad.school.example"), ("zone", "10.in-addr.arpa"), ("server", "10.0.0.10")];
+    assert_eq!(school.post(Role::Head, page, &two).await.status, StatusCode::SEE_OTHER);
+    assert_eq!(own_names(), ["ad.school.example", "10.in-addr.arpa"]);
+    // The youngest, who have approved names only, find their controllers.
+    let check = |name: &str| CheckRequest {
+        name: name.to_owned(),
+        r#type: String::from("A"),
+        who: Asker::Profile(String::from("ks1")),
+        at: None,
+        resolve: false,
+    };
+    let control = &school.admin.control;
+    assert!(control.check(&check("www.other.example")).await.unwrap().blocked());
+    assert!(!control.check(&check("dc1.ad.school.example")).await.unwrap().blocked());
+    let keep = [("keep", "ad.school.example")];
+    assert_eq!(school.post(Role::Head, page, &keep).await.status, StatusCode::SEE_OTHER);
+    assert_eq!(own_names(), ["ad.school.example"]);
+    assert_eq!(school.admin.control.own_zones().len(), 1);
 }
