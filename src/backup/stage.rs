@@ -408,7 +408,7 @@ pub fn told(folder: &Path) {
     let _ = remove(&done);
 }
 
-/// Removes what was there before a restore, once it was kept for 30 days.
+/// Removes what was there before a restore, once it was kept for 30 days; not a log with legal holds.
 pub fn forget_before(folder: &Path, now: Timestamp) {
     let over = folder.join(OVER);
     for name in kept_long_enough(folder, now) {
@@ -429,6 +429,8 @@ fn kept_long_enough(folder: &Path, now: Timestamp) -> Vec<String> {
     let names = names(folder).into_iter().filter_map(|name| name.into_string().ok());
     names
         .filter(|name| under_way.as_ref() != Some(name))
+        // What is under a legal hold goes by no clock.
+        .filter(|name| !folder.join(name).join(what::HOLDS).exists())
         .filter(|name| kept_since(folder, name).is_some_and(|since| now.duration_since(since) > KEPT))
         .collect()
 }

@@ -641,6 +641,8 @@ fn what_was_there_before_a_restore_goes_after_thirty_days_and_nothing_else_does(
         ("before-restore-20260101-000000.old", "2026-01-01T00:00:00Z"),
         ("before-restore-", "2026-01-01T00:00:00Z"),
         ("log", "2026-01-01T00:00:00Z"),
+        // It has a legal hold, below.
+        ("before-restore-20260103-000000", "2026-01-03T00:00:00Z"),
         ("restore.failed", "2026-01-01T00:00:00Z"),
     ] {
         let path = data.join(name);
@@ -649,6 +651,7 @@ fn what_was_there_before_a_restore_goes_after_thirty_days_and_nothing_else_does(
         let moved: Timestamp = moved.parse().unwrap();
         File::open(&path).unwrap().set_modified(moved.into()).unwrap();
     }
+    fs::write(data.join("before-restore-20260103-000000/log/holds.json"), "[]").unwrap();
     let file = data.join("before-restore-20260102-000000");
     let made: Timestamp = "2026-01-02T00:00:00Z".parse().unwrap();
     File::create(&file).unwrap().set_modified(made.into()).unwrap();

@@ -53,6 +53,9 @@ const LISTS: &str = "lists";
 /// The folder of the query log.
 pub(super) const LOG: &str = "log";
 
+/// Where its legal holds are.
+pub(super) const HOLDS: &str = "log/holds.json";
+
 /// What gives way to a backup that is restored, whether that has such a file or not: nothing of another school's stays.
 pub(super) fn gives_way(has_logs: bool) -> Vec<String> {
     let mut names: Vec<String> = Vec::new();
