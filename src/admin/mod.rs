@@ -224,6 +224,9 @@ impl Admin {
         if self.school.file().next_step().is_some() && identity.may(Right::ChangeSystem) {
             banners.push((words.get("banner-set-up"), "/set-up"));
         }
+        if let Some(version) = self.control.machine().and_then(|machine| machine.on_trial()) {
+            banners.push((words.with("banner-version", [("version", version.into())]), "/system/updates"));
+        }
         let findings = health::of_the_policy(self);
         // One for all categories; the overview says which.
         if let Some(missing) = findings.iter().find(|finding| finding.is_supplier_missing()) {

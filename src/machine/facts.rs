@@ -96,6 +96,13 @@ impl Machine {
         observed(&text(&self.run.join("health.json"))?)
     }
 
+    /// The version that has to prove itself since it was started.
+    #[must_use]
+    pub fn on_trial(&self) -> Option<String> {
+        let pending = text(&self.system.join("update/pending"))?;
+        Some(value(&pending, "version")).filter(|version| !version.is_empty())
+    }
+
     /// How updates stand.
     #[must_use]
     pub fn updates(&self) -> Updates {
@@ -110,7 +117,7 @@ impl Machine {
             notes: value(&available, "notes"),
             urgent: value(&available, "urgent") == "yes",
             installed: version(&kept("installed")),
-            on_trial: version(&kept("pending")),
+            on_trial: self.on_trial(),
             failed: version(&kept("failed")),
             last: Some(Last {
                 result: value(&last, "result"),

@@ -32,6 +32,7 @@ role-governor = Governor
 role-auditor = Auditor
 
 banner-set-up = The set-up of this box is not finished.
+banner-version = Version { $version } has just been started and has to prove itself, which takes some minutes. If it does not, the version before comes back, and what is changed meanwhile may be lost.
 banner-trial = A trial goes on: nothing but locked and security categories is blocked. Filtering begins by itself on { $day }.
 banner-trial-over = The trial is over, and filtering should have begun by itself, but profiles still only watch. Begin it by hand.
 banner-no-supplier = Nobody is named as supplier of the lists of illegal content.

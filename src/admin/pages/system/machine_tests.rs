@@ -216,6 +216,11 @@ async fn an_update_comes_as_a_file_and_what_the_box_says_is_told() {
     let set = school.post(Role::Technician, "/system/updates/window", &[("window", "01:00-02:00")]).await;
     assert_eq!(set.leads_to(), "/system/updates?done=done-update-window", "{}", set.body);
     assert_eq!(asked.join().unwrap(), "01:00-02:00\n");
+    // While a version has to prove itself, whoever changes something is told what may come of it.
+    let warning = "Version 1.2.0 has just been started";
+    assert!(!school.get(Role::Technician, "/system/network").await.has(warning));
+    fs::write(school.data.path().join("system/update/pending"), "version=1.2.0\nslot=B\n").unwrap();
+    assert!(school.get(Role::Technician, "/system/network").await.has(warning));
 }
 
 #[tokio::test]
