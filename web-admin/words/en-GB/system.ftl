@@ -5,6 +5,7 @@ system-dns = Answers names at
 system-revision = Policy in force, number
 system-resolving = Where answers come from
 system-recurses = The box finds every answer itself, from the servers of each name, and checks their signatures.
+system-resolving-change = Choose who finds names
 system-forwards = The box asks these servers. The fastest that answers comes first.
 system-memory = { $percent } of 100 questions were answered from memory since the start; { $count } answers are in it now.
 system-servers = Servers that are asked
