@@ -136,6 +136,8 @@ zone "{ZONE}" {{
             r#"server:
     rundir: "{dir}"
     listen: {ip}@{port}
+    # A busy machine takes longer than the half second that Knot would wait.
+    tcp-io-timeout: 10000
 log:
   - target: stderr
     any: debug
