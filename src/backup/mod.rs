@@ -44,6 +44,8 @@ pub use self::{
     store::{Fetching, FileBody, deliver, fetch_newest},
 };
 
+use crate::disk;
+
 /// How names of archives end.
 pub const EXTENSION: &str = "backup.age";
 
@@ -243,7 +245,7 @@ pub fn create(of: &Of<'_>, lock: &Lock, to: &Path) -> Result<Made, BackupError> 
         let out = out.into_inner().map_err(|error| BackupError::file(&beside, error.into_error()))?;
         let bytes = out.done().map_err(|source| BackupError::file(&beside, source))?;
         fs::rename(&beside, to).map_err(|source| BackupError::file(to, source))?;
-        sync_folder_of(to);
+        sync_name(to);
         Ok(Made { file: to.to_owned(), bytes, files })
     };
     written().inspect_err(|_| {
@@ -302,9 +304,9 @@ fn open_new(path: &Path) -> io::Result<File> {
     fs::OpenOptions::new().write(true).create_new(true).mode(0o600).open(path)
 }
 
-/// A new name is lost in a power cut as long as its folder is not written. Shares have folders that can't be: no error.
-fn sync_folder_of(path: &Path) {
-    if let Some(folder) = path.parent() {
-        let _ = File::open(folder).and_then(|folder| folder.sync_all());
-    }
+/// A new name is lost as long as its folder is not written, when the power goes or a stick is pulled out; with FAT, so is the
+/// length of the file, which stands beside its name and is 0 at first. Shares have folders that can't be written: no error.
+fn sync_name(path: &Path) {
+    let _ = File::open(path).and_then(|file| file.sync_all());
+    let _ = disk::sync_folder_of(path);
 }

@@ -27,7 +27,7 @@ use super::{
     BackupError, Careful, Destination, Reserve, S3, Settings, beside, is_name_of,
     sftp::Sftp,
     sigv4::{self, Signed, Signer},
-    sync_folder_of,
+    sync_name,
 };
 use crate::feeds::http::Lookup;
 
@@ -278,7 +278,7 @@ fn to_folder(
             _ => error.to_string(),
         }
     })?;
-    sync_folder_of(&to);
+    sync_name(&to);
     Ok(())
 }
 
