@@ -13,6 +13,8 @@ use std::{
 use rusqlite::Connection;
 use tracing::{error, warn};
 
+use crate::disk;
+
 /// For how long a copy goes back by itself: for a newer program that does not work. After that, users who have left and
 /// passwords that were changed would come back with it, and nobody would know.
 const TRIAL: Duration = Duration::from_secs(7 * 24 * 60 * 60);
@@ -43,7 +45,7 @@ pub(crate) fn keep_copy(connection: &Connection, file: &Path, version: u32) {
         made.set_permissions(fs::metadata(file)?.permissions())?;
         made.sync_all()?;
         fs::rename(&part, &copy)?;
-        sync_folder_of(file)
+        disk::sync_folder_of(file)
     };
     if let Err(error) = kept() {
         let _ = fs::remove_file(&part);
@@ -86,7 +88,7 @@ pub(crate) fn take_back(file: &Path, version: u32) -> io::Result<bool> {
     }
     fs::rename(&part, file)?;
     // It is there; that it may not outlast a power cut is no reason to have none.
-    let _ = sync_folder_of(file);
+    let _ = disk::sync_folder_of(file);
     warn!(
         file = %file.display(),
         aside = %aside.display(),
@@ -106,11 +108,6 @@ fn written_after(file: &Path, copy: &Path) -> io::Result<Duration> {
     }
     // Before it, where a clock was wrong.
     Ok(written.duration_since(made).unwrap_or_default())
-}
-
-/// A new name lasts once its folder is on the disk.
-fn sync_folder_of(file: &Path) -> io::Result<()> {
-    file.parent().map_or(Ok(()), |folder| File::open(folder)?.sync_all())
 }
 
 /// A second name for a database, so that there is one under its own name at every moment.

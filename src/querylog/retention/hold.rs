@@ -230,9 +230,8 @@ impl Holds {
         text.push(b'\n');
         if let Some(folder) = self.file.parent() {
             fs::create_dir_all(folder).map_err(problem)?;
+            // It outlasts a power cut, as a hold that was promised must.
             disk::replace(&self.file, &text).map_err(problem)?;
-            // A hold that was promised must outlast a power cut.
-            fs::File::open(folder).and_then(|folder| folder.sync_all()).map_err(problem)?;
         }
         self.all = document.holds;
         Ok(())
