@@ -317,7 +317,7 @@ fn control(config: &Config, clock: &Clock, resolver: &Arc<Resolver>) -> Result<C
     let control = Control::open(&config.data, clock.clone(), feeds, config.lists.keep)?;
     Ok(control
         .with_resolver(Arc::clone(resolver))
-        .with_zones(&config.resolver)
+        .with_routing(&config.resolver)
         .with_machine(Machine::at(&config.machine.run, &config.machine.system))
         .with_log_settings(&config.log))
 }

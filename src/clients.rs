@@ -147,20 +147,31 @@ impl ClientIndex {
             (own.is_none() || mac.is_none() || own == mac).then_some(place)
         });
         let own = device.and_then(|place| self.devices.get(usize::from(place)).copied().flatten());
-        let found = own.or_else(|| self.subnet(address));
+        let found = own.or_else(|| self.subnet(address).map(|(_, profile)| profile));
         // A device that is named but has neither a profile nor a known subnet is still unknown as far as rules go.
         Client { address, mac, device, profile: found.unwrap_or(self.fallback), unknown: found.is_none() }
     }
 
-    fn subnet(&self, address: IpAddr) -> Option<ProfileId> {
+    /// Whether a device is written down with this address, or a subnet of at least /16 (IPv4) or /32 (IPv6) with it.
+    #[must_use]
+    pub fn knows(&self, address: IpAddr) -> bool {
+        let address = address.to_canonical();
+        self.by_address.contains_key(&address)
+            || self
+                .subnet(address)
+                .is_some_and(|(length, _)| length >= if address.is_ipv4() { 16 } else { 32 })
+    }
+
+    /// The longest subnet with an address: the length of its prefix, and its profile.
+    fn subnet(&self, address: IpAddr) -> Option<(u8, ProfileId)> {
         match address {
             IpAddr::V4(address) => self.v4.iter().find_map(|(length, nets)| {
                 let mask = u32::MAX.checked_shl(32 - u32::from(*length)).unwrap_or(0);
-                nets.get(&(Ipv4Addr::to_bits(address) & mask)).copied()
+                nets.get(&(Ipv4Addr::to_bits(address) & mask)).map(|profile| (*length, *profile))
             }),
             IpAddr::V6(address) => self.v6.iter().find_map(|(length, nets)| {
                 let mask = u128::MAX.checked_shl(128 - u32::from(*length)).unwrap_or(0);
-                nets.get(&(Ipv6Addr::to_bits(address) & mask)).copied()
+                nets.get(&(Ipv6Addr::to_bits(address) & mask)).map(|profile| (*length, *profile))
             }),
         }
     }
@@ -218,6 +229,21 @@ mod tests {
 
     fn profile(address: &str, mac: Option<&str>) -> u16 {
         index().identify(address.parse().unwrap(), mac.map(|m| m.parse().unwrap())).profile.0
+    }
+
+    #[test]
+    fn what_is_written_down_is_known_unless_it_is_half_of_the_internet() {
+        let net = |text: &str| (text.parse::<IpNet>().unwrap(), ProfileId(0));
+        let device = Device { address: Some("198.51.100.7".parse().unwrap()), ..Device::default() };
+        let nets = ["203.0.113.0/24", "192.0.0.0/15", "2001:db8::/48", "0.0.0.0/0", "::/0"].map(net);
+        let index = ClientIndex::new(&[device], &nets, FALLBACK);
+        let knows = |text: &str| index.knows(text.parse().unwrap());
+        for known in ["203.0.113.9", "::ffff:203.0.113.9", "198.51.100.7", "2001:db8::1"] {
+            assert!(knows(known), "{known}");
+        }
+        for stranger in ["203.0.114.9", "192.0.0.1", "198.51.100.8", "2001:db8:1::1", "9.9.9.9"] {
+            assert!(!knows(stranger), "{stranger}");
+        }
     }
 
     #[test]

@@ -87,6 +87,7 @@ async fn every_page_is_sound_on_phone_tablet_and_desk_in_light_and_dark() {
         "/sites/new",
         "/check?name=bet365.com",
         "/system/mail",
+        "/system/names",
         "/system/backup",
         "/system/machine",
         "/system/network",

@@ -262,6 +262,70 @@ def power_cuts(report, box, rounds, seed):
         len(acknowledged(box)) >= rounds, f"only {len(acknowledged(box))} changes were acknowledged"))
 
 
+def cut_off(box, starts, began):
+    """Starts that are cut off as soon as the system is up; `began` is how many such there are already."""
+    for _ in range(starts - began):
+        said = len(box.console())
+        box.kill()
+        box.start()
+        box.wait_for_console("Schoolgate", since=said)
+    box.kill()
+    box.start()
+    box.wait_for_dns()
+    is_well(box)
+    settled(box)
+
+
+def cut_off_starts(report, box, address):
+    """Power that comes and goes: no version is lost by it, and none that never proved good stays."""
+    def proven():
+        box.run(f"{UPDATE} spare")
+        slot = slot_of(box)
+        cut_off(box, 3, began=0)
+        checks.need(slot_of(box) != slot, "it was tried a fourth time, and GRUB counts three")
+        checks.need(box.run("/usr/lib/schoolgate/slots get-primary").strip() == slot, "the proven slot does not come first again")
+        box.kill()
+        box.start()
+        box.wait_for_dns()
+        is_well(box)
+        checks.need(slot_of(box) == slot, "the next start did not take the proven slot")
+
+    def on_trial():
+        before = version_of(box)
+        box.run(f"{UPDATE} install {address}")
+        said = len(box.console())
+        with contextlib.suppress(Failure):
+            box.try_run(f"{UPDATE} switch", timeout=20)
+        box.wait_for_console("Schoolgate 1.1.0", since=said)
+        cut_off(box, 3, began=1)
+        checks.need(version_of(box) == before, "a version that never proved good runs")
+        said = box.run("cat /data/system/update/last")
+        checks.need("result=failed\nversion=1.1.0\n" in said, f"it is not said that the update failed: {said}")
+
+    report.step("three starts of a proven version that are cut off: the other slot answers, then it comes first again", proven)
+    report.step("three starts of an update that are cut off: the version before answers, and stays", on_trial)
+
+
+def read_only_data(report, box):
+    """A disk with errors, whose file system can only be read any more, and then a program that has to start again."""
+    def unreadable():
+        box.run("echo u >/proc/sysrq-trigger")
+        checks.need(box.try_run("touch /data/system/written")[0] != 0, "/data can still be written")
+        checks.answers_and_blocks(box)
+        box.run("systemctl kill --signal=KILL schoolgate")
+        box.run("until systemctl is-active --quiet schoolgate; do sleep 1; done", timeout=300)
+        box.wait_for_dns()
+        checks.answers_and_blocks(box)
+        answer = box.ask(KEPT, timeout=10)
+        checks.need(answer and answer.addresses and answer.addresses[0].startswith("10."), f"{KEPT} is not blocked: {answer}")
+        box.kill()
+        box.start()
+        box.wait_for_dns()
+        is_well(box)
+
+    report.step("with a disk that can only be read, the program starts again and answers with the school's policy", unreadable)
+
+
 def rescue(report, box):
     """Both slots bad: the rescue says what to do, answers nobody, and one of them is started again."""
     def offered():
@@ -379,13 +443,13 @@ def main():
     parser.add_argument("--kills", type=int, default=20)
     parser.add_argument("--power-cuts", type=int, default=50)
     parser.add_argument("--seed", type=int, default=7)
-    parser.add_argument("--only", action="append", choices=("updates", "kills", "power-cuts", "rescue", "stick", "secure-boot", "arm64"))
+    parser.add_argument("--only", action="append", choices=("updates", "slots", "kills", "power-cuts", "rescue", "stick", "secure-boot", "arm64"))
     parser.add_argument("--keep", help="a folder for the virtual machines, which stays")
     given = parser.parse_args()
 
     folder = pathlib.Path(given.keep or tempfile.mkdtemp(prefix="schoolgate-long-"))
     folder.mkdir(parents=True, exist_ok=True)
-    wanted = given.only or ["updates", "rescue", "stick", "secure-boot", "kills", "power-cuts"] + (["arm64"] if given.arm64_image else [])
+    wanted = given.only or ["updates", "slots", "rescue", "stick", "secure-boot", "kills", "power-cuts"] + (["arm64"] if given.arm64_image else [])
     report = Report()
     made = bundles_of(given, folder)
     channel = Channel(folder / "channel", given.keys)
@@ -403,6 +467,9 @@ def main():
             report.step("a downgrade is refused", refused, box, f"{channel.address}/old.raucb", ("older",))
             bad_update(report, box, channel, "an update that does not boot is undone", "1.2.0", "boots-not.raucb")
             bad_update(report, box, channel, "an update that fails its self-test is undone", "1.3.0", "fails.raucb")
+        if "slots" in wanted:
+            cut_off_starts(report, box, good)
+            read_only_data(report, box)
         if "rescue" in wanted:
             rescue(report, box)
         if "kills" in wanted:

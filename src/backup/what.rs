@@ -31,11 +31,12 @@ pub(super) struct Piece {
 pub(super) const DATABASES: [&str; 2] = ["schoolgate.db", "accounts.db"];
 
 /// Other files at the top of the folder.
-const FILES: [&str; 10] = [
+const FILES: [&str; 11] = [
     "policy.published.toml",
     "school.toml",
     "mail.toml",
     "zones.toml",
+    "records.toml",
     "resolving.toml",
     "backup.toml",
     "sftp.key",

@@ -367,9 +367,7 @@ async fn blocks(data: &Path, at: SocketAddr) -> Result<String, String> {
         return if codes.iter().any(|code| (15..=17).contains(code)) {
             Ok(format!("{name} is blocked, as the policy says"))
         } else if codes.contains(&18) {
-            Ok(format!(
-                "{name} is blocked by the policy; the box itself is not among those who are served (dns.allow)"
-            ))
+            Ok(format!("{name} is blocked by the policy; the box itself is not among those who are served"))
         } else {
             Err(format!(
                 "{name} is blocked by the policy and is answered with {}",

@@ -10,6 +10,7 @@ mod commands;
 mod directory;
 mod edit;
 mod error;
+mod given;
 mod lessons;
 mod lists;
 mod log;
@@ -21,6 +22,7 @@ mod mail;
 mod message;
 mod novelty;
 mod publish;
+mod records;
 mod resolving;
 mod sealed;
 mod self_check;
@@ -56,6 +58,7 @@ pub use edit::{
     SupplierEdit, WhichRule,
 };
 pub use error::ControlError;
+pub use given::backends;
 pub use lessons::{TooRisky, latest_lesson_end};
 pub use lists::{
     ChangedName, DiffReport, HeldReport, LibraryError, ListReport, ListsReport, Outcome, SubscriptionReport,
@@ -68,13 +71,14 @@ pub use log_out::{Actor, ExportRequest, RevealReport, RevealRequest, SAFEGUARDIN
 pub use lookup::OwnLookup;
 pub use message::{Answer, ImportReport, Request, ValidationReport};
 pub use novelty::{SeenName, SeenReport};
+pub use records::{OwnRecord, RECORDS};
 pub use resolving::{Resolving, Way};
 pub use self_check::{DatabaseCheck, LogCheck, SelfCheck};
 pub use sight::Sight;
 pub use standing::Standing;
 pub use suppliers::{SupplierReport, SuppliersReport};
 pub use trial::{to_filter, to_watch};
-pub use zones::{OwnZone, ZONES, backends};
+pub use zones::{OwnZone, ZONES};
 
 use self::lists::{Indexes, Library, News};
 use crate::{
@@ -113,7 +117,7 @@ pub struct Control {
     resolver: Option<Arc<Resolver>>,
     neighbours: Option<Neighbours>,
     seen: Option<Arc<Seen>>,
-    zones: zones::Zones,
+    routing: given::Routing,
     library: Arc<Library>,
     feeds: Arc<Feeds>,
     mask: Mask,
@@ -211,7 +215,7 @@ impl Control {
             resolver: None,
             neighbours: None,
             seen: None,
-            zones: zones::Zones::default(),
+            routing: given::Routing::default(),
             library,
             mask,
             keeping: Arc::new(keeping),

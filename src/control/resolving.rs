@@ -3,7 +3,7 @@
 //! It stands in `resolving.toml` in the data folder, and goes before `mode` and `forwarders` of the settings: on the appliance
 //! those come with the image, and a school whose line lets only some resolvers through needs others.
 
-use std::{fs, io, net::IpAddr, path::Path, sync::PoisonError, time::Duration};
+use std::{net::IpAddr, path::Path, time::Duration};
 
 use futures_util::future::join_all;
 use hickory_proto::{
@@ -12,12 +12,10 @@ use hickory_proto::{
 };
 use serde::{Deserialize, Serialize};
 use tokio::runtime::Handle;
-use tracing::error;
 
-use super::{Control, ControlError, zones::with_own};
+use super::{Control, ControlError, given};
 use crate::{
     clock::Clock,
-    disk,
     resolver::{self, Ask, Resolver, config::Mode},
 };
 
@@ -55,20 +53,9 @@ pub struct Way {
     pub forwarders: Vec<String>,
 }
 
-/// The way that was chosen. Where the file makes no sense, an error in the log, and none.
+/// The way that was chosen.
 pub(super) fn read(folder: &Path) -> Option<Way> {
-    let file = folder.join(RESOLVING);
-    let unreadable = |error: &dyn std::fmt::Display| {
-        error!(%error, file = %file.display(), "Who finds names can't be read; the settings decide");
-    };
-    match fs::read_to_string(&file) {
-        Ok(text) => toml::from_str(&text).inspect_err(|error| unreadable(error)).ok(),
-        Err(error) if error.kind() == io::ErrorKind::NotFound => None,
-        Err(error) => {
-            unreadable(&error);
-            None
-        }
-    }
+    given::read(folder, RESOLVING)
 }
 
 /// The settings, with the way that was chosen in the place of their own.
@@ -109,8 +96,8 @@ impl Control {
     /// How names are resolved; none where nothing is.
     #[must_use]
     pub fn resolving(&self) -> Option<Resolving> {
-        let settings = self.zones.settings.as_ref()?;
-        let way = self.way();
+        let settings = self.routing.settings.as_ref()?;
+        let way = self.given().way;
         let now = with_way(settings, way.as_ref());
         Some(Resolving {
             recurses: now.mode == Mode::Recurse,
@@ -118,11 +105,6 @@ impl Control {
             is_chosen: way.is_some(),
             settings_zones: settings.zone.iter().map(|zone| zone.name.clone()).collect(),
         })
-    }
-
-    /// The way that was chosen while the box ran.
-    pub(super) fn way(&self) -> Option<Way> {
-        self.zones.way.lock().unwrap_or_else(PoisonError::into_inner).clone()
     }
 
     /// Finds names in this way from now on and after each start; as the settings say, if there is none. Unless `untried`,
@@ -138,31 +120,18 @@ impl Control {
         by: &str,
         from: Option<IpAddr>,
     ) -> Result<(), ControlError> {
-        let (Some(settings), Some(resolver)) = (&self.zones.settings, &self.resolver) else {
-            return Err(ControlError::Input(String::from("no names are resolved here")));
-        };
+        let (settings, _) = self.resolves()?;
         let new = way.map(checked).transpose()?;
         let _changing = self.changing.lock().await;
-        if self.way() == new {
+        let mut all = self.given();
+        if all.way == new {
             return Ok(());
         }
-        let with = with_way(settings, new.as_ref());
-        let backends = resolver::build(&with_own(&with, &self.own_zones()))
-            .map_err(|error| ControlError::Input(error.to_string()))?;
         if !untried {
-            try_out(&with, &self.clock).await?;
+            try_out(&with_way(settings, new.as_ref()), &self.clock).await?;
         }
-        let file = self.folder.join(RESOLVING);
-        let failed = |message: String| ControlError::Server { message, bad_input: false };
-        let written = match &new {
-            Some(way) => toml::to_string(way)
-                .map_err(io::Error::other)
-                .and_then(|text| disk::replace(&file, text.as_bytes())),
-            None => disk::remove(&file),
-        };
-        written.map_err(|error| failed(format!("{}: {error}", file.display())))?;
-        resolver.set_routes(backends);
-        *self.zones.way.lock().unwrap_or_else(PoisonError::into_inner) = new.clone();
+        all.way.clone_from(&new);
+        self.give(all, RESOLVING, new.as_ref())?;
         self.audit_from(by, "resolving.set", &said(new.as_ref()), from);
         Ok(())
     }
@@ -171,6 +140,7 @@ impl Control {
 /// Each resolver by itself: the one that answers first would hide that the others never do.
 async fn try_out(settings: &resolver::Config, clock: &Clock) -> Result<(), ControlError> {
     let refused = |message: String| Err(ControlError::Input(message));
+    resolver::build(settings).map_err(|error| ControlError::Input(error.to_string()))?;
     let alone = resolver::Config { zone: Vec::new(), record: Vec::new(), ..settings.clone() };
     if settings.mode == Mode::Recurse {
         return if works(&alone, clock).await {
@@ -201,6 +171,8 @@ fn said(way: Option<&Way>) -> String {
 
 #[cfg(test)]
 mod tests {
+    use std::fs;
+
     use super::*;
     use crate::control::{ZONES, backends};
 

@@ -2,24 +2,14 @@
 //!
 //! They stand in `zones.toml` in the data folder, beside those of `[[resolver.zone]]` in the settings, which come first.
 
-use std::{
-    fs, io,
-    net::IpAddr,
-    path::Path,
-    sync::{Mutex, PoisonError},
-};
+use std::{net::IpAddr, path::Path};
 
 use serde::{Deserialize, Serialize};
-use tracing::error;
 
-use super::{
-    Control, ControlError,
-    resolving::{self, RESOLVING, Way, with_way},
-};
+use super::{Control, ControlError, given};
 use crate::{
-    disk,
     name::Key,
-    resolver::{self, Backends, ResolverError, config::ZoneConfig},
+    resolver::{self, config::ZoneConfig},
 };
 
 /// The file's name in the data folder.
@@ -45,58 +35,13 @@ struct ZonesFile {
     zone: Vec<OwnZone>,
 }
 
-/// The settings of resolving, with what was given while the box runs.
-#[derive(Debug, Default)]
-pub(super) struct Zones {
-    pub(super) settings: Option<resolver::Config>,
-    own: Mutex<Vec<OwnZone>>,
-    pub(super) way: Mutex<Option<Way>>,
+/// The zones that were given.
+pub(super) fn read(folder: &Path) -> Vec<OwnZone> {
+    given::read::<ZonesFile>(folder, ZONES).unwrap_or_default().zone
 }
 
-/// Who is asked for what: by the settings, by the way that was chosen, and by the zones in the data folder. Where one of
-/// these makes no sense, an error in the log, and the rest without it.
-///
-/// # Errors
-///
-/// When the settings are wrong.
-pub fn backends(settings: &resolver::Config, folder: &Path) -> Result<Backends, ResolverError> {
-    let mut settings = settings.clone();
-    if let Some(way) = resolving::read(folder) {
-        let with = with_way(&settings, Some(&way));
-        match resolver::build(&with) {
-            Ok(_) => settings = with,
-            Err(error) => {
-                error!(%error, file = RESOLVING, "What was chosen can't be used; the settings decide")
-            }
-        }
-    }
-    let own = read(folder);
-    if !own.is_empty() {
-        match resolver::build(&with_own(&settings, &own)) {
-            Ok(backends) => return Ok(backends),
-            Err(error) => error!(%error, file = ZONES, "The school's own zones can't be used"),
-        }
-    }
-    resolver::build(&settings)
-}
-
-fn read(folder: &Path) -> Vec<OwnZone> {
-    let file = folder.join(ZONES);
-    let text = match fs::read_to_string(&file) {
-        Ok(text) => text,
-        Err(error) if error.kind() == io::ErrorKind::NotFound => return Vec::new(),
-        Err(error) => {
-            error!(%error, file = %file.display(), "The school's own zones can't be read");
-            return Vec::new();
-        }
-    };
-    toml::from_str::<ZonesFile>(&text).map(|file| file.zone).unwrap_or_else(|error| {
-        error!(%error, file = %file.display(), "The school's own zones can't be read");
-        Vec::new()
-    })
-}
-
-pub(super) fn with_own(settings: &resolver::Config, own: &[OwnZone]) -> resolver::Config {
+/// The settings with these zones, but for those that stand there.
+pub(super) fn with_zones(settings: &resolver::Config, own: &[OwnZone]) -> resolver::Config {
     let known: Vec<Key> = settings.zone.iter().filter_map(|zone| Key::parse(&zone.name).ok()).collect();
     let mut all = settings.clone();
     all.zone.extend(
@@ -157,18 +102,10 @@ pub(super) fn is_server(address: IpAddr) -> bool {
 }
 
 impl Control {
-    /// Lets zones be given, and who finds all other names be chosen, while the box runs; reads what was.
-    #[must_use]
-    pub fn with_zones(mut self, settings: &resolver::Config) -> Self {
-        let (own, way) = (read(&self.folder), resolving::read(&self.folder));
-        self.zones = Zones { settings: Some(settings.clone()), own: Mutex::new(own), way: Mutex::new(way) };
-        self
-    }
-
     /// The zones that were given while the box ran.
     #[must_use]
     pub fn own_zones(&self) -> Vec<OwnZone> {
-        self.zones.own.lock().unwrap_or_else(PoisonError::into_inner).clone()
+        self.given().zones
     }
 
     /// Puts these zones in the place of all that were given; in force at once, and at each start from now on.
@@ -182,9 +119,7 @@ impl Control {
         by: &str,
         from: Option<IpAddr>,
     ) -> Result<(), ControlError> {
-        let (Some(settings), Some(resolver)) = (&self.zones.settings, &self.resolver) else {
-            return Err(ControlError::Input(String::from("no names are resolved here")));
-        };
+        let (settings, _) = self.resolves()?;
         let new = checked(zones)?;
         let of_settings = |zone: &&OwnZone| {
             settings
@@ -199,21 +134,14 @@ impl Control {
             )));
         }
         let _changing = self.changing.lock().await;
-        let old = self.own_zones();
-        if old == new {
+        let mut all = self.given();
+        if all.zones == new {
             return Ok(());
         }
-        let backends = resolver::build(&with_own(&with_way(settings, self.way().as_ref()), &new))
-            .map_err(|error| ControlError::Input(error.to_string()))?;
-        let failed = |message: String| ControlError::Server { message, bad_input: false };
-        let text =
-            toml::to_string(&ZonesFile { zone: new.clone() }).map_err(|error| failed(error.to_string()))?;
-        let file = self.folder.join(ZONES);
-        disk::replace(&file, text.as_bytes())
-            .map_err(|error| failed(format!("{}: {error}", file.display())))?;
-        resolver.set_routes(backends);
-        *self.zones.own.lock().unwrap_or_else(PoisonError::into_inner) = new.clone();
-        self.audit_from(by, "zones.set", &said(&old, &new), from);
+        let said = said(&all.zones, &new);
+        all.zones.clone_from(&new);
+        self.give(all, ZONES, Some(&ZonesFile { zone: new }))?;
+        self.audit_from(by, "zones.set", &said, from);
         Ok(())
     }
 }
@@ -234,7 +162,10 @@ fn said(old: &[OwnZone], new: &[OwnZone]) -> String {
 
 #[cfg(test)]
 mod tests {
+    use std::fs;
+
     use super::*;
+    use crate::control::backends;
 
     fn zone(name: &str, servers: &[&str]) -> OwnZone {
         OwnZone { name: name.to_owned(), servers: servers.iter().map(|s| s.parse().unwrap()).collect() }
@@ -263,7 +194,7 @@ mod tests {
         let settings: resolver::Config =
             toml::from_str("[[zone]]\nname = \"ad.example\"\nservers = [\"10.0.0.1\"]").unwrap();
         let own = [zone("ad.example", &["10.9.9.9"]), zone("10.in-addr.arpa", &["10.0.0.1", "fd00::1"])];
-        let all = with_own(&settings, &own);
+        let all = with_zones(&settings, &own);
         assert_eq!(all.zone.len(), 2);
         assert_eq!(all.zone[0].servers, ["10.0.0.1"]);
         assert_eq!(all.zone[1].servers, ["10.0.0.1", "[fd00::1]"]);
@@ -305,7 +236,7 @@ mod tests {
         let feeds = feeds::Config { automatic: false, ..feeds::Config::default() };
         let feeds = Feeds::new(&feeds, std::sync::Arc::new(SystemLookup), clock.clone()).unwrap();
         let control = Control::open(folder.path(), clock, feeds, 5).unwrap();
-        let control = control.with_resolver(std::sync::Arc::clone(&resolver)).with_zones(&settings);
+        let control = control.with_resolver(std::sync::Arc::clone(&resolver)).with_routing(&settings);
         let name = hickory_proto::rr::Name::from_ascii("dc1.ad.example.").unwrap();
         let query = hickory_proto::op::Query::query(name, hickory_proto::rr::RecordType::A);
         assert!(!resolver.is_own(&query));

@@ -8,7 +8,8 @@ use std::{
 use ipnet::IpNet;
 use serde::Deserialize;
 
-/// The networks that are answered when nothing else is set: loopback, private and link-local ones.
+/// The networks that are answered when nothing else is set, beside those of the policy: loopback, private and link-local
+/// ones.
 const PRIVATE_NETWORKS: &[&str] =
     &["127.0.0.0/8", "::1/128", "10.0.0.0/8", "172.16.0.0/12", "192.168.0.0/16", "fc00::/7", "fe80::/10"];
 
@@ -18,8 +19,9 @@ const PRIVATE_NETWORKS: &[&str] =
 pub struct Config {
     /// Where questions are taken, over UDP and TCP; a port of 0 lets the system choose one for both.
     pub listen: Vec<SocketAddr>,
-    /// The networks that are answered; all others are refused.
-    pub allow: Vec<IpNet>,
+    /// The networks that are answered; all others are refused. Without it, loopback, private and link-local ones, and the
+    /// networks that the policy in force names ([`Policy::serves`](crate::policy::Policy::serves)).
+    pub allow: Option<Vec<IpNet>>,
     /// Where DNS over TLS (RFC 7858) is taken.
     pub tls: Vec<SocketAddr>,
     /// Where DNS over HTTPS (RFC 8484) is taken.
@@ -64,7 +66,7 @@ impl Default for Config {
                 SocketAddr::from((Ipv4Addr::LOCALHOST, 5353)),
                 SocketAddr::from((Ipv6Addr::LOCALHOST, 5353)),
             ],
-            allow: PRIVATE_NETWORKS.iter().filter_map(|network| network.parse().ok()).collect(),
+            allow: None,
             tls: Vec::new(),
             https: Vec::new(),
             quic: Vec::new(),
@@ -86,6 +88,15 @@ impl Default for Config {
 }
 
 impl Config {
+    /// The networks that are answered whatever the policy says.
+    #[must_use]
+    pub(super) fn served(&self) -> Vec<IpNet> {
+        match &self.allow {
+            Some(networks) => networks.clone(),
+            None => PRIVATE_NETWORKS.iter().filter_map(|network| network.parse().ok()).collect(),
+        }
+    }
+
     /// Checks what the types can't.
     ///
     /// # Errors
@@ -164,7 +175,7 @@ mod tests {
     fn an_empty_table_is_the_default() {
         let config: Config = toml::from_str("").unwrap();
         assert_eq!(config, Config::default());
-        assert_eq!(config.allow.len(), PRIVATE_NETWORKS.len());
+        assert_eq!(config.served().len(), PRIVATE_NETWORKS.len());
         assert_eq!(config.check(), Ok(()));
     }
 

@@ -121,6 +121,8 @@ pub struct Handler<P = Policy, R = Resolver> {
     notices: Notices,
     pub(super) rate: RateLimit,
     allow: Vec<IpNet>,
+    /// The networks of the policy are answered, too.
+    allows_networks_of_policy: bool,
     trusted_forwarders: Vec<IpAddr>,
     /// Fixed addresses of the block page, then those of `listen` that name one.
     page_addresses: Vec<IpAddr>,
@@ -154,7 +156,8 @@ impl<P: Decide, R: Resolve> Handler<P, R> {
             neighbours: Neighbours::default(),
             notices: Notices::default(),
             rate: RateLimit::new(config.rate_limit, config.rate_burst),
-            allow: config.allow.clone(),
+            allow: config.served(),
+            allows_networks_of_policy: config.allow.is_none(),
             trusted_forwarders: config.trusted_forwarders.clone(),
             page_addresses: config.page_addresses.clone(),
             listen_addresses: config.listen.iter().map(SocketAddr::ip).collect(),
@@ -239,7 +242,7 @@ impl<P: Decide, R: Resolve> Handler<P, R> {
         // told what is wrong with theirs.
         let question = match message::read(packet) {
             Received::Question(question) => question,
-            Received::Wrong(header) if self.allows(asked.from.ip()) => {
+            Received::Wrong(header) if self.admits(asked.from.ip()) => {
                 return Answered { reply: Some(header.bytes()), outcome: None };
             }
             Received::Wrong(_) | Received::Nothing => return Answered { reply: None, outcome: None },
@@ -277,7 +280,7 @@ impl<P: Decide, R: Resolve> Handler<P, R> {
         };
 
         // Admission before anything that costs: strangers and floods get the cheapest answer there is.
-        if let Some((refusal, why)) = self.refusal(address, asked, started) {
+        if let Some((refusal, why)) = self.refusal(address, asked, &policy, started) {
             return finish(refusal, about, None, Err(why), AnswerSource::Policy, None);
         }
 
@@ -499,14 +502,14 @@ impl<P: Decide, R: Resolve> Handler<P, R> {
     /// The answer to a notice: strangers get none, and a flood gets silence.
     fn notice(&self, notice: NoticeReply, asked: Asked, now: Instant) -> Answered<P> {
         let sender = asked.from.ip();
-        let answered = (notice.known || self.allows(sender)) && self.rate.admits(sender, now);
+        let answered = (notice.known || self.admits(sender)) && self.rate.admits(sender, now);
         Answered { reply: answered.then_some(notice.bytes), outcome: None }
     }
 
     /// The refusal of a question that is not let in.
-    fn refusal(&self, address: IpAddr, asked: Asked, now: Instant) -> Option<(Reply, Refusal)> {
-        if !self.allows(asked.from.ip()) || !self.allows(address) {
-            let text = "this network is not served here (dns.allow)";
+    fn refusal(&self, address: IpAddr, asked: Asked, policy: &P, now: Instant) -> Option<(Reply, Refusal)> {
+        if !self.allows(asked.from.ip(), policy) || !self.allows(address, policy) {
+            let text = "this network is not served here: neither a profile nor dns.allow has it";
             let reply = Reply::because(ResponseCode::Refused, EdeCode::Prohibited, text);
             return Some((reply, Refusal::Network));
         }
@@ -517,8 +520,15 @@ impl<P: Decide, R: Resolve> Handler<P, R> {
         None
     }
 
-    pub(super) fn allows(&self, address: IpAddr) -> bool {
+    /// Whether whoever has this address may ask, by the settings and this policy.
+    pub(super) fn allows(&self, address: IpAddr, policy: &P) -> bool {
         self.allow.iter().any(|network| network.contains(&address))
+            || self.allows_networks_of_policy && policy.serves(address)
+    }
+
+    /// The same by the policy in force, for who has not asked anything yet.
+    pub(super) fn admits(&self, address: IpAddr) -> bool {
+        self.allows(address, &self.policy.load())
     }
 
     /// Who the question is from: the asker, unless it is a forwarder that is trusted to name its client.

@@ -18,6 +18,8 @@ use crate::{
 pub trait Decide: Send + Sync + 'static {
     /// See [`Policy::identify`].
     fn identify(&self, address: IpAddr, mac: Option<Mac>) -> Client;
+    /// See [`Policy::serves`].
+    fn serves(&self, address: IpAddr) -> bool;
     /// See [`Policy::decide`].
     fn decide(&self, question: &Question, client: &Client, now: Timestamp) -> Decision;
     /// See [`Policy::decide_unsaid`].
@@ -58,6 +60,10 @@ pub trait Decide: Send + Sync + 'static {
 impl Decide for Policy {
     fn identify(&self, address: IpAddr, mac: Option<Mac>) -> Client {
         self.identify(address, mac)
+    }
+
+    fn serves(&self, address: IpAddr) -> bool {
+        self.serves(address)
     }
 
     fn decide(&self, question: &Question, client: &Client, now: Timestamp) -> Decision {

@@ -350,6 +350,16 @@ impl Policy {
         self.clients.identify(address, mac)
     }
 
+    /// Whether the school has written down the network of an address, or a device at it: so it may ask, although its
+    /// address is a public one.
+    ///
+    /// Networks shorter than /16 (IPv4) and /32 (IPv6) don't count: no school has one, and `0.0.0.0/0` would make the box
+    /// answer the whole internet.
+    #[must_use]
+    pub fn serves(&self, address: IpAddr) -> bool {
+        self.clients.knows(address)
+    }
+
     /// A number that no other policy of this process has; never 0.
     #[must_use]
     pub fn number(&self) -> u64 {

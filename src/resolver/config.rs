@@ -188,10 +188,13 @@ pub struct RecordConfig {
 }
 
 fn record_ttl() -> u32 {
-    300
+    RecordConfig::TTL
 }
 
 impl RecordConfig {
+    /// How long others may keep a record whose time is not given, in seconds.
+    pub const TTL: u32 = 300;
+
     /// The type as a number.
     ///
     /// # Errors

@@ -3,7 +3,7 @@
 use askama::Template;
 
 use super::super::{failure::Failure, form::Refusal, page::Page, visit::Visit};
-use crate::control::{ControlError, Edit, EditAsked, EditReport};
+use crate::control::{ControlError, Edit, EditAsked, EditReport, SchoolEdit};
 
 /// A change that needs a reason, asked for again with a field for it.
 #[derive(Template)]
@@ -32,6 +32,18 @@ pub(super) async fn edit(
         Ok(report) => Ok(Ok(report)),
         Err(error) => Refusal::of(visit, error).map(Err),
     }
+}
+
+/// The change that makes what was given to the box while it runs the school's own names, and what was given `before`, and is
+/// no more, not; none where they are. Else no list, and no profile that has approved names only, would let devices be found.
+pub(super) fn own_names(visit: &Visit, before: &[String]) -> Option<Edit> {
+    let control = &visit.admin.control;
+    let now = control.names_given();
+    let was = control.policy().load().file().own_names.clone();
+    let mut names: Vec<String> =
+        was.iter().filter(|name| !before.contains(name) || now.contains(name)).cloned().collect();
+    names.extend(now.into_iter().filter(|name| !was.contains(name)));
+    (names != was).then(|| Edit::SetSchool(SchoolEdit { own_names: Some(names), ..SchoolEdit::default() }))
 }
 
 /// Takes the last change back, or says why not.

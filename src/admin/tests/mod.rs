@@ -97,7 +97,7 @@ impl TestBox {
         let clock = Clock::held_at(moment.parse().unwrap());
         let routes = resolver::build(&settings).unwrap();
         let resolver = Resolver::new(routes, (&settings).into(), clock, tokio::runtime::Handle::current());
-        Self::with_users(moment, |control| control.with_resolver(Arc::new(resolver)).with_zones(&settings))
+        Self::with_users(moment, |control| control.with_resolver(Arc::new(resolver)).with_routing(&settings))
     }
 
     fn with_users(moment: &str, more: impl FnOnce(Control) -> Control) -> Self {

@@ -41,6 +41,7 @@ fn lived_in(folder: &Path) {
     for (name, text) in [
         ("school.toml", "kind = \"primary\"\n"),
         ("zones.toml", "\n"),
+        ("records.toml", "\n"),
         ("resolving.toml", "forwarders = []\n"),
         ("searches.json", "{}"),
         ("seen/names.seen", "names"),

@@ -158,7 +158,7 @@ pub(super) async fn serve<P: Decide, R: Resolve>(
         };
         let Some(incoming) = incoming else { break };
         let from = incoming.remote_address();
-        if !work.handler.allows(from.ip().to_canonical()) {
+        if !work.handler.admits(from.ip().to_canonical()) {
             // Whoever it is, not a byte is sent there.
             incoming.ignore();
         } else if let Some((incoming, place)) = door.admit(incoming) {

@@ -36,9 +36,9 @@ pub(super) async fn shake<P: Decide, R: Resolve>(
 ) -> Option<Shaken> {
     let Arrived { stream, from, at, seat, close } = arrived;
     let asked = Asked { from, at, transport }.canonical();
-    if !work.handler.allows(asked.from.ip()) {
+    if !work.handler.admits(asked.from.ip()) {
         // Its questions would be refused, and a handshake costs more than those.
-        tracing::debug!(address = %from, "a connection was closed: its network is not served here (dns.allow)");
+        tracing::debug!(address = %from, "a connection was closed: its network is not served here");
         return None;
     }
     let shaking = timeout(limits.idle, acceptor.accept(stream));

@@ -84,10 +84,10 @@ impl<P: Decide, R: Resolve> Handler<P, R> {
     ) -> Option<Quick> {
         let (usual, key) = Usual::read(packet)?;
         let asker = asked.from.ip();
-        if !self.allows(asker) {
+        let (policy, at) = (&moment.policy, moment.at);
+        if !self.allows(asker, policy) {
             return None;
         }
-        let (policy, at) = (&moment.policy, moment.at);
         let client = policy.identify(asker, moment.neighbours.mac(asker));
         // Looked for before the decision, since it tells what there is to decide.
         let kept = self.resolver.kept(usual.name(), u16::from(usual.qtype), moment.cache).and_then(|kept| {

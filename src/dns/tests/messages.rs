@@ -208,11 +208,33 @@ async fn a_failure_says_why_to_those_who_speak_edns() {
 
 #[tokio::test]
 async fn strangers_are_refused_and_told_why() {
-    let school = school(Rules::default(), |config| config.allow = vec!["10.0.0.0/8".parse().unwrap()]);
+    let school = school(Rules::default(), |config| config.allow = Some(vec!["10.0.0.0/8".parse().unwrap()]));
     let reply = school.ask(&edns_query("a.test.", RecordType::A)).await;
     assert_eq!(reply.metadata.response_code, ResponseCode::Refused);
     assert_eq!(edes(&reply)[0].0, 18);
     assert_eq!(school.internet.asked.load(Ordering::SeqCst), 0);
+}
+
+#[tokio::test]
+async fn public_networks_of_the_policy_are_answered_unless_the_settings_name_who_is() {
+    let client: IpAddr = "203.0.113.9".parse().unwrap();
+    let asked = Asked {
+        from: SocketAddr::new(client, 9),
+        at: "203.0.113.2".parse().unwrap(),
+        transport: Transport::Udp,
+    };
+    let message = query("a.test.", RecordType::A).to_vec().unwrap();
+    for (serves, allow, code) in [
+        (vec![client], None, ResponseCode::NoError),
+        (vec!["203.0.113.8".parse().unwrap()], None, ResponseCode::Refused),
+        (vec![client], Some(vec!["10.0.0.0/8".parse().unwrap()]), ResponseCode::Refused),
+    ] {
+        let case = format!("{serves:?} {allow:?}");
+        let school = school(Rules { serves, ..Rules::default() }, |config| config.allow = allow);
+        let answered = school.handler.handle(&message, asked).await;
+        let reply = Message::from_vec(&answered.reply.unwrap()).unwrap();
+        assert_eq!(reply.metadata.response_code, code, "{case}");
+    }
 }
 
 #[tokio::test]

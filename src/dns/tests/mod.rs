@@ -70,11 +70,17 @@ pub(super) fn name(text: &str) -> Name {
 pub(super) struct Rules {
     pub(super) strip_ech: bool,
     pub(super) last_good: Vec<IpAddr>,
+    /// What the school has written down.
+    pub(super) serves: Vec<IpAddr>,
 }
 
 impl Decide for Rules {
     fn identify(&self, address: IpAddr, mac: Option<Mac>) -> Client {
         Client { address, mac, device: None, profile: ProfileId(0), unknown: false }
+    }
+
+    fn serves(&self, address: IpAddr) -> bool {
+        self.serves.contains(&address)
     }
 
     fn decide_unsaid(&self, _: &Question, _: &Client, _: Timestamp) -> Decision {

@@ -12,7 +12,7 @@ fn notice() -> Message {
 /// A school that answers notices by an echo with QR, and where nobody but 192.0.2.0/24 may ask, or everybody.
 fn echoing(known: bool, allowed: bool) -> School {
     let allow = if allowed { "127.0.0.0/8" } else { "192.0.2.0/24" };
-    let change = |config: &mut Config| config.allow = vec![allow.parse().unwrap()];
+    let change = |config: &mut Config| config.allow = Some(vec![allow.parse().unwrap()]);
     school_with(Rules::default(), change, |handler| {
         handler.with_notices(move |packet, from| {
             assert_eq!(from, IpAddr::from([127, 0, 0, 1]));

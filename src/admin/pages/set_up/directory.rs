@@ -6,10 +6,13 @@ use askama::Template;
 use axum::{extract::Form, response::Response};
 
 use super::{
-    super::super::{failure::Failure, page::Page, visit::Visit},
+    super::{
+        super::{failure::Failure, page::Page, visit::Visit},
+        change,
+    },
     Fields, Refusal, Step, Wizard, around, edit, shown, went_on,
 };
-use crate::control::{Directory, Edit, OwnZone, SchoolEdit};
+use crate::control::{Directory, OwnZone};
 
 #[derive(Template)]
 #[template(path = "set_up_directory.html")]
@@ -117,7 +120,7 @@ pub(super) async fn put(
         .map(|name| OwnZone { name: name.to_owned(), servers: servers.clone() })
         .collect();
     let kept: Vec<&str> = fields.all("keep").collect();
-    let before = control.own_zones();
+    let (before, names) = (control.own_zones(), control.names_given());
     let stay = before
         .iter()
         .filter(|old| kept.contains(&old.name.as_str()) && !zones.iter().any(|new| new.name == old.name));
@@ -128,29 +131,11 @@ pub(super) async fn put(
         }
         return Err(error.into());
     }
-    match own_names(&visit, &before).await? {
+    let reason = Fields(vec![("reason".to_owned(), visit.words.get("set-up-directory-reason"))]);
+    match edit(&visit, &reason, change::own_names(&visit, &names).into_iter().collect()).await? {
         Ok(()) => went_on(&visit, Step::Directory),
         Err(wrong) => page(&visit, Some(&wrong), &Fields::default(), None),
     }
-}
-
-/// Makes the zones own names of the school, and those of before no more: else no list, and no profile that has approved names
-/// only, would let computers find their controllers.
-async fn own_names(visit: &Visit, before: &[OwnZone]) -> Result<Result<(), Refusal>, Failure> {
-    let control = &visit.admin.control;
-    let now = control.own_zones();
-    let was = control.policy().load().file().own_names.clone();
-    let is_of = |zones: &[OwnZone], name: &str| zones.iter().any(|zone| zone.name == name);
-    let mut names: Vec<String> =
-        was.iter().filter(|name| !is_of(before, name) || is_of(&now, name)).cloned().collect();
-    let new = now.iter().filter(|zone| !was.contains(&zone.name));
-    names.extend(new.map(|zone| zone.name.clone()));
-    if names == was {
-        return Ok(Ok(()));
-    }
-    let reason = [("reason".to_owned(), visit.words.get("set-up-directory-reason"))];
-    let school = SchoolEdit { own_names: Some(names), ..SchoolEdit::default() };
-    edit(visit, &Fields(reason.into()), vec![Edit::SetSchool(school)]).await
 }
 
 #[cfg(test)]

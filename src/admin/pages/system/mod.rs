@@ -7,6 +7,7 @@ mod machine;
 #[cfg(test)]
 mod machine_tests;
 mod mail;
+mod names;
 mod places;
 #[cfg(test)]
 mod places_tests;
@@ -63,6 +64,8 @@ pub(super) fn routes(routes: Routes) -> Routes {
         .post("/system/mail", Right::ChangeSystem, mail::put)
         .post("/system/mail/remove", Right::ChangeSystem, mail::remove)
         .post("/system/mail/test", Right::ChangeSystem, mail::test)
+        .get("/system/names", Right::SeeSystem, names::show)
+        .post("/system/names", Right::ChangeSystem, names::put)
         .get("/system/diagnostics.zip", Right::ChangeSystem, bundle)
         .post("/system/restart", Right::ChangeSystem, restart)
 }

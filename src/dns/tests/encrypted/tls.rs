@@ -120,7 +120,7 @@ async fn a_certificate_is_shown_from_when_it_is_there() {
 
 #[tokio::test]
 async fn networks_that_are_not_served_get_no_handshake() {
-    let school = secure(|config| config.allow = vec!["10.0.0.0/8".parse().unwrap()]);
+    let school = secure(|config| config.allow = Some(vec!["10.0.0.0/8".parse().unwrap()]));
     for at in [school.encrypted.tls[0], school.encrypted.https[0]] {
         assert!(school.handshake(at, &[]).await.is_err());
     }

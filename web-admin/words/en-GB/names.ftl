@@ -1,0 +1,9 @@
+names-title = Names of your own devices
+names-lead = Printers, servers and other devices of the school that are to be found by name. The box answers for these names by itself, in every profile.
+names-label = One name a line, then its address
+names-hint = As printer.school.example 10.0.0.40. Instead of an address, another name will do. A name with two addresses takes two lines; *.lab.school.example is every name below lab.school.example. Lines of a hosts file are understood.
+names-none = No device has a name here.
+names-no-line = Line { $line }: “{ $text }” is not a name and an address. Write it as printer.school.example 10.0.0.40.
+names-reason = A name of the school's own
+names-settings = From schoolgate.toml:
+names-more = Names that a server of the school knows, such as those of a Windows domain, need not be written down here:
