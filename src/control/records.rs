@@ -90,9 +90,10 @@ fn checked(records: Vec<OwnRecord>) -> Result<Vec<OwnRecord>, ControlError> {
             Ok(key) => key,
             Err(error) => return wrong(format!("{name:?}: {error}")),
         };
-        if key.depth() < 2 {
+        if !is_name(&key) {
             return wrong(format!(
-                "{name:?} is too short: a name of the school's has two parts at least, as printer.school.example"
+                "{name:?} is too short, or an address: a name of the school's has two parts at least, as \
+                 printer.school.example"
             ));
         }
         let value = record.value.trim();
@@ -105,7 +106,7 @@ fn checked(records: Vec<OwnRecord>) -> Result<Vec<OwnRecord>, ControlError> {
             }
             Ok(address) => address.to_canonical().to_string(),
             Err(_) => match Key::parse(value) {
-                Ok(other) if other.depth() > 1 && (other != key || !star.is_empty()) => other.to_string(),
+                Ok(other) if is_name(&other) && (other != key || !star.is_empty()) => other.to_string(),
                 _ => {
                     return wrong(format!(
                         "{name}: {value:?} is neither an address, as 10.0.0.40, nor another name"
@@ -119,6 +120,13 @@ fn checked(records: Vec<OwnRecord>) -> Result<Vec<OwnRecord>, ControlError> {
         }
     }
     Ok(all)
+}
+
+/// Whether it has two parts at least, and is no address that was half typed.
+fn is_name(key: &Key) -> bool {
+    let text = key.to_string();
+    let last = text.rsplit('.').next().unwrap_or_default();
+    key.depth() > 1 && !last.bytes().all(|byte| byte.is_ascii_digit())
 }
 
 /// Whether a device can have an address.
@@ -199,6 +207,7 @@ mod tests {
         for (name, value, word) in [
             ("a b", "10.0.0.1", "a b"),
             ("printer", "10.0.0.1", "too short"),
+            ("10.0.0", "10.0.0.1", "too short"),
             ("*.example", "10.0.0.1", "too short"),
             ("printer.school.example", "0.0.0.0", "block the site"),
             ("printer.school.example", "127.0.0.1", "127.0.0.1"),

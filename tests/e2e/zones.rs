@@ -259,7 +259,7 @@ impl School {
         let taking = Arc::clone(&listener);
         let config = dns::Config {
             listen: vec![SocketAddr::new(listen.parse().expect("an address"), 0)],
-            allow: vec!["10.0.0.0/8".parse().expect("a subnet")],
+            allow: Some(vec!["10.0.0.0/8".parse().expect("a subnet")]),
             ..dns::Config::default()
         };
         let stop = CancellationToken::new();
