@@ -312,18 +312,15 @@ def read_only_data(report, box):
         box.run("echo u >/proc/sysrq-trigger")
         checks.need(box.try_run("touch /data/system/written")[0] != 0, "/data can still be written")
         checks.answers_and_blocks(box)
-        box.run("systemctl kill --signal=KILL schoolgate")
-        box.run("until systemctl is-active --quiet schoolgate; do sleep 1; done", timeout=300)
-        box.wait_for_dns()
-        checks.answers_and_blocks(box)
-        answer = box.ask(KEPT, timeout=10)
-        checks.need(answer and answer.addresses and answer.addresses[0].startswith("10."), f"{KEPT} is not blocked: {answer}")
-        box.kill()
-        box.start()
+        box.run("systemctl kill --signal=KILL schoolgate; sleep 5")
+        # A timer does this every five minutes.
+        box.run("systemctl start --no-block schoolgate-health.service")
+        time.sleep(5)
         box.wait_for_dns()
         is_well(box)
+        checks.need(box.try_run("touch /data/system/written")[0] == 0, "/data can still not be written")
 
-    report.step("with a disk that can only be read, the program starts again and answers with the school's policy", unreadable)
+    report.step("on a disk that can only be read answers go on; when the program ends, the box starts again", unreadable)
 
 
 def rescue(report, box):
