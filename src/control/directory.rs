@@ -15,7 +15,7 @@ use hickory_proto::{
 use ipnet::IpNet;
 use serde::Serialize;
 
-use super::{Control, ControlError, zones::is_server};
+use super::{Control, ControlError, given::is_host};
 use crate::{
     name::Key,
     resolver::{
@@ -114,7 +114,7 @@ impl Control {
                 "{domain:?} is too short: write the whole domain, as ad.school.example"
             )));
         }
-        if let Some(server) = server.filter(|server| !is_server(*server)) {
+        if let Some(server) = server.filter(|server| !is_host(*server)) {
             return Err(wrong(format!("{server} can't be asked: write the address of a domain controller")));
         }
         let domain = key.to_string();
@@ -186,7 +186,7 @@ async fn controllers(whom: Whom<'_>, domain: &str) -> Vec<(String, IpAddr)> {
             };
             // Those of a link need the link's name beside them.
             let of_link = matches!(address, IpAddr::V6(six) if six.is_unicast_link_local());
-            if is_server(address) && !of_link && !found.iter().any(|(_, known)| *known == address) {
+            if is_host(address) && !of_link && !found.iter().any(|(_, known)| *known == address) {
                 found.push((name.clone(), address));
             }
         }
@@ -243,7 +243,7 @@ fn reverse_names(
 fn name_servers(text: &str) -> Vec<IpAddr> {
     let words = |line: &str| line.strip_prefix("nameserver").map(|rest| rest.trim().parse::<IpAddr>());
     let found = text.lines().filter_map(|line| words(line.trim())).flatten();
-    found.filter(|address| is_server(*address)).take(3).collect()
+    found.filter(|address| is_host(*address)).take(3).collect()
 }
 
 #[cfg(test)]

@@ -3,6 +3,7 @@
 
 use std::{
     io,
+    net::{IpAddr, Ipv4Addr},
     path::Path,
     sync::{Arc, Mutex, PoisonError},
 };
@@ -99,6 +100,13 @@ pub(super) fn read<T: DeserializeOwned>(folder: &Path, file: &str) -> Option<T> 
             None
         }
     }
+}
+
+/// Whether a device or a server of the school can have an address: asked for one of its own, the box would ask itself
+/// without an end.
+pub(super) fn is_host(address: IpAddr) -> bool {
+    !(address.is_loopback() || address.is_unspecified() || address.is_multicast())
+        && address != IpAddr::V4(Ipv4Addr::BROADCAST)
 }
 
 impl Control {

@@ -2,14 +2,14 @@
 //!
 //! They stand in `records.toml` in the data folder, beside those of `[[resolver.record]]` in the settings, which come first.
 
-use std::{
-    net::{IpAddr, Ipv4Addr},
-    path::Path,
-};
+use std::{net::IpAddr, path::Path};
 
 use serde::{Deserialize, Serialize};
 
-use super::{Control, ControlError, given};
+use super::{
+    Control, ControlError,
+    given::{self, is_host},
+};
 use crate::{
     name::Key,
     resolver::{self, config::RecordConfig},
@@ -98,7 +98,7 @@ fn checked(records: Vec<OwnRecord>) -> Result<Vec<OwnRecord>, ControlError> {
         }
         let value = record.value.trim();
         let value = match value.parse::<IpAddr>() {
-            Ok(address) if !is_place(address) => {
+            Ok(address) if !is_host(address) => {
                 return wrong(format!(
                     "{name} can't lead to {address}: give the address of a device, or block the site if nobody is to \
                      reach it"
@@ -127,12 +127,6 @@ fn is_name(key: &Key) -> bool {
     let text = key.to_string();
     let last = text.rsplit('.').next().unwrap_or_default();
     key.depth() > 1 && !last.bytes().all(|byte| byte.is_ascii_digit())
-}
-
-/// Whether a device can have an address.
-fn is_place(address: IpAddr) -> bool {
-    !(address.is_loopback() || address.is_unspecified() || address.is_multicast())
-        && address != IpAddr::V4(Ipv4Addr::BROADCAST)
 }
 
 impl Control {

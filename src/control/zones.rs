@@ -6,7 +6,10 @@ use std::{net::IpAddr, path::Path};
 
 use serde::{Deserialize, Serialize};
 
-use super::{Control, ControlError, given};
+use super::{
+    Control, ControlError,
+    given::{self, is_host},
+};
 use crate::{
     name::Key,
     resolver::{self, config::ZoneConfig},
@@ -85,7 +88,7 @@ fn checked(zones: Vec<OwnZone>) -> Result<Vec<OwnZone>, ControlError> {
         if zone.servers.is_empty() || zone.servers.len() > MOST_SERVERS {
             return Err(wrong(format!("the zone {name} needs 1 to {MOST_SERVERS} servers")));
         }
-        if let Some(server) = zone.servers.iter().find(|server| !is_server(**server)) {
+        if let Some(server) = zone.servers.iter().find(|server| !is_host(**server)) {
             return Err(wrong(format!(
                 "{server} can't be the server of {name}: give the address of a domain controller"
             )));
@@ -93,12 +96,6 @@ fn checked(zones: Vec<OwnZone>) -> Result<Vec<OwnZone>, ControlError> {
         all.push(OwnZone { name, servers: zone.servers });
     }
     Ok(all)
-}
-
-/// Whether a server can have an address: the box itself would ask itself without an end.
-pub(super) fn is_server(address: IpAddr) -> bool {
-    !(address.is_loopback() || address.is_unspecified() || address.is_multicast())
-        && address != IpAddr::V4(std::net::Ipv4Addr::BROADCAST)
 }
 
 impl Control {
